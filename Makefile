@@ -1,0 +1,87 @@
+# One command each, on a machine with Python 3.11 or newer and nothing else:
+#   make book        environment -> notebooks run by papermill -> website; prints where it is
+#   make test        environment -> lint -> tests
+#   make reproduce   recompute every stored result, run every chapter again, build the site
+#   make findings    every theorem's claim beside what was measured
+#   make lint | venv | clean
+# Variables: SCALE=smoke|book|paper  FORCE=1 (run chapters again though current)  JOBS=n
+#            PYTHON=python3.12 (used once, to make .venv)
+#            TORCH_INDEX=https://download.pytorch.org/whl/cu130  (a GPU build of torch)
+
+PYTHON ?= python3
+SCALE ?= book
+FORCE ?=
+JOBS ?=
+TORCH_INDEX ?= $(or $(shell cat .venv/.torch-index 2>/dev/null),https://download.pytorch.org/whl/cpu)
+
+BIN := .venv/bin
+STAMP := .venv/.installed
+BOOK_OPTIONS = $(if $(JOBS),--jobs $(JOBS))
+BUILD = $(BIN)/jupyter-book build book/ -W -n --keep-going
+
+.DEFAULT_GOAL := help
+.PHONY: ask help venv book test reproduce findings lint clean
+
+help:
+	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
+
+venv: $(STAMP)
+
+$(STAMP): requirements.txt pyproject.toml .venv/.torch-index
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet \
+	    $$($(BIN)/python -c "$$PROBE" '$(TORCH_INDEX)') -r requirements.txt
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps -e .
+	@touch $@
+
+# Remembers which build of torch is installed; naming another one replaces it.
+.venv/.torch-index: ask | .venv/bin/python
+	@echo '$(TORCH_INDEX)' | cmp -s - $@ || { \
+	    if [ -e $@ ]; then $(BIN)/python -m pip uninstall --quiet --yes torch; fi; echo '$(TORCH_INDEX)' > $@; }
+
+.venv/bin/python:
+	@command -v $(PYTHON) >/dev/null || { \
+	    echo "make: PYTHON = $(PYTHON) was not found; install Python 3.11 or newer, or name it: make PYTHON=python3.12" >&2; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	    echo "make: PYTHON = $(PYTHON) is $$($(PYTHON) -V 2>&1) and must be 3.11 or newer; name another one: make PYTHON=python3.12" >&2; exit 2; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	    echo "make: PYTHON = $(PYTHON) cannot make virtual environments; on Debian or Ubuntu: apt install python3-venv" >&2; exit 2; }
+	$(PYTHON) -m venv .venv
+
+# Adds the index only where it can be reached: elsewhere torch comes from pip's own sources.
+define PROBE
+import sys, urllib.request
+try:
+    urllib.request.urlopen(sys.argv[1].rstrip("/") + "/torch/", timeout=5).close()
+    print("--extra-index-url", sys.argv[1])
+except OSError as error:
+    print(f"{sys.argv[1]} not reached ({error}); torch comes from the configured index", file=sys.stderr)
+endef
+export PROBE
+
+book: $(STAMP)
+	$(BIN)/python book/execute.py --scale $(SCALE) $(BOOK_OPTIONS) $(if $(FORCE),--force)
+	$(BUILD)
+	@echo "The book: file://$(CURDIR)/book/_build/html/index.html"
+
+reproduce: $(STAMP)
+	$(BIN)/python -m mvlib run --scale $(SCALE) --recompute
+	$(BIN)/python book/execute.py --scale $(SCALE) $(BOOK_OPTIONS) --force
+	$(BUILD)
+	@echo "The book: file://$(CURDIR)/book/_build/html/index.html"
+
+findings: $(STAMP)
+	$(BIN)/python -m mvlib findings --scale $(SCALE)
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: lint
+	$(BIN)/pytest
+
+# Leaves results/ and book/chapters/ alone: they are part of the repository.
+clean:
+	rm -rf .venv book/_build build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,44 @@
+"""Multi-view data, networks that learn one view each, and what their ensemble knows.
+
+The catalogue, in the paper's order.
+"""
+
+from mvlib.checks import BadInput as BadInput
+from mvlib.distribution import MultiViewParams as MultiViewParams
+from mvlib.distribution import Sample as Sample
+from mvlib.distribution import chunked_sample as chunked_sample
+from mvlib.distribution import feature_vectors as feature_vectors
+from mvlib.distribution import sample as sample
+from mvlib.ensemble import ensemble_outputs as ensemble_outputs
+from mvlib.ensemble import size_curve as size_curve
+from mvlib.experiments import Experiment as Experiment
+from mvlib.experiments import base_study as base_study
+from mvlib.experiments import experiments as experiments
+from mvlib.learner import LearnerParams as LearnerParams
+from mvlib.learner import init_weights as init_weights
+from mvlib.learner import logits as logits
+from mvlib.learner import smoothed_relu as smoothed_relu
+from mvlib.measurement import error_in_units_of_mu as error_in_units_of_mu
+from mvlib.measurement import law_of_the_sampler as law_of_the_sampler
+from mvlib.measurement import learned_views as learned_views
+from mvlib.measurement import lottery_winners as lottery_winners
+from mvlib.measurement import strengths_by_role as strengths_by_role
+from mvlib.measurement import view_correlations as view_correlations
+from mvlib.objectives import CrossEntropy as CrossEntropy
+from mvlib.randomness import stream as stream
+from mvlib.results import Store as Store
+from mvlib.single_model import SingleModelStudy as SingleModelStudy
+from mvlib.single_model import run_single_model as run_single_model
+from mvlib.theorems import Finding as Finding
+from mvlib.theorems import findings as findings
+from mvlib.theorems import theorem_1 as theorem_1
+from mvlib.theorems import theorem_2 as theorem_2
+from mvlib.training import BoundedRelativeStep as BoundedRelativeStep
+from mvlib.training import ConstantStep as ConstantStep
+from mvlib.training import FixedSteps as FixedSteps
+from mvlib.training import Schedule as Schedule
+from mvlib.training import Trajectory as Trajectory
+from mvlib.training import WhenFitted as WhenFitted
+from mvlib.training import train as train
+
+__version__ = "0.1.0"

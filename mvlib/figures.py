@@ -1,0 +1,534 @@
+"""The only room that knows how to draw.
+
+Every public function takes arrays and returns a `Picture`: the same drawing in light and in dark,
+with alternative text that says what is seen.  Colours have one meaning throughout the book.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+# Okabe and Ito's palette: told apart with any common colour blindness, on white and on black.
+PALETTE = {
+    "view 1": "#0072B2",
+    "view 2": "#D55E00",
+    "single": "#CC79A7",
+    "ensemble": "#009E73",
+    "student": "#E69F00",
+    "theory": "#7F7F7F",
+}
+_INK = {"light": "#222222", "dark": "#DDDDDD"}
+_VECTOR_LIMIT = 160_000  # bytes; a larger SVG is stored as PNG instead
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A drawing in two themes; Jupyter and the book show it through its HTML.
+
+    Attributes:
+        light, dark: image bytes.
+        mime: image/svg+xml or image/png.
+        alt: what is seen, in a sentence or two.
+    """
+
+    light: bytes
+    dark: bytes
+    mime: str
+    alt: str
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        del include, exclude
+        alt = html.escape(self.alt, quote=True)
+        # Outside the book there is no style sheet: the dark one hides itself, the book shows it.
+        images = [
+            f'<img class="mv-{theme} dark-light" alt="{alt}" style="max-width:100%;{hidden}" '
+            f'src="data:{self.mime};base64,{base64.b64encode(content).decode()}"/>'
+            for theme, content, hidden in (
+                ("light", self.light, ""),
+                ("dark", self.dark, "display:none"),
+            )
+        ]
+        return {"text/html": "".join(images), "text/plain": self.alt}
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A real table: headers and rows of words and numbers; numbers get four digits."""
+
+    headers: Sequence[str]
+    rows: Sequence[Sequence[object]]
+
+    def _repr_html_(self) -> str:
+        head = "".join(f'<th scope="col">{html.escape(h)}</th>' for h in self.headers)
+        body = "".join(
+            "<tr>" + "".join(f"<td>{html.escape(_cell(v))}</td>" for v in row) + "</tr>"
+            for row in self.rows
+        )
+        return f'<table class="table"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+
+
+def table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
+    """A table for a notebook's output."""
+    return Table(headers, rows)
+
+
+def _cell(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def picture(draw: Callable[[], Figure], alt: str) -> Picture:
+    """Run `draw` once in light and once in dark."""
+    light, dark = (_render(draw, ink, "svg") for ink in _INK.values())
+    if max(len(light), len(dark)) <= _VECTOR_LIMIT:
+        return Picture(light, dark, mime="image/svg+xml", alt=alt)
+    light, dark = (_render(draw, ink, "png") for ink in _INK.values())
+    return Picture(light, dark, mime="image/png", alt=alt)
+
+
+def _render(draw: Callable[[], Figure], ink: str, file_format: str) -> bytes:
+    style: dict[Any, Any] = {
+        "text.color": ink,
+        "axes.labelcolor": ink,
+        "axes.edgecolor": ink,
+        "axes.titlecolor": ink,
+        "xtick.color": ink,
+        "ytick.color": ink,
+        "legend.labelcolor": ink,
+        "legend.frameon": False,
+        "lines.color": ink,
+        "font.size": 11,
+        "axes.titlesize": 11,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "figure.constrained_layout.use": True,
+        "savefig.transparent": True,
+        "svg.hashsalt": "mvlib",  # the same data give the same bytes
+    }
+    with mpl.rc_context(style):
+        figure = draw()
+        buffer = io.BytesIO()
+        metadata: dict[str, Any] = {"Date": None} if file_format == "svg" else {"Software": None}
+        figure.savefig(buffer, format=file_format, dpi=144, metadata=metadata)
+        plt.close(figure)
+    return buffer.getvalue()
+
+
+def _ink() -> str:
+    return mpl.rcParams["text.color"]
+
+
+# ---------------------------------------------------------------- chapter 1: data
+
+
+def patch_pictures(
+    readings: Sequence[np.ndarray], titles: Sequence[str], labels: Sequence[int]
+) -> Picture:
+    r"""Inputs as pictures: $\langle x_p, v \rangle$ for every patch and view.
+
+    Args:
+        readings: one (P, 2k) array an input.
+        titles: one an input.
+        labels: class of each input; its two columns are framed.
+    """
+
+    def draw() -> Figure:
+        width = min(11.0, 3.2 * len(readings) + 1)
+        figure, axes = plt.subplots(1, len(readings), figsize=(width, 4), squeeze=False)
+        for axis, reading, title, label in zip(axes[0], readings, titles, labels, strict=True):
+            mesh = axis.imshow(reading, cmap="viridis", vmin=0, vmax=2, aspect="auto")
+            axis.set(title=title, xlabel="view $v_{j,l}$ (two a class)")
+            frame = (2 * label - 0.5, -0.5)
+            axis.add_patch(
+                mpl.patches.Rectangle(frame, 2, len(reading), fill=False, ec="#D55E00", lw=2)
+            )
+        axes[0, 0].set_ylabel("patch p")
+        figure.colorbar(mesh, ax=axes[0].tolist(), label=r"$\langle x_p, v\rangle$", shrink=0.8)
+        return figure
+
+    framed = ", ".join(f"{t} (class {c})" for t, c in zip(titles, labels, strict=True))
+    return picture(
+        draw,
+        f"Heat maps of patches against views for {framed}. A framed pair of columns marks the "
+        "input's own class; bright cells are views at full strength, dim ones weak views, the "
+        "rest noise.",
+    )
+
+
+def strength_histograms(groups: Mapping[str, Mapping[str, np.ndarray]]) -> Picture:
+    """Distribution of view strengths by role, one panel a kind of data.
+
+    Args:
+        groups: kind -> role -> strengths.
+    """
+    colours = ["#0072B2", "#D55E00", "#7F7F7F"]
+
+    def draw() -> Figure:
+        figure, axes = plt.subplots(1, len(groups), figsize=(9, 3.2), sharex=True, squeeze=False)
+        for axis, (kind, roles) in zip(axes[0], groups.items(), strict=True):
+            for colour, (role, values) in zip(colours, roles.items(), strict=False):
+                axis.hist(values, bins=np.linspace(0, 2.2, 56), density=True, label=role,
+                          color=colour, histtype="stepfilled", alpha=0.65)  # fmt: skip
+            axis.set(title=kind, xlabel=r"strength $\sum_p z_p$ of a view")
+            axis.legend()
+        axes[0, 0].set_ylabel("density")
+        return figure
+
+    said = "; ".join(
+        f"{kind}: "
+        + ", ".join(f"{role} {v.min():.2f} to {v.max():.2f}" for role, v in roles.items())
+        for kind, roles in groups.items()
+    )
+    return picture(draw, f"Histograms of the strengths of views. {said}.")
+
+
+# ---------------------------------------------------------------- chapter 3: one network
+
+
+def race(steps: np.ndarray, correlations: np.ndarray, predicted: np.ndarray) -> Picture:
+    """The two views of every class, for one network, over training.
+
+    Args:
+        steps: (records,).
+        correlations: (records, k, 2).
+        predicted: (k,), the view foretold by the initialisation.
+    """
+    k = correlations.shape[1]
+    columns = 5 if k % 5 == 0 else 4
+    rows = -(-k // columns)
+
+    def draw() -> Figure:
+        figure, axes = plt.subplots(
+            rows, columns, figsize=(2.1 * columns, 1.9 * rows), sharex=True, sharey=True,
+            squeeze=False,
+        )  # fmt: skip
+        for j, axis in enumerate(axes.flat):
+            if j >= k:
+                axis.set_axis_off()
+                continue
+            for view in (0, 1):
+                name = f"view {view + 1}"
+                axis.plot(steps, correlations[:, j, view], color=PALETTE[name], label=name)
+            axis.set_title(f"class {j}: view {predicted[j] + 1} foretold", fontsize=9,
+                           color=PALETTE[f"view {predicted[j] + 1}"])  # fmt: skip
+        figure.supxlabel("step t", fontsize=11)
+        figure.supylabel(r"$\max_r\,\langle w_{j,r}, v_{j,l}\rangle$", fontsize=11)
+        axes[0, 0].legend(fontsize=8, loc="upper left")
+        return figure
+
+    final = correlations[-1]
+    right = int((final.argmax(axis=1) == predicted).sum())
+    return picture(
+        draw,
+        f"{k} panels, one a class, each with two curves of correlation over training. One view "
+        f"takes off and the other mostly stays near zero; the one that was foretold ends "
+        f"ahead in {right} of {k} classes.",
+    )
+
+
+def errors_over_time(
+    steps: np.ndarray,
+    train_error: np.ndarray,
+    test_error: np.ndarray,
+    residual: np.ndarray,
+    fitted_at: np.ndarray,
+) -> Picture:
+    """Training error, test error in units of mu, and training loss over steps.
+
+    Args:
+        steps: (records,).
+        train_error, test_error, residual: (records, networks); test error in units of mu.
+        fitted_at: first recorded step with training error 0, a network; NaN if never.
+    """
+
+    def draw() -> Figure:
+        figure, axes = plt.subplots(1, 3, figsize=(11, 3.3), sharex=True)
+        axes[0].plot(steps, train_error, color=PALETTE["single"], alpha=0.8)
+        axes[0].set(ylabel="training error", title="training error")
+        axes[0].set_yscale("symlog", linthresh=1e-3)
+        axes[1].plot(steps, residual, color=PALETTE["single"], alpha=0.8)
+        axes[1].set(yscale="log", ylabel="loss (nats)", title="training loss")
+        axes[2].plot(steps, test_error, color=PALETTE["single"], alpha=0.8)
+        axes[2].axhspan(0.49, 0.51, color=PALETTE["theory"], alpha=0.5)
+        axes[2].text(steps[-1], 0.52, "Theorem 1", ha="right", color=PALETTE["theory"])
+        axes[2].set(ylabel=r"test error / $\mu$", title="test error", ylim=(0, 1.05))
+        for axis in axes:
+            axis.set_xlabel("step t")
+            for step in fitted_at[np.isfinite(fitted_at)]:
+                axis.axvline(step, color=_ink(), lw=0.6, ls=":")
+        return figure
+
+    first, last = np.nanmin(fitted_at), np.nanmax(fitted_at)
+    return picture(
+        draw,
+        f"Three panels over training steps, one line a network. Training error falls to zero "
+        f"between steps {first:.0f} and {last:.0f} (dotted); the loss goes on falling; test error "
+        f"in units of mu falls from far above one to {test_error[-1].mean():.2f} on average at "
+        f"the end, beside Theorem 1's band at one half.",
+    )
+
+
+def network_errors(
+    errors_by_draw: Sequence[np.ndarray], ensemble: Sequence[float], finite_size: float
+) -> Picture:
+    """Test error of each network, a column a data draw, with the ensemble's beside it."""
+
+    def draw() -> Figure:
+        figure, axis = plt.subplots(figsize=(7, 3.6))
+        for i, (errors, together) in enumerate(zip(errors_by_draw, ensemble, strict=True)):
+            spread = np.linspace(-0.15, 0.15, len(errors))
+            label = ("one network", "their average") if i == 0 else (None, None)
+            axis.plot(i + spread, errors, "o", color=PALETTE["single"], label=label[0])
+            axis.plot(i + 0.3, together, "D", color=PALETTE["ensemble"], ms=8, label=label[1])
+        axis.axhspan(0.49, 0.51, color=PALETTE["theory"], alpha=0.5, label="Theorem 1")
+        axis.axhline(finite_size, color=PALETTE["theory"], ls="--", label="finite-size prediction")
+        ticks = [f"draw {i}" for i in range(len(errors_by_draw))]
+        axis.set(ylabel=r"test error / $\mu$", ylim=(-0.03, 0.75))
+        axis.set_xticks(range(len(errors_by_draw)), ticks)
+        axis.legend(ncols=2, fontsize=9)
+        return figure
+
+    pooled = np.concatenate(list(errors_by_draw))
+    return picture(
+        draw,
+        f"Dots: test error over mu of {len(pooled)} networks on {len(errors_by_draw)} data draws, "
+        f"from {pooled.min():.2f} to {pooled.max():.2f} around {pooled.mean():.2f}; diamonds: the "
+        f"averages of each draw's networks, between {min(ensemble):.3f} and {max(ensemble):.3f}.",
+    )
+
+
+def prediction_margins(margin: np.ndarray, right: np.ndarray) -> Picture:
+    """How often the foretold view won, by how clear the prediction was.
+
+    Args:
+        margin: of every network and class, in [0, 1].
+        right: whether the foretold view won, same shape.
+    """
+    edges = np.quantile(margin, np.linspace(0, 1, 7))
+    bins = np.clip(np.searchsorted(edges, margin, side="right") - 1, 0, 5)
+    centre = np.array([margin[bins == b].mean() for b in range(6)])
+    rate = np.array([right[bins == b].mean() for b in range(6)])
+    count = np.array([(bins == b).sum() for b in range(6)])
+    error = 1.96 * np.sqrt(np.maximum(rate * (1 - rate), 0) / count)
+
+    def draw() -> Figure:
+        figure, axis = plt.subplots(figsize=(6, 3.4))
+        axis.errorbar(centre, rate, yerr=error, fmt="o-", color=PALETTE["single"], capsize=3)
+        axis.axhline(1, color=PALETTE["theory"], ls="--")
+        axis.axhline(0.5, color=PALETTE["theory"], ls=":")
+        axis.text(centre[-1], 0.51, "coin toss", ha="right", color=PALETTE["theory"])
+        axis.set(xlabel="margin at initialisation (0: a tie)", ylabel="share foretold right",
+                 ylim=(0.4, 1.05))  # fmt: skip
+        return figure
+
+    return picture(
+        draw,
+        f"Share of classes whose winning view was foretold, against the margin at the start: from "
+        f"{rate[0]:.2f} in the closest sixth of races to {rate[-1]:.2f} in the clearest.",
+    )
+
+
+def sweep_panels(panels: Sequence[tuple[str, Sequence[str], Mapping[str, np.ndarray]]]) -> Picture:
+    """Failure regimes: one panel a parameter.
+
+    Args:
+        panels: (axis label, tick labels, curves) with curves "test error / mu" (values, networks),
+            "both views learned" (values,) and "winner foretold" (values,).
+    """
+
+    def draw() -> Figure:
+        figure, axes = plt.subplots(
+            1, len(panels), figsize=(3 * len(panels), 3.4), sharey=True, squeeze=False
+        )
+        for axis, (label, ticks, curves) in zip(axes[0], panels, strict=True):
+            x = np.arange(len(ticks))
+            errors = curves["test error / mu"]
+            mean, spread = errors.mean(axis=1), errors.std(axis=1)
+            axis.errorbar(x, mean, yerr=spread, fmt="o-", capsize=3, color=PALETTE["single"],
+                          label=r"test error / $\mu$")  # fmt: skip
+            axis.plot(x, curves["both views learned"], "s--", color=PALETTE["student"],
+                      label="classes with both views")  # fmt: skip
+            axis.plot(x, curves["winner foretold"], "^:", color=PALETTE["view 1"],
+                      label="winner foretold")  # fmt: skip
+            axis.axhspan(0.49, 0.51, color=PALETTE["theory"], alpha=0.5)
+            axis.set_xticks(x, ticks)
+            axis.set(xlabel=label, ylim=(0, 1.05))
+        axes[0, 0].set_ylabel("share")
+        axes[0, -1].legend(fontsize=8)
+        return figure
+
+    said = " ".join(
+        f"Along {label}: test error "
+        + ", ".join(
+            f"{m:.2f} at {t}"
+            for m, t in zip(curves["test error / mu"].mean(axis=1), ticks, strict=True)
+        )
+        + "."
+        for label, ticks, curves in panels
+    )
+    return picture(draw, f"One panel a parameter, in units of mu. {said}")
+
+
+def class_count_curve(
+    counts: Sequence[int], errors: Sequence[np.ndarray], predicted: Sequence[float]
+) -> Picture:
+    """Single-network error over mu against the number of classes."""
+    means = [e.mean() for e in errors]
+
+    def draw() -> Figure:
+        figure, axis = plt.subplots(figsize=(6, 3.4))
+        axis.errorbar(counts, means, yerr=[e.std() for e in errors], fmt="o-", capsize=3,
+                      color=PALETTE["single"], label="measured, spread over networks")  # fmt: skip
+        axis.plot(counts, predicted, "--", color=PALETTE["theory"], label="finite-size prediction")
+        axis.axhspan(0.49, 0.51, color=PALETTE["theory"], alpha=0.5, label="Theorem 1")
+        axis.set(xscale="log", xlabel="number of classes k", ylabel=r"test error / $\mu$",
+                 ylim=(0, 0.7))  # fmt: skip
+        axis.set_xticks(list(counts), [str(k) for k in counts])
+        axis.minorticks_off()
+        axis.legend(fontsize=9)
+        return figure
+
+    said = ", ".join(f"{m:.2f} at k = {k}" for m, k in zip(means, counts, strict=True))
+    return picture(draw, f"Test error over mu of single networks: {said}.")
+
+
+# ---------------------------------------------------------------- chapter 4: ensembles
+
+
+def size_curves(curves: Sequence[np.ndarray]) -> Picture:
+    """Test error over the number of networks averaged.
+
+    Args:
+        curves: one (K, subsets) array a data draw, in units of mu, NaN where there is no subset.
+    """
+    per_draw = np.array([np.nanmean(c, axis=1) for c in curves])
+    sizes = np.arange(1, per_draw.shape[1] + 1)
+    pooled = np.concatenate(list(curves), axis=1)
+    low, high = np.nanquantile(pooled, [0.1, 0.9], axis=1)
+
+    def draw() -> Figure:
+        figure, axis = plt.subplots(figsize=(7, 4))
+        floor = 5e-4
+        axis.fill_between(sizes, np.maximum(low, floor), np.maximum(high, floor), alpha=0.25,
+                          color=PALETTE["ensemble"], label="middle 80% of ensembles")  # fmt: skip
+        axis.plot(sizes, np.maximum(per_draw.mean(axis=0), floor), "D-",
+                  color=PALETTE["ensemble"], label="mean over ensembles and draws")  # fmt: skip
+        axis.plot(sizes, 0.5**sizes, "--", color=PALETTE["theory"], label="fair coins: $2^{-K}$")
+        axis.axhline(1e-3, color=PALETTE["theory"], ls=":", label="Theorem 2's bound")
+        axis.set(yscale="log", xlabel="networks averaged, K", ylabel=r"test error / $\mu$",
+                 ylim=(floor, 1))  # fmt: skip
+        axis.set_xticks(sizes)
+        axis.legend(fontsize=9)
+        return figure
+
+    mean = per_draw.mean(axis=0)
+    said = ", ".join(f"{mean[K - 1]:.3f} for K = {K}" for K in sizes if K in (1, 2, 5, 10))
+    return picture(
+        draw,
+        f"Test error over mu on a logarithmic axis against the number of networks averaged: "
+        f"{said}; a dashed line halves with every network, a dotted one marks Theorem 2's bound.",
+    )
+
+
+def coverage(learned: np.ndarray) -> Picture:
+    """Which views each network has, and what they have together.
+
+    Args:
+        learned: (networks, k, 2), True where learned.
+    """
+    networks, k, _ = learned.shape
+    table = np.vstack([learned.reshape(networks, -1), learned.mean(axis=0).reshape(1, -1)])
+
+    def draw() -> Figure:
+        figure, axis = plt.subplots(figsize=(9, 0.32 * networks + 1.6))
+        mesh = axis.imshow(table, cmap="viridis", vmin=0, vmax=1, aspect="auto")
+        axis.axhline(networks - 0.5, color=_ink(), lw=2)
+        axis.set_xticks(np.arange(0.5, 2 * k, 2), [str(j) for j in range(k)])
+        names = [f"network {r}" for r in range(networks)] + ["share of networks"]
+        axis.set_yticks(range(networks + 1), names, fontsize=9)
+        for j in range(1, k):
+            axis.axvline(2 * j - 0.5, color=_ink(), lw=0.4)
+        axis.set_xlabel("class (its two views side by side)")
+        figure.colorbar(mesh, ax=axis, label="learned", shrink=0.8)
+        return figure
+
+    each = learned.reshape(networks, -1).sum(axis=1)
+    union = int(learned.any(axis=0).sum())
+    return picture(
+        draw,
+        f"Table of {networks} networks by {2 * k} views. Each network has between {each.min()} "
+        f"and {each.max()} of them; together they have {union}.",
+    )
+
+
+def output_bars(outputs: np.ndarray, label: int, title: str) -> Picture:
+    """Scores of every network and of their average on one input.
+
+    Args:
+        outputs: (networks, k).
+        label: the right class, framed.
+        title: above the panels.
+    """
+    networks, k = outputs.shape
+    shown = np.vstack([outputs, outputs.mean(axis=0)])
+
+    def draw() -> Figure:
+        figure, axes = plt.subplots(
+            1, networks + 1, figsize=(min(11, 1.1 * (networks + 1)), 3), sharey=True
+        )
+        for r, (axis, scores) in enumerate(zip(axes, shown, strict=True)):
+            last = r == networks
+            colours = [PALETTE["ensemble"] if last else PALETTE["single"]] * k
+            bars = axis.barh(range(k), scores, color=colours)
+            bars[label].set(edgecolor=_ink(), linewidth=1.8)
+            right = scores.argmax() == label
+            axis.set_title(("average" if last else f"{r}") + (" ✓" if right else " ✗"), fontsize=9)
+            axis.xaxis.set_major_locator(mpl.ticker.MaxNLocator(2, integer=True))
+        axes[0].set(yticks=range(k), ylabel="class")
+        figure.supxlabel("score $F_i(X)$", fontsize=10)
+        figure.suptitle(title, fontsize=11)
+        return figure
+
+    right = int((outputs.argmax(axis=1) == label).sum())
+    verdict = "right" if shown[-1].argmax() == label else "wrong"
+    return picture(
+        draw,
+        f"Bars of the scores of {networks} networks and of their average on one input of class "
+        f"{label}: {right} networks answer right, the average is {verdict}.",
+    )
+
+
+def activation_curves(
+    z: np.ndarray, values: Mapping[str, np.ndarray], slopes: Mapping[str, np.ndarray]
+) -> Picture:
+    """The smoothed ReLU and its slope."""
+    colours = sns.color_palette("viridis", len(values))
+
+    def draw() -> Figure:
+        figure, axes = plt.subplots(1, 2, figsize=(8, 3.2))
+        for axis, curves, label in zip(axes, (values, slopes), ("value", "slope"), strict=True):
+            for colour, (name, curve) in zip(colours, curves.items(), strict=True):
+                axis.plot(z, curve, color=colour, label=name)
+            axis.set(xlabel="$z$", ylabel=label)
+            _zero_line(axis)
+        axes[0].legend(fontsize=9)
+        return figure
+
+    names = ", ".join(values)
+    return picture(draw, f"Smoothed ReLU ({names}): zero for negative z, a power curve, then a "
+                   "straight line of slope one; beside it the slope, from 0 to 1.")  # fmt: skip
+
+
+def _zero_line(axis: Axes) -> None:
+    axis.axhline(0, color=_ink(), lw=0.5)

@@ -1,0 +1,252 @@
+r"""What a network got wrong, which views it learned, and which ones its initialisation foretold."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from mvlib.checks import require_int, require_number
+from mvlib.distribution import Kind, MultiViewParams, Sample, chunked_sample
+from mvlib.learner import LearnerParams, logits, smoothed_relu_slope
+
+LEARNED_SHARE = 0.3  # a view counts as learned above this share of its class's larger correlation
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TestScores:
+    """Scores of every network on fresh data of one kind.
+
+    Attributes:
+        outputs: F, shape (seeds, n, k).
+        labels: y, shape (n,).
+        dominant_view: as in `Sample`, shape (n,).
+    """
+
+    __test__ = False  # not a test case, whatever pytest makes of the name
+
+    outputs: Float[Tensor, "seeds n k"]
+    labels: Int[Tensor, " n"]
+    dominant_view: Int[Tensor, " n"]
+
+
+def test_scores(
+    W: Float[Tensor, "seeds k m d"],
+    params: MultiViewParams,
+    learner: LearnerParams,
+    *,
+    kind: Kind,
+    n: int,
+    seed: int,
+    name: str = "test",
+) -> TestScores:
+    """Scores on n fresh inputs of one kind, streamed: memory does not grow with n P d."""
+    outputs, labels, views = [], [], []
+    for chunk in chunked_sample(params, n, seed=seed, name=name, kind=kind, dtype=W.dtype):
+        outputs.append(logits(W, chunk.patches, learner))
+        labels.append(chunk.labels)
+        views.append(chunk.dominant_view)
+    return TestScores(
+        outputs=torch.cat(outputs, dim=1), labels=torch.cat(labels), dominant_view=torch.cat(views)
+    )
+
+
+test_scores.__test__ = False  # type: ignore[attr-defined]
+
+
+def error_in_units_of_mu(single_error: Any, multi_error: Any, mu: float) -> Any:
+    r"""Total test error over $\mathcal D$ divided by mu:
+    $e_s + \frac{1-\mu}{\mu}\, e_m$, from the errors on single-view and on multi-view data.
+
+    Measuring the two kinds apart needs far fewer inputs than drawing from the mixture, where one
+    in 1/mu is single-view.  Works on numbers and arrays.
+
+    Raises:
+        BadInput: if mu is not in (0, 1].
+    """
+    require_number("single_view_fraction", "mu", mu, 0, 1, "needs single-view data", open_low=True)
+    return single_error + (1 - mu) / mu * multi_error
+
+
+def view_correlations(
+    W: Float[Tensor, "seeds k m d"], features: Float[Tensor, "views d"]
+) -> Float[Tensor, "seeds k 2"]:
+    r"""$\max_{r} \langle w_{i,r}, v_{i,\ell} \rangle$ for each network, class and view."""
+    S, k, m, d = W.shape
+    own = features.view(k, 2, d)
+    return torch.einsum("skmd,kld->skml", W, own).amax(dim=2)
+
+
+def learned_views(
+    correlations: Float[Tensor, "seeds k 2"], *, share: float = LEARNED_SHARE
+) -> Bool[Tensor, "seeds k 2"]:
+    """Which views a network has: those whose correlation reaches `share` of the class's larger.
+
+    Choice: the cut.  After the take-off correlations are either near 0 or of the winner's size.
+    """
+    require_number("share", "", share, 0, 1, "try 0.3", open_low=True)
+    return correlations >= share * correlations.amax(dim=-1, keepdim=True).clamp_min(1e-12)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LotteryPrediction:
+    """The views the initialisation favours.
+
+    Attributes:
+        winner: 0 or 1, the view predicted to be learned, shape (seeds, k).
+        margin: 1 - (winner's take-off time / loser's) in [0, 1]: 0 is a tie.
+    """
+
+    winner: Int[Tensor, "seeds k"]
+    margin: Float[Tensor, "seeds k"]
+
+
+def lottery_winners(
+    W0: Float[Tensor, "seeds k m d"],
+    features: Float[Tensor, "views d"],
+    training_set: Sample,
+    learner: LearnerParams,
+) -> LotteryPrediction:
+    r"""The lottery-winning set M, predicted before the first step: in each class the view with
+    the shortest take-off time of any neuron.
+
+    Choice: the paper's text does not print M; this is our derivation.
+
+    Raises:
+        BadInput: if q < 3: at q = 2 growth is exponential and nothing takes off.
+    """
+    times = takeoff_times(W0, features, training_set, learner).amin(dim=2)
+    first, second = times.amin(dim=-1), times.amax(dim=-1)
+    return LotteryPrediction(winner=times.argmin(dim=-1), margin=1 - first / second)
+
+
+def takeoff_times(
+    W0: Float[Tensor, "seeds k m d"],
+    features: Float[Tensor, "views d"],
+    training_set: Sample,
+    learner: LearnerParams,
+) -> Float[Tensor, "seeds k m 2"]:
+    r"""When each neuron would reach the threshold along each view of its class, if no other
+    neuron existed: $T = \int_{c(0)}^{\varrho} dc / g(c)$, in units of 1/eta.
+
+    While all outputs are small, gradient flow moves $c = \langle w_{i,r}, v_{i,\ell}\rangle$ at
+    the rate $g(c) = (1 - \frac1k) \frac1N \sum_X \sum_{p \in \mathcal P_v(X)} z_p\,
+    \widetilde{ReLU}'(z_p c + n_p)$ over the samples of class i, where $n_p$ is what w(0) reads in
+    the rest of the patch, its noise, which changes much more slowly than c.  Without noise
+    $g = S c^{q-1}/\varrho^{q-1}$ and the first view is the one with the larger
+    $S_{i,\ell}^{1/(q-2)} \max_r \langle w_{i,r}(0), v_{i,\ell} \rangle$.
+
+    Raises:
+        BadInput: if q < 3.
+    """
+    require_int("power", "q", learner.power, 3, "the race needs a power above 2")
+    n_seeds, k, m, d = W0.shape
+    slots = (training_set.view_patches >= 0).sum(dim=2).clamp_min(1)
+    times = W0.new_empty(n_seeds, k, m, 2)
+    # Distances still to go, spaced evenly in their logarithm: growth is slow near the start.
+    rise = torch.logspace(-4, 0, 65, dtype=W0.dtype) * learner.threshold
+    for i in range(k):
+        rows = (training_set.labels == i).nonzero().squeeze(1)
+        for view in (0, 1):
+            f = 2 * i + view
+            patch = training_set.view_patches[rows, f]  # (n_i, C_p)
+            x = training_set.patches[rows[:, None], patch].reshape(-1, d)
+            z = (training_set.strengths[rows, f] / slots[rows, f]).repeat_interleave(patch.shape[1])
+            start = W0[:, i] @ features[f]  # (seeds, m)
+            noise = W0[:, i] @ x.T - start[..., None] * z  # (seeds, m, n_i C_p)
+            reads = (start[..., None] + rise)[..., None] * z + noise[:, :, None, :]
+            slope = smoothed_relu_slope(reads, power=learner.power, threshold=learner.threshold)
+            rate = (1 - 1 / k) * (slope * z).sum(dim=-1) / len(training_set)
+            times[:, i, :, view] = torch.trapezoid(1 / rate.clamp_min(1e-30), rise, dim=-1)
+    return times
+
+
+def predicted_single_error(one_view_share: float, *, n_classes: int, sparsity: float) -> float:
+    r"""Error on single-view data that a network with these learned views should make:
+    $\frac12\, p_1\, (1 - (1 - s/k)^{k-1})$.
+
+    $p_1$ is the share of classes with one learned view; half their single-view inputs show the
+    other one.  Such an input is lost only if a learned view of some other class is present:
+    where none is, the right class wins by default.
+    """
+    some_other = 1 - (1 - sparsity / n_classes) ** (n_classes - 1)
+    return 0.5 * one_view_share * some_other
+
+
+def wilson_interval(errors: float, n: int, *, z: float = 1.96) -> tuple[float, float]:
+    """95% interval for a rate seen `errors` times in `n` independent trials.
+
+    Raises:
+        BadInput: if n < 1 or errors is not in [0, n].
+    """
+    require_int("n", "n", n, 1, "an interval needs a trial")
+    require_number("errors", "", errors, 0, n, "count errors among the trials")
+    rate = errors / n
+    centre = (rate + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(rate * (1 - rate) / n + z * z / (4 * n * n))
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def bootstrap_interval(
+    values_by_draw: list[np.ndarray], *, n_resamples: int = 4000, seed: int = 0
+) -> tuple[float, float]:
+    """95% interval of the mean over networks, networks nested in data draws.
+
+    Draws are resampled first, then networks within each: with three draws this is honest about
+    how much the data matter, and wider than a bootstrap of the pooled networks.
+    """
+    rng = np.random.default_rng(seed)
+    draws = len(values_by_draw)
+    means = np.empty(n_resamples)
+    for b in range(n_resamples):
+        chosen = rng.integers(0, draws, draws)
+        resampled = [rng.choice(values_by_draw[i], len(values_by_draw[i])) for i in chosen]
+        means[b] = np.mean([values.mean() for values in resampled])
+    low, high = np.quantile(means, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def strengths_by_role(sample: Sample) -> dict[str, np.ndarray]:
+    """Strengths of the views present, by the roles of Definition 3.1: each own view, and those
+    of other classes.  The first own view is the dominant one where there is one."""
+    rows = torch.arange(len(sample))
+    first = 2 * sample.labels + sample.dominant_view.clamp_min(0)
+    second = 4 * sample.labels + 1 - first
+    others = sample.strengths.clone()
+    others[rows, first] = 0
+    others[rows, second] = 0
+    return {
+        "own view": sample.strengths[rows, first].numpy(),
+        "own, the other one": sample.strengths[rows, second].numpy(),
+        "other classes": others[others > 0].numpy(),
+    }
+
+
+def law_of_the_sampler(
+    sample: Sample, params: MultiViewParams
+) -> list[tuple[str, float, float, str, int]]:
+    """Rates that Definition 3.1 fixes, beside those of a sample:
+    (quantity, definition, measured, Wilson interval, n)."""
+    k, n = params.n_classes, len(sample)
+    present = (sample.strengths > 0).sum(dim=1) - 2
+    per_label = int((sample.labels == 0).sum())
+    rows = [
+        ("class 0", 1 / k, per_label, n),
+        ("another class's view present", params.sparsity / k, int(present.sum()), n * 2 * (k - 1)),
+        ("patch 0 holds a view", None, int((sample.view_patches == 0).any(dim=(1, 2)).sum()), n),
+    ]
+    if bool(sample.single_view.any()):
+        first = int((sample.dominant_view == 0).sum())
+        rows.append(("view 1 is the strong one", 0.5, first, int(sample.single_view.sum())))
+    used = (2 + 2 * (k - 1) * params.sparsity / k) * params.patches_per_view / params.n_patches
+    table = []
+    for quantity, expected, count, trials in rows:
+        low, high = wilson_interval(count, trials)
+        known = used if expected is None else expected
+        table.append((quantity, known, count / trials, f"[{low:.4f}, {high:.4f}]", trials))
+    return table

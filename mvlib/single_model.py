@@ -1,0 +1,207 @@
+r"""The study behind Theorems 1 and 2: train a few networks on one data draw, test each and their
+average.
+
+One call is one unit of stored work: one data draw, all its networks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mvlib.checks import require, require_int
+from mvlib.distribution import MultiViewParams, feature_vectors, sample
+from mvlib.ensemble import bootstrap_ensembles, ensemble_outputs, size_curve
+from mvlib.learner import LearnerParams, init_weights, logits
+from mvlib.measurement import lottery_winners, test_scores, view_correlations
+from mvlib.objectives import CrossEntropy
+from mvlib.training import (
+    FixedSteps,
+    Progress,
+    Schedule,
+    Trajectory,
+    classification_error,
+    train,
+)
+
+BOOTSTRAP_RESAMPLES = 400
+N_EXAMPLES = 60  # single-view test inputs whose scores are kept, to look at
+TYPICAL_STEPS = 160  # to fit the training set at book scale; for time estimates only
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SingleModelStudy:
+    """Everything that decides one data draw's numbers.
+
+    Attributes:
+        data, learner, schedule: the setting.
+        n_train: N >= 1.
+        n_networks: L >= 1; network r of draw D is the same whatever L.
+        draw: which data draw, >= 0: features, training set, test sets and networks depend on it.
+        n_test_single, n_test_multi: fresh test inputs of each kind, >= 1.
+        record_every: record the trajectory every so many steps; 0: only at the end.
+        n_watch: single-view inputs, of a third stream, on which errors are watched during
+            training; 0: none.
+    """
+
+    data: MultiViewParams
+    learner: LearnerParams
+    schedule: Schedule
+    n_train: int
+    n_networks: int
+    draw: int
+    n_test_single: int
+    n_test_multi: int
+    record_every: int = 0
+    n_watch: int = 0
+
+    def __post_init__(self) -> None:
+        require_int("n_train", "N", self.n_train, 1, "train on at least one sample")
+        require_int("n_networks", "L", self.n_networks, 1, "train at least one network")
+        require_int("draw", "seed", self.draw, 0, "number the draws from 0")
+        require_int("n_test_single", "n", self.n_test_single, 1, "test on at least one input")
+        require_int("n_test_multi", "n", self.n_test_multi, 1, "test on at least one input")
+        require_int("record_every", "", self.record_every, 0, "0 records the end only")
+        require_int("n_watch", "n", self.n_watch, 0, "0 watches no test error")
+        least = 2 * self.data.n_classes
+        few = "every class needs multi-view training data"
+        require(self.n_train >= least, "n_train", "N", self.n_train, f"be >= 2k = {least}", few)
+
+
+def expected_steps(study: SingleModelStudy) -> int:
+    """How many steps a network will take, about; exact where the number is fixed."""
+    rule = study.schedule.stop_rule
+    return rule.limit if isinstance(rule, FixedSteps) else min(rule.limit, TYPICAL_STEPS)
+
+
+def expected_flops(study: SingleModelStudy) -> float:
+    """Floating-point operations of training and testing, about: 2 N P d k m a network for each
+    matrix product, two products a step and one a test input."""
+    data = study.data
+    per_input = 2.0 * data.n_patches * data.dim * data.n_classes * study.learner.n_neurons
+    passes = 2 * study.n_train * expected_steps(study) + study.n_test_single + study.n_test_multi
+    return per_input * passes * study.n_networks
+
+
+def network_seeds(study: SingleModelStudy) -> list[int]:
+    """Seeds of the study's networks: disjoint between draws."""
+    return [1000 * study.draw + r for r in range(study.n_networks)]
+
+
+def run_single_model(
+    study: SingleModelStudy, progress: Progress | None = None
+) -> dict[str, np.ndarray]:
+    """Train, test and describe; all arrays have networks on the first axis unless said.
+
+    Returns:
+        stop_step, fitted; single_error, multi_error (shares); correlations (seeds, k, 2) at the
+        end and predicted_winner, winner_margin (seeds, k) from the start; train_outputs
+        (seeds, N, k); ensemble_single_error, ensemble_multi_error (scalars); ensemble_bootstrap
+        (resamples,) single-view errors; size_curve (K, subsets) single-view errors;
+        size_curve_multi likewise; class_error (seeds, k, 2): errors by class and by the view
+        shown at full strength; ensemble_class_error (k, 2); example_outputs (seeds, n, k) and
+        example_labels of the first single-view test inputs; and, records first: steps, loss,
+        train_error, view_correlations, watched_single_error, watched_multi_error.
+    """
+    data, learner = study.data, study.learner
+    features = feature_vectors(data, study.draw)
+    training_set = sample(data, study.n_train, seed=study.draw, name="train")
+    seeds = network_seeds(study)
+    W0 = init_weights(seeds, learner, n_classes=data.n_classes, dim=data.dim)
+    trajectory = train(
+        W0,
+        training_set.patches,
+        training_set.labels,
+        CrossEntropy(),
+        learner=learner,
+        schedule=study.schedule,
+        seeds=seeds,
+        record_every=study.record_every,
+        probes=_probes(study, features),
+        progress=progress,
+    )
+    prediction = lottery_winners(W0, features, training_set, learner)
+    final = view_correlations(trajectory.weights, features)
+    arrays = {
+        "correlations": final,
+        "predicted_winner": prediction.winner,
+        "winner_margin": prediction.margin,
+        "initial_correlations": view_correlations(W0, features),
+        **_trained(trajectory),
+        **_tested(study, trajectory.weights),
+    }
+    return {name: value.numpy() for name, value in arrays.items()}
+
+
+def _probes(study: SingleModelStudy, features: Tensor) -> dict[str, Callable[[Tensor], Tensor]]:
+    probes: dict[str, Callable[[Tensor], Tensor]] = {
+        "view_correlations": partial(view_correlations, features=features)
+    }
+    if study.n_watch:
+        for kind in ("single", "multi"):
+            watched = sample(study.data, study.n_watch, seed=study.draw, name="watch", kind=kind)
+            probes[f"watched_{kind}_error"] = partial(
+                _error_on, X=watched.patches, labels=watched.labels, learner=study.learner
+            )
+    return probes
+
+
+def _error_on(W: Tensor, *, X: Tensor, labels: Tensor, learner: LearnerParams) -> Tensor:
+    return classification_error(logits(W, X, learner), labels)
+
+
+def _trained(trajectory: Trajectory) -> dict[str, Tensor]:
+    return {
+        "stop_step": trajectory.stop_step,
+        "fitted": trajectory.fitted,
+        "train_outputs": trajectory.train_outputs,
+        "steps": trajectory.recorded_steps,
+        "loss": trajectory.loss,
+        "train_error": trajectory.train_error,
+        **trajectory.probes,
+    }
+
+
+def _tested(study: SingleModelStudy, W: Tensor) -> dict[str, Tensor]:
+    """Errors of each network and of their average, on fresh single- and multi-view inputs."""
+    scores = partial(test_scores, W, study.data, study.learner, seed=study.draw)
+    single = scores(kind="single", n=study.n_test_single)
+    multi = scores(kind="multi", n=study.n_test_multi)
+    mean_single = ensemble_outputs(single.outputs)[None]
+    mean_multi = ensemble_outputs(multi.outputs)[None]
+    return {
+        "single_error": classification_error(single.outputs, single.labels),
+        "multi_error": classification_error(multi.outputs, multi.labels),
+        "ensemble_single_error": classification_error(mean_single, single.labels)[0],
+        "ensemble_multi_error": classification_error(mean_multi, multi.labels)[0],
+        "ensemble_bootstrap": bootstrap_ensembles(
+            single.outputs, single.labels, n_resamples=BOOTSTRAP_RESAMPLES, seed=study.draw
+        ),
+        "size_curve": size_curve(single.outputs, single.labels, seed=study.draw),
+        "size_curve_multi": size_curve(multi.outputs, multi.labels, seed=study.draw),
+        "class_error": _error_by_class_and_view(
+            single.outputs, single.labels, single.dominant_view
+        ),
+        "example_outputs": single.outputs[:, :N_EXAMPLES],
+        "example_labels": single.labels[:N_EXAMPLES],
+        "ensemble_class_error": _error_by_class_and_view(
+            mean_single, single.labels, single.dominant_view
+        )[0],
+    }
+
+
+def _error_by_class_and_view(outputs: Tensor, labels: Tensor, shown: Tensor) -> Tensor:
+    """Error on single-view inputs of class i that show view l at full strength, (seeds, k, 2)."""
+    k = outputs.shape[-1]
+    errors = outputs.new_full((outputs.shape[0], k, 2), torch.nan)
+    for i in range(k):
+        for view in (0, 1):
+            rows = (labels == i) & (shown == view)
+            if bool(rows.any()):
+                errors[:, i, view] = classification_error(outputs[:, rows], labels[rows])
+    return errors

@@ -1,0 +1,113 @@
+"""Computing experiments into a store, with progress: what notebooks and the command line call."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from types import TracebackType
+
+import numpy as np
+from tqdm import tqdm
+
+from mvlib.experiments import Experiment, Scale, experiments
+from mvlib.results import Arrays, Store
+from mvlib.single_model import expected_flops, expected_steps, run_single_model
+
+MODULE = "single_model"  # what the stored numbers depend on, with all it imports
+
+
+class ProgressBar:
+    """A bar over several experiments, measured in expected floating-point work, so that its time
+    estimate is right although experiments differ a thousandfold."""
+
+    def __init__(self, chosen: Iterable[Experiment], *, show: bool = True) -> None:
+        total = sum(expected_flops(e.study) for e in chosen)
+        self._bar = tqdm(total=total / 1e12, disable=not show, unit="TFLOP", bar_format=_FORMAT)
+        self._base = 0.0
+
+    def __enter__(self) -> ProgressBar:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.close()
+
+    def within(self, experiment: Experiment, step: int, share_training: float) -> None:
+        """Called after each training step."""
+        part = min(1.0, step / expected_steps(experiment.study))
+        self._bar.set_description(f"{experiment.name} {experiment.label}", refresh=False)
+        self._bar.set_postfix_str(f"step {step}, {share_training:.0%} still training", False)
+        self._move(self._base + part * expected_flops(experiment.study))
+
+    def finished(self, experiment: Experiment) -> None:
+        """Called when an experiment is in the store."""
+        self._base += expected_flops(experiment.study)
+        self._move(self._base)
+
+    def _move(self, flops: float) -> None:
+        self._bar.update(flops / 1e12 - self._bar.n)
+
+
+_FORMAT = "{desc} {percentage:3.0f}%|{bar:20}| {elapsed} gone, {remaining} to go{postfix}"
+
+
+def run_experiment(
+    experiment: Experiment,
+    store: Store,
+    *,
+    recompute: bool = False,
+    bar: ProgressBar | None = None,
+) -> Arrays:
+    """The arrays of one experiment, from the store or computed and stored.
+
+    Raises:
+        CorruptEntry: if its entry is damaged and `recompute` is False.
+        BadInput: if the store cannot be written.
+    """
+
+    def progress(step: int, share_training: float) -> None:
+        if bar:
+            bar.within(experiment, step, share_training)
+
+    entry = store.load_or_run(
+        experiment.name,
+        experiment.study,
+        MODULE,
+        lambda: run_single_model(experiment.study, progress),
+        recompute=recompute,
+    )
+    if bar:
+        bar.finished(experiment)
+    return entry.arrays
+
+
+def run_all(
+    chosen: list[Experiment], store: Store, *, recompute: bool = False, show: bool = True
+) -> list[Arrays]:
+    """Arrays of several experiments; each is stored as soon as it is finished, so that an
+    interruption loses the one under way and nothing else."""
+    missing = [e for e in chosen if recompute or not is_stored(e, store)]
+    arrays = []
+    with ProgressBar(missing, show=show and bool(missing)) as bar:
+        for experiment in chosen:
+            todo = experiment in missing
+            arrays.append(
+                run_experiment(experiment, store, recompute=recompute, bar=bar if todo else None)
+            )
+    return arrays
+
+
+def is_stored(experiment: Experiment, store: Store) -> bool:
+    """Whether the store has the experiment's entry for the present code and configuration."""
+    return store.has(experiment.name, experiment.study, MODULE)
+
+
+def load_family(
+    scale: Scale, name: str, store: Store, *, show: bool = False
+) -> list[tuple[Experiment, dict[str, np.ndarray]]]:
+    """The experiments called `name` with their arrays: what a notebook begins with."""
+    chosen = experiments(scale, name)
+    return list(zip(chosen, map(dict, run_all(chosen, store, show=show)), strict=True))
