@@ -241,41 +241,48 @@ def errors_over_time(
     steps: np.ndarray,
     train_error: np.ndarray,
     test_error: np.ndarray,
-    residual: np.ndarray,
+    residuals: Mapping[str, np.ndarray],
     fitted_at: np.ndarray,
 ) -> Picture:
-    """Training error, test error in units of mu, and training loss over steps.
+    """Training error, residuals of the training data, and test error in units of mu.
 
     Args:
         steps: (records,).
-        train_error, test_error, residual: (records, networks); test error in units of mu.
+        train_error, test_error: (records, networks); test error in units of mu.
+        residuals: kind of training data -> mean of 1 - p_y, (records, networks).
         fitted_at: first recorded step with training error 0, a network; NaN if never.
     """
+    styles = dict(zip(residuals, ("-", "--"), strict=False))
 
     def draw() -> Figure:
-        figure, axes = plt.subplots(1, 3, figsize=(11, 3.3), sharex=True)
+        figure, axes = plt.subplots(1, 3, figsize=(11, 3.4), sharex=True)
         axes[0].plot(steps, train_error, color=PALETTE["single"], alpha=0.8)
-        axes[0].set(ylabel="training error", title="training error")
+        axes[0].set(ylabel="training error", ylim=(0, 1))
         axes[0].set_yscale("symlog", linthresh=1e-3)
-        axes[1].plot(steps, residual, color=PALETTE["single"], alpha=0.8)
-        axes[1].set(yscale="log", ylabel="loss (nats)", title="training loss")
+        for kind, residual in residuals.items():
+            lines = axes[1].plot(steps, residual, styles[kind], color=PALETTE["single"], alpha=0.8)
+            lines[0].set_label(kind)
+        axes[1].set(yscale="log", ylabel="residual $1 - p_y$, training data")
+        axes[1].legend(fontsize=9)
         axes[2].plot(steps, test_error, color=PALETTE["single"], alpha=0.8)
         axes[2].axhspan(0.49, 0.51, color=PALETTE["theory"], alpha=0.5)
-        axes[2].text(steps[-1], 0.52, "Theorem 1", ha="right", color=PALETTE["theory"])
-        axes[2].set(ylabel=r"test error / $\mu$", title="test error", ylim=(0, 1.05))
+        axes[2].text(steps[-1], 0.53, "Theorem 1", ha="right", color=PALETTE["theory"])
+        axes[2].set(ylabel=r"test error / $\mu$", ylim=(0, 1.05))
         for axis in axes:
             axis.set_xlabel("step t")
             for step in fitted_at[np.isfinite(fitted_at)]:
                 axis.axvline(step, color=_ink(), lw=0.6, ls=":")
         return figure
 
-    first, last = np.nanmin(fitted_at), np.nanmax(fitted_at)
+    fits = fitted_at[np.isfinite(fitted_at)]
+    when = f"between steps {fits.min():.0f} and {fits.max():.0f}" if len(fits) else "never"
+    last = ", ".join(f"{kind} {r[-1].mean():.3f}" for kind, r in residuals.items())
     return picture(
         draw,
-        f"Three panels over training steps, one line a network. Training error falls to zero "
-        f"between steps {first:.0f} and {last:.0f} (dotted); the loss goes on falling; test error "
-        f"in units of mu falls from far above one to {test_error[-1].mean():.2f} on average at "
-        f"the end, beside Theorem 1's band at one half.",
+        f"Three panels over training steps, one line a network. Training error reaches zero "
+        f"{when} (dotted). The residuals end at {last}. Test error in units of mu falls from far "
+        f"above one to {test_error[-1].mean():.2f} on average at the end, beside Theorem 1's band "
+        f"at one half.",
     )
 
 

@@ -6,12 +6,15 @@ is the function that returns $a_i(X)$; nothing else distinguishes training from 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+
+from mvlib.checks import require, require_number
 
 
 @runtime_checkable
@@ -30,10 +33,32 @@ class Objective(Protocol):
         """The loss of each network on each sample, in nats."""
         ...
 
+    def scores(self, F: Float[Tensor, "n seeds k"]) -> Float[Tensor, "n seeds k"]:
+        """The scores whose training error decides when to stop: each network's own, unless
+        networks are trained together."""
+        ...
+
+
+def cross_entropy_residual(
+    F: Float[Tensor, "n seeds k"], labels: Int[Tensor, " n"]
+) -> Float[Tensor, "n seeds k"]:
+    r"""$1_{i=y} - \mathrm{softmax}_i(F(X))$: minus the derivative of the cross-entropy by F_i."""
+    a = -F.softmax(dim=-1)
+    a[torch.arange(len(labels), device=F.device), :, labels] += 1
+    return a
+
+
+def cross_entropy(
+    F: Float[Tensor, "n seeds k"], labels: Int[Tensor, " n"]
+) -> Float[Tensor, "n seeds"]:
+    r"""$-\log \mathrm{softmax}_y(F(X))$, in nats."""
+    index = labels[:, None, None].expand(-1, F.shape[1], 1)
+    return -F.log_softmax(dim=-1).gather(2, index).squeeze(2)
+
 
 @dataclass(frozen=True, slots=True)
 class CrossEntropy:
-    r"""$L = -\log \mathrm{softmax}_y(F(X))$, residual $1_{i=y} - \mathrm{softmax}_i(F(X))$.
+    r"""Training on hard labels: residual $1_{i=y} - \mathrm{softmax}_i(F(X))$.
 
     The gradient printed at the end of Section 3.2 has $1_{i \ne y}$; minus the gradient of this
     loss is $(1_{i=y} - \mathrm{logit}_i)\nabla F_i$, which is what is used here.
@@ -42,16 +67,161 @@ class CrossEntropy:
     def residual(
         self, F: Float[Tensor, "n seeds k"], labels: Int[Tensor, " n"], rows: slice
     ) -> Float[Tensor, "n seeds k"]:
-        """$1_{i=y} - \\mathrm{softmax}_i(F(X))$; `rows` is not needed: no teacher."""
+        """See `cross_entropy_residual`; `rows` is not needed: there is no teacher."""
         del rows
-        a = -F.softmax(dim=-1)
-        a[torch.arange(len(labels), device=F.device), :, labels] += 1
-        return a
+        return cross_entropy_residual(F, labels)
 
     def loss(
         self, F: Float[Tensor, "n seeds k"], labels: Int[Tensor, " n"]
     ) -> Float[Tensor, "n seeds"]:
-        """$-\\log \\mathrm{softmax}_y(F(X))$, in nats."""
-        log_probability = F.log_softmax(dim=-1)
-        index = labels[:, None, None].expand(-1, F.shape[1], 1)
-        return -log_probability.gather(2, index).squeeze(2)
+        """See `cross_entropy`."""
+        return cross_entropy(F, labels)
+
+    def scores(self, F: Float[Tensor, "n seeds k"]) -> Float[Tensor, "n seeds k"]:
+        """Each network's own."""
+        return F
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AverageCrossEntropy:
+    r"""Hard labels for the average of all networks trained together,
+    $\bar F = c \sum_{\ell} F_\ell$: every member is pulled by the average's residual, times c.
+
+    Attributes:
+        scale: c > 0; 1/L trains the mean of L networks, 1 their sum, which is one network L
+            times as wide.
+    """
+
+    scale: float
+
+    def __post_init__(self) -> None:
+        tip = "1 / L for the mean of L networks"
+        require_number("scale", "c", self.scale, 0, math.inf, tip, open_low=True)
+
+    def residual(
+        self, F: Float[Tensor, "n seeds k"], labels: Int[Tensor, " n"], rows: slice
+    ) -> Float[Tensor, "n seeds k"]:
+        """c times the residual of the average, the same for every member."""
+        del rows
+        return self.scale * cross_entropy_residual(self.scores(F), labels)
+
+    def loss(
+        self, F: Float[Tensor, "n seeds k"], labels: Int[Tensor, " n"]
+    ) -> Float[Tensor, "n seeds"]:
+        """Cross-entropy of the average, repeated for every member."""
+        return cross_entropy(self.scores(F), labels)
+
+    def scores(self, F: Float[Tensor, "n seeds k"]) -> Float[Tensor, "n seeds k"]:
+        """The average, repeated for every member."""
+        return self.scale * F.sum(dim=1, keepdim=True).expand_as(F)
+
+
+def truncated_logit(F: Float[Tensor, "*batch k"], *, tau: float) -> Float[Tensor, "*batch k"]:
+    r"""$\mathrm{logit}^\tau_i(F) = e^{\min\{\tau^2 F_i, 1\}/\tau} / \sum_j e^{\min\{\tau^2 F_j,
+    1\}/\tau}$.
+
+    A probability, not a score.  Every output above $1/\tau^2$ counts as equally present: the soft
+    label of a strong teacher is uniform over the classes whose views it sees.
+
+    Raises:
+        BadInput: if tau <= 0.
+
+    Paper: eq. (4.2).
+    """
+    require_number("tau", "tau", tau, 0, math.inf, "the paper: 1 / log(k)^2", open_low=True)
+    return ((tau**2 * F).clamp(max=1) / tau).softmax(dim=-1)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class TruncatedDistillation:
+    r"""The paper's distillation: residual
+    $(1_{i=y} - \mathrm{softmax}_i(F)) - \frac{\eta'}{\eta} [\mathrm{logit}^\tau_i(F) -
+    \mathrm{logit}^\tau_i(G)]^-$ with $[a]^- = \min(0, a)$.
+
+    The second term only ever pushes outputs up, where the teacher's soft label exceeds the
+    student's.  It is not the gradient of any loss; `loss` reports the cross-entropy.
+
+    Attributes:
+        teacher_outputs: G on the training set, shape (1, n, k) for one teacher or (seeds, n, k)
+            for a teacher each; the scale of (4.1) is already in it.
+        tau: > 0.
+        rate_ratio: $\eta'/\eta$ >= 0, the paper's poly(k).
+
+    Paper: eq. (4.3).
+    """
+
+    teacher_outputs: Float[Tensor, "teachers n k"]
+    tau: float
+    rate_ratio: float
+
+    def __post_init__(self) -> None:
+        require_number("rate_ratio", "eta'/eta", self.rate_ratio, 0, math.inf, "try 300")
+        truncated_logit(self.teacher_outputs[:, :1], tau=self.tau)  # refuses a bad tau now
+
+    def residual(
+        self, F: Float[Tensor, "n seeds k"], labels: Int[Tensor, " n"], rows: slice
+    ) -> Float[Tensor, "n seeds k"]:
+        """Both terms, for the training samples `rows`."""
+        G = _teacher_rows(self.teacher_outputs, F, rows)
+        missing = truncated_logit(F, tau=self.tau) - truncated_logit(G, tau=self.tau)
+        return cross_entropy_residual(F, labels) - self.rate_ratio * missing.clamp(max=0)
+
+    def loss(
+        self, F: Float[Tensor, "n seeds k"], labels: Int[Tensor, " n"]
+    ) -> Float[Tensor, "n seeds"]:
+        """The cross-entropy to the hard labels."""
+        return cross_entropy(F, labels)
+
+    def scores(self, F: Float[Tensor, "n seeds k"]) -> Float[Tensor, "n seeds k"]:
+        """Each network's own."""
+        return F
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class TemperatureDistillation:
+    r"""Hinton, Vinyals and Dean's form: cross-entropy plus $\lambda T^2\,
+    \mathrm{KL}(\mathrm{softmax}(G/T) \,\|\, \mathrm{softmax}(F/T))$, whose residual
+    $\lambda T(\mathrm{softmax}_i(G/T) - \mathrm{softmax}_i(F/T))$ has both signs.
+
+    Attributes:
+        teacher_outputs: as in `TruncatedDistillation`.
+        temperature: T > 0.
+        weight: lambda >= 0.
+    """
+
+    teacher_outputs: Float[Tensor, "teachers n k"]
+    temperature: float
+    weight: float
+
+    def __post_init__(self) -> None:
+        big = math.inf
+        require_number("temperature", "T", self.temperature, 0, big, "try 4", open_low=True)
+        require_number("weight", "lambda", self.weight, 0, big, "try 10")
+
+    def residual(
+        self, F: Float[Tensor, "n seeds k"], labels: Int[Tensor, " n"], rows: slice
+    ) -> Float[Tensor, "n seeds k"]:
+        """Both terms, for the training samples `rows`."""
+        T = self.temperature
+        G = _teacher_rows(self.teacher_outputs, F, rows)
+        soft = (G / T).softmax(dim=-1) - (F / T).softmax(dim=-1)
+        return cross_entropy_residual(F, labels) + self.weight * T * soft
+
+    def loss(
+        self, F: Float[Tensor, "n seeds k"], labels: Int[Tensor, " n"]
+    ) -> Float[Tensor, "n seeds"]:
+        """The cross-entropy to the hard labels."""
+        return cross_entropy(F, labels)
+
+    def scores(self, F: Float[Tensor, "n seeds k"]) -> Float[Tensor, "n seeds k"]:
+        """Each network's own."""
+        return F
+
+
+def _teacher_rows(teacher: Tensor, F: Tensor, rows: slice) -> Tensor:
+    """The teacher's outputs on a block, (n, 1 or seeds, k), checked against the students'."""
+    G = teacher[:, rows].transpose(0, 1)
+    fits = G.shape[0] == F.shape[0] and G.shape[2] == F.shape[2] and G.shape[1] in (1, F.shape[1])
+    need = f"match the students' (1 or {F.shape[1]}, n, {F.shape[2]}) on the same training set"
+    require(fits, "teacher_outputs", "G", tuple(teacher.shape), need, "evaluate the teacher on it")
+    return G

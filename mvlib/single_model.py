@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from mvlib.checks import require, require_int
-from mvlib.distribution import MultiViewParams, feature_vectors, sample
+from mvlib.distribution import MultiViewParams, Sample, feature_vectors, sample
 from mvlib.ensemble import bootstrap_ensembles, ensemble_outputs, size_curve
 from mvlib.learner import LearnerParams, init_weights, logits
 from mvlib.measurement import lottery_winners, test_scores, view_correlations
@@ -106,7 +106,8 @@ def run_single_model(
         size_curve_multi likewise; class_error (seeds, k, 2): errors by class and by the view
         shown at full strength; ensemble_class_error (k, 2); example_outputs (seeds, n, k) and
         example_labels of the first single-view test inputs; and, records first: steps, loss,
-        train_error, view_correlations, watched_single_error, watched_multi_error.
+        train_error, view_correlations and, where watched, single_ and multi_residual of the
+        training data, watched_single_error, watched_multi_error.
     """
     data, learner = study.data, study.learner
     features = feature_vectors(data, study.draw)
@@ -122,7 +123,7 @@ def run_single_model(
         schedule=study.schedule,
         seeds=seeds,
         record_every=study.record_every,
-        probes=_probes(study, features),
+        probes=_probes(study, features, training_set),
         progress=progress,
     )
     prediction = lottery_winners(W0, features, training_set, learner)
@@ -138,7 +139,9 @@ def run_single_model(
     return {name: value.numpy() for name, value in arrays.items()}
 
 
-def _probes(study: SingleModelStudy, features: Tensor) -> dict[str, Callable[[Tensor], Tensor]]:
+def _probes(
+    study: SingleModelStudy, features: Tensor, training_set: Sample
+) -> dict[str, Callable[[Tensor], Tensor]]:
     probes: dict[str, Callable[[Tensor], Tensor]] = {
         "view_correlations": partial(view_correlations, features=features)
     }
@@ -148,11 +151,22 @@ def _probes(study: SingleModelStudy, features: Tensor) -> dict[str, Callable[[Te
             probes[f"watched_{kind}_error"] = partial(
                 _error_on, X=watched.patches, labels=watched.labels, learner=study.learner
             )
+            of_kind = training_set.single_view == (kind == "single")
+            part = training_set[of_kind.nonzero().squeeze(1)[: study.n_watch]]
+            probes[f"{kind}_residual"] = partial(
+                _residual_on, X=part.patches, labels=part.labels, learner=study.learner
+            )
     return probes
 
 
 def _error_on(W: Tensor, *, X: Tensor, labels: Tensor, learner: LearnerParams) -> Tensor:
     return classification_error(logits(W, X, learner), labels)
+
+
+def _residual_on(W: Tensor, *, X: Tensor, labels: Tensor, learner: LearnerParams) -> Tensor:
+    """Mean of 1 - softmax_y(F(X)): how hard these samples still pull, (seeds,)."""
+    probability = logits(W, X, learner).softmax(dim=-1)
+    return 1 - probability[:, torch.arange(len(labels)), labels].mean(dim=1)
 
 
 def _trained(trajectory: Trajectory) -> dict[str, Tensor]:

@@ -91,6 +91,18 @@ class BoundedRelativeStep:
         return step.amin(dim=1).clamp_max(self.max_step)
 
 
+@dataclass(frozen=True, slots=True)
+class SharedStep:
+    """One step size for all networks, the smallest that `rule` gives any: for networks that are
+    trained together."""
+
+    rule: ConstantStep | BoundedRelativeStep
+
+    def __call__(self, W: Tensor, ascent: Tensor) -> Tensor:
+        """The same step size for every network."""
+        return self.rule(W, ascent).amin().expand(W.shape[0])
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FixedSteps:
     """Stop after exactly `steps` updates (T >= 1)."""
@@ -132,12 +144,12 @@ class Schedule:
     r"""Step sizes, when to stop, weight decay.
 
     Attributes:
-        step_rule: `ConstantStep` or `BoundedRelativeStep`.
+        step_rule: `ConstantStep`, `BoundedRelativeStep` or `SharedStep`.
         stop_rule: `FixedSteps` or `WhenFitted`.
         weight_decay: lambda >= 0; each update first shrinks W by (1 - eta lambda) (footnote 9).
     """
 
-    step_rule: ConstantStep | BoundedRelativeStep
+    step_rule: ConstantStep | BoundedRelativeStep | SharedStep
     stop_rule: StopRule
     weight_decay: float = 0.0
 
@@ -233,7 +245,8 @@ def train(
         )
         outputs[active] = F
         loss[active] = objective.loss(F.transpose(0, 1), labels).mean(dim=0)
-        error[active] = classification_error(F, labels)
+        counted = objective.scores(F.transpose(0, 1)).transpose(0, 1)
+        error[active] = classification_error(counted, labels)
         _check_finite(loss, t, seeds, eta)
         stopping = rule.stops(error[active])
         stop_step[active] = t
