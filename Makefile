@@ -58,7 +58,9 @@ except OSError as error:
 endef
 export PROBE
 
+# The store is filled first: there every core works on one experiment and a bar shows the time left.
 book: $(STAMP)
+	$(BIN)/python -m mvlib run --scale $(SCALE)
 	$(BIN)/python book/execute.py --scale $(SCALE) $(BOOK_OPTIONS) $(if $(FORCE),--force)
 	$(BUILD)
 	@echo "The book: file://$(CURDIR)/book/_build/html/index.html"

@@ -12,7 +12,7 @@ from mvlib.checks import BadInput
 from mvlib.experiments import SCALES, check_scale, experiments
 from mvlib.results import CorruptEntry, Store
 from mvlib.single_model import expected_flops
-from mvlib.sweep import MODULE, is_stored, run_all, run_experiment
+from mvlib.sweep import MODULE, is_stored, rebuild_command, run_all, run_experiment
 from mvlib.theorems import findings
 
 
@@ -77,7 +77,7 @@ def _status(options: argparse.Namespace) -> int:
     damaged = 0
     for e in experiments(check_scale(options.scale), options.name):
         try:
-            entry = store.load(e.name, e.study, MODULE)
+            entry = store.load(e.name, e.study, MODULE, rebuild=rebuild_command(e, store))
             state = "missing" if entry is None else f"stored  {entry.provenance['seconds']:8.1f} s"
         except CorruptEntry as error:
             state, damaged = f"damaged: {error}", damaged + 1

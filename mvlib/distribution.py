@@ -4,7 +4,7 @@ A sample is made in two movements.  First its *latent record*: label, kind, whic
 present, how strong, in which patches (small, cheap, testable).  Then its *patches*: the record
 rendered into R^(P x d) and covered with noise (large).  Samples are drawn in blocks of fixed
 size, each from its own stream, so that chunk sizes never change the data and a longer sample
-begins with the shorter one.
+begins with the shorter one (but for balanced mixtures, whose counts depend on n).
 """
 
 from __future__ import annotations
@@ -100,7 +100,10 @@ class MultiViewParams:
         require_number("single_view_fraction", "mu", mu, 0, 1, "it is a probability")
         big = math.inf
         require_interval("own_strength", "z own", self.own_strength, 1, big, "use (1.0, 2.0)")
-        require_interval("view_scale", "z own", self.view_scale, 1, big, "use (1.0, 1.0)")
+        scale = self.view_scale
+        pair = len(scale) == 2 and all(1 <= factor < big for factor in scale)
+        need = "be a pair of factors >= 1, one a view"
+        require(pair, "view_scale", "z own", scale, need, "use (1.0, 1.0)")
         other = self.multi_other_strength
         require_interval("multi_other_strength", "z other", other, 1e-9, 0.4, "use (0.2, 0.4)")
         rho, Gamma = self.weak_view_strength, self.single_other_strength

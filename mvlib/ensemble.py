@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from mvlib.checks import require_int, require_number
+from mvlib.checks import require, require_int, require_number
 from mvlib.randomness import stream
 from mvlib.training import classification_error
 
@@ -37,6 +37,8 @@ def subsets_of_size(
 ) -> Int[Tensor, "subsets size"]:
     """All subsets of `size` members, or `at_most` distinct ones at random where there are more."""
     require_int("size", "K", size, 1, f"between 1 and {n_members}")
+    require(size <= n_members, "size", "K", size, f"lie between 1 and {n_members}",
+            "train more networks")  # fmt: skip
     if math.comb(n_members, size) <= at_most:
         return torch.tensor(list(itertools.combinations(range(n_members), size)))
     generator = stream(seed, "subsets", size)
@@ -75,16 +77,20 @@ def bootstrap_ensembles(
 ) -> Float[Tensor, " resamples"]:
     """Errors of ensembles whose members and test inputs are both resampled with replacement.
 
-    A resample of K networks holds about .63 K different ones, so these errors lie above the
-    ensemble's own: as an interval they are conservative upwards.
+    Which members are drawn depends on the seed alone: resamples of two kinds of test data belong
+    together.  A resample of K networks holds about .63 K different ones, so these errors lie above
+    the ensemble's own: as an interval they are conservative upwards.
     """
     members, n, k = member_outputs.shape
-    generator = stream(seed, "bootstrap")
+    draw_members, draw_rows = (
+        stream(seed, "bootstrap", "members"),
+        stream(seed, "bootstrap", "rows"),
+    )
     errors = []
     for _ in range(n_resamples):
-        drawn = torch.randint(0, members, (members,), generator=generator)
+        drawn = torch.randint(0, members, (members,), generator=draw_members)
         weight = torch.bincount(drawn, minlength=members).to(member_outputs.dtype) / members
         mean = (weight @ member_outputs.reshape(members, -1)).view(n, k)
-        rows = torch.randint(0, n, (n,), generator=generator)
+        rows = torch.randint(0, n, (n,), generator=draw_rows)
         errors.append(classification_error(mean[rows][None], labels[rows])[0])
     return torch.stack(errors)

@@ -187,7 +187,7 @@ def strength_histograms(groups: Mapping[str, Mapping[str, np.ndarray]]) -> Pictu
 
     said = "; ".join(
         f"{kind}: "
-        + ", ".join(f"{role} {v.min():.2f} to {v.max():.2f}" for role, v in roles.items())
+        + ", ".join(f"{role} {v.min():.2f} to {v.max():.2f}" for role, v in roles.items() if len(v))
         for kind, roles in groups.items()
     )
     return picture(draw, f"Histograms of the strengths of views. {said}.")
@@ -224,7 +224,8 @@ def race(steps: np.ndarray, correlations: np.ndarray, predicted: np.ndarray) -> 
                            color=PALETTE[f"view {predicted[j] + 1}"])  # fmt: skip
         figure.supxlabel("step t", fontsize=11)
         figure.supylabel(r"$\max_r\,\langle w_{j,r}, v_{j,l}\rangle$", fontsize=11)
-        axes[0, 0].legend(fontsize=8, loc="upper left")
+        handles, names = axes[0, 0].get_legend_handles_labels()
+        figure.legend(handles, names, loc="outside upper right", ncols=2, fontsize=9)
         return figure
 
     final = correlations[-1]
@@ -322,11 +323,11 @@ def prediction_margins(margin: np.ndarray, right: np.ndarray) -> Picture:
         margin: of every network and class, in [0, 1].
         right: whether the foretold view won, same shape.
     """
-    edges = np.quantile(margin, np.linspace(0, 1, 7))
-    bins = np.clip(np.searchsorted(edges, margin, side="right") - 1, 0, 5)
-    centre = np.array([margin[bins == b].mean() for b in range(6)])
-    rate = np.array([right[bins == b].mean() for b in range(6)])
-    count = np.array([(bins == b).sum() for b in range(6)])
+    # Sixths by rank, so that ties leave no bin empty.
+    groups = [g for g in np.array_split(np.argsort(margin, kind="stable"), 6) if len(g)]
+    centre = np.array([margin[g].mean() for g in groups])
+    rate = np.array([right[g].mean() for g in groups])
+    count = np.array([len(g) for g in groups])
     error = 1.96 * np.sqrt(np.maximum(rate * (1 - rate), 0) / count)
 
     def draw() -> Figure:
@@ -346,12 +347,12 @@ def prediction_margins(margin: np.ndarray, right: np.ndarray) -> Picture:
     )
 
 
-def sweep_panels(panels: Sequence[tuple[str, Sequence[str], Mapping[str, np.ndarray]]]) -> Picture:
+def sweep_panels(panels: Sequence[tuple[str, Sequence[str], Mapping[str, Any]]]) -> Picture:
     """Failure regimes: one panel a parameter.
 
     Args:
-        panels: (axis label, tick labels, curves) with curves "test error / mu" (values, networks),
-            "both views learned" (values,) and "winner foretold" (values,).
+        panels: (axis label, tick labels, curves) with curves "test error / mu" (one array of
+            networks a value), "both views learned" and "winner foretold" (one number a value).
     """
 
     def draw() -> Figure:
@@ -361,7 +362,7 @@ def sweep_panels(panels: Sequence[tuple[str, Sequence[str], Mapping[str, np.ndar
         for axis, (label, ticks, curves) in zip(axes[0], panels, strict=True):
             x = np.arange(len(ticks))
             errors = curves["test error / mu"]
-            mean, spread = errors.mean(axis=1), errors.std(axis=1)
+            mean, spread = [e.mean() for e in errors], [e.std() for e in errors]
             axis.errorbar(x, mean, yerr=spread, fmt="o-", capsize=3, color=PALETTE["single"],
                           label=r"test error / $\mu$")  # fmt: skip
             axis.plot(x, curves["both views learned"], "s--", color=PALETTE["student"],
@@ -378,8 +379,7 @@ def sweep_panels(panels: Sequence[tuple[str, Sequence[str], Mapping[str, np.ndar
     said = " ".join(
         f"Along {label}: test error "
         + ", ".join(
-            f"{m:.2f} at {t}"
-            for m, t in zip(curves["test error / mu"].mean(axis=1), ticks, strict=True)
+            f"{e.mean():.2f} at {t}" for e, t in zip(curves["test error / mu"], ticks, strict=True)
         )
         + "."
         for label, ticks, curves in panels
@@ -449,33 +449,40 @@ def size_curves(curves: Sequence[np.ndarray]) -> Picture:
 
 
 def coverage(learned: np.ndarray) -> Picture:
-    """Which views each network has, and what they have together.
+    """Which views each network has, and how many have each.
 
     Args:
         learned: (networks, k, 2), True where learned.
     """
     networks, k, _ = learned.shape
-    table = np.vstack([learned.reshape(networks, -1), learned.mean(axis=0).reshape(1, -1)])
 
     def draw() -> Figure:
-        figure, axis = plt.subplots(figsize=(9, 0.32 * networks + 1.6))
-        mesh = axis.imshow(table, cmap="viridis", vmin=0, vmax=1, aspect="auto")
-        axis.axhline(networks - 0.5, color=_ink(), lw=2)
-        axis.set_xticks(np.arange(0.5, 2 * k, 2), [str(j) for j in range(k)])
-        names = [f"network {r}" for r in range(networks)] + ["share of networks"]
-        axis.set_yticks(range(networks + 1), names, fontsize=9)
-        for j in range(1, k):
-            axis.axvline(2 * j - 0.5, color=_ink(), lw=0.4)
-        axis.set_xlabel("class (its two views side by side)")
-        figure.colorbar(mesh, ax=axis, label="learned", shrink=0.8)
+        figure, (above, axis) = plt.subplots(
+            2, 1, figsize=(9, 0.28 * networks + 2.2), sharex=True,
+            gridspec_kw={"height_ratios": [1, 0.22 * networks]},
+        )  # fmt: skip
+        # The two views of a class stand close together, classes apart.
+        place = np.arange(k)[:, None] + np.array([-0.2, 0.2])
+        for view in (0, 1):
+            colour = PALETTE[f"view {view + 1}"]
+            above.bar(place[:, view], learned[:, :, view].sum(axis=0), width=0.36, color=colour)
+            row, column = learned[:, :, view].nonzero()
+            axis.scatter(place[column, view], row, marker="s", s=70, color=colour,
+                         label=f"view {view + 1}")  # fmt: skip
+        above.set(ylabel="networks", yticks=[0, networks], ylim=(0, networks))
+        above.set_title("how many networks know the view", fontsize=10, loc="left")
+        axis.set_yticks(range(networks), [f"network {r}" for r in range(networks)], fontsize=9)
+        axis.set(xlabel="class", xticks=range(k), ylim=(networks - 0.5, -0.5))
+        axis.legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize=9)
         return figure
 
     each = learned.reshape(networks, -1).sum(axis=1)
     union = int(learned.any(axis=0).sum())
     return picture(
         draw,
-        f"Table of {networks} networks by {2 * k} views. Each network has between {each.min()} "
-        f"and {each.max()} of them; together they have {union}.",
+        f"A mark for every view that a network knows, {networks} networks by {2 * k} views, and "
+        f"above it a bar for how many know each. Each network has between {each.min()} and "
+        f"{each.max()} views; together they have {union}.",
     )
 
 
@@ -492,7 +499,7 @@ def output_bars(outputs: np.ndarray, label: int, title: str) -> Picture:
 
     def draw() -> Figure:
         figure, axes = plt.subplots(
-            1, networks + 1, figsize=(min(11, 1.1 * (networks + 1)), 3), sharey=True
+            1, networks + 1, figsize=(min(11, 1.1 * (networks + 1)), 3), sharey=True, sharex=True
         )
         for r, (axis, scores) in enumerate(zip(axes, shown, strict=True)):
             last = r == networks
@@ -532,9 +539,12 @@ def activation_curves(
         axes[0].legend(fontsize=9)
         return figure
 
-    names = ", ".join(values)
-    return picture(draw, f"Smoothed ReLU ({names}): zero for negative z, a power curve, then a "
-                   "straight line of slope one; beside it the slope, from 0 to 1.")  # fmt: skip
+    n = len(values)
+    return picture(
+        draw,
+        f"Smoothed ReLU for {n} choices of power and threshold: zero for negative z, a power "
+        "curve, then a straight line of slope one; beside it the slope, from 0 to 1.",
+    )
 
 
 def _zero_line(axis: Axes) -> None:

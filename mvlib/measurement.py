@@ -131,8 +131,8 @@ def takeoff_times(
     training_set: Sample,
     learner: LearnerParams,
 ) -> Float[Tensor, "seeds k m 2"]:
-    r"""When each neuron would reach the threshold along each view of its class, if no other
-    neuron existed: $T = \int_{c(0)}^{\varrho} dc / g(c)$, in units of 1/eta.
+    r"""When each neuron would have risen by the threshold along each view of its class, if no other
+    neuron existed: $T = \int_{c(0)}^{c(0) + \varrho} dc / g(c)$, in units of 1/eta.
 
     While all outputs are small, gradient flow moves $c = \langle w_{i,r}, v_{i,\ell}\rangle$ at
     the rate $g(c) = (1 - \frac1k) \frac1N \sum_X \sum_{p \in \mathcal P_v(X)} z_p\,

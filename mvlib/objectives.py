@@ -146,6 +146,9 @@ class TruncatedDistillation:
             for a teacher each; the scale of (4.1) is already in it.
         tau: > 0.
         rate_ratio: $\eta'/\eta$ >= 0, the paper's poly(k).
+        stop_at_cap: False as printed.  Choice: True drops the push on outputs above $1/\tau^2$,
+            as differentiating through the truncation would; then a student that has matched its
+            teacher's visible classes is left alone.
 
     Paper: eq. (4.3).
     """
@@ -153,6 +156,7 @@ class TruncatedDistillation:
     teacher_outputs: Float[Tensor, "teachers n k"]
     tau: float
     rate_ratio: float
+    stop_at_cap: bool = False
 
     def __post_init__(self) -> None:
         require_number("rate_ratio", "eta'/eta", self.rate_ratio, 0, math.inf, "try 300")
@@ -164,7 +168,10 @@ class TruncatedDistillation:
         """Both terms, for the training samples `rows`."""
         G = _teacher_rows(self.teacher_outputs, F, rows)
         missing = truncated_logit(F, tau=self.tau) - truncated_logit(G, tau=self.tau)
-        return cross_entropy_residual(F, labels) - self.rate_ratio * missing.clamp(max=0)
+        push = -self.rate_ratio * missing.clamp(max=0)
+        if self.stop_at_cap:
+            push = push * (self.tau**2 * F < 1)
+        return cross_entropy_residual(F, labels) + push
 
     def loss(
         self, F: Float[Tensor, "n seeds k"], labels: Int[Tensor, " n"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import functools
 import hashlib
 import io
 import json
@@ -70,6 +71,17 @@ def _plain(value: object) -> object:
     raise TypeError(f"a configuration cannot hold {value!r}; use numbers, words and dataclasses.")
 
 
+@functools.cache
+def _sources(package: Path) -> dict[str, str]:
+    """Every module's text as it was when this process began: what is running, even if someone
+    edits a file meanwhile."""
+    return {path.stem: path.read_text() for path in sorted(package.glob("*.py"))}
+
+
+_sources(PACKAGE)
+
+
+@functools.cache  # asked for again with every key
 def bare_source(source: str) -> str:
     """Python source without comments, docstrings and blank lines: what decides a result."""
     lines = source.splitlines()
@@ -77,13 +89,21 @@ def bare_source(source: str) -> str:
         body = getattr(node, "body", None)
         if not isinstance(body, list) or not body or not _is_docstring(node, body[0]):
             continue
-        for row in range(body[0].lineno - 1, body[0].end_lineno):
-            lines[row] = ""
+        _blank(lines, body[0])
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type == tokenize.COMMENT:
             row, column = token.start
             lines[row - 1] = lines[row - 1][:column]
     return "\n".join(line.rstrip() for line in lines if line.strip())
+
+
+def _blank(lines: list[str], node: ast.stmt) -> None:
+    """Take a statement out of its lines; what shares a line with it stays."""
+    first, last = node.lineno - 1, (node.end_lineno or node.lineno) - 1
+    # Columns of the syntax tree count bytes.
+    before = lines[first].encode()[: node.col_offset].decode()
+    after = lines[last].encode()[node.end_col_offset :].decode()
+    lines[first : last + 1] = [before + after] + [""] * (last - first)
 
 
 def _is_docstring(parent: ast.AST, node: ast.AST) -> bool:
@@ -102,11 +122,10 @@ def modules_reached(module: str) -> list[str]:
     waiting = [module]
     while waiting:
         name = waiting.pop()
-        path = PACKAGE / f"{name}.py"
-        if name in found or not path.exists():
+        if name in found or name not in _sources(PACKAGE):
             continue
         found.add(name)
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(ast.parse(_sources(PACKAGE)[name])):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("mvlib."):
                 waiting.append(str(node.module).removeprefix("mvlib."))
     return sorted(found)
@@ -114,11 +133,12 @@ def modules_reached(module: str) -> list[str]:
 
 def fingerprint(module: str | None = None) -> str:
     """Hash of the bare source of `module` and all it reaches; of the whole library by default."""
-    names = modules_reached(module) if module else sorted(p.stem for p in PACKAGE.glob("*.py"))
+    sources = _sources(PACKAGE)
+    names = modules_reached(module) if module else sorted(sources)
     digest = hashlib.sha256()
     for name in names:
         digest.update(f"\n# {name}\n".encode())
-        digest.update(bare_source((PACKAGE / f"{name}.py").read_text()).encode())
+        digest.update(bare_source(sources[name]).encode())
     return digest.hexdigest()
 
 
@@ -155,8 +175,10 @@ class Store:
         """Whether the entry is there (its content is checked on loading)."""
         return self._paths(name, self.key(name, config, module))[1].exists()
 
-    def load(self, name: str, config: object, module: str) -> Entry | None:
-        """The entry, or None if it was never computed.
+    def load(
+        self, name: str, config: object, module: str, *, rebuild: str = REBUILD
+    ) -> Entry | None:
+        """The entry, or None if it was never computed; `rebuild` is the command to recommend.
 
         Raises:
             CorruptEntry: if its files are truncated, do not match each other or hold another key.
@@ -175,7 +197,7 @@ class Store:
             except _DAMAGE as error:
                 raise CorruptEntry(
                     f"stored result {record_path} is damaged ({error}); rebuild it with "
-                    f"`{REBUILD}`."
+                    f"`{rebuild}`."
                 ) from error
         self.read[f"{name}/{key}"] = entry.provenance["sha256"]
         return entry
@@ -207,7 +229,7 @@ class Store:
         try:
             arrays_path.parent.mkdir(parents=True, exist_ok=True)
             # One writer at a time, or the record of one could end beside the arrays of another.
-            with FileLock(self.root / ".lock"):
+            with self._lock("write"):
                 # The record comes last: an entry exists only once both files are complete.
                 _write_atomically(arrays_path, content)
                 text = json.dumps(record, indent=1, sort_keys=True) + "\n"
@@ -228,6 +250,7 @@ class Store:
         compute: Callable[[], Arrays],
         *,
         recompute: bool = False,
+        rebuild: str = REBUILD,
     ) -> Entry:
         """The stored entry, or the result of `compute()`, stored as soon as it is there.
 
@@ -235,14 +258,18 @@ class Store:
             CorruptEntry: if the stored entry is damaged (unless `recompute`).
             BadInput: if the folder cannot be written, before anything is computed.
         """
-        if not recompute:
-            stored = self.load(name, config, module)
+        stored = None if recompute else self.load(name, config, module, rebuild=rebuild)
+        if stored is not None:
+            return stored
+        self.check_writable()
+        # Whoever else wants the same entry waits for it instead of computing it again.
+        with self._lock(self.key(name, config, module)):
+            stored = None if recompute else self.load(name, config, module, rebuild=rebuild)
             if stored is not None:
                 return stored
-        self.check_writable()
-        start = time.perf_counter()
-        arrays = compute()
-        return self.save(name, config, module, arrays, time.perf_counter() - start)
+            start = time.perf_counter()
+            arrays = compute()
+            return self.save(name, config, module, arrays, time.perf_counter() - start)
 
     def check_writable(self) -> None:
         """Fail now rather than after a long computation.
@@ -267,6 +294,12 @@ class Store:
     def display_receipts(self) -> Receipts:
         """`receipts` as a notebook output that a program can read back."""
         return Receipts(self.receipts())
+
+    def _lock(self, name: str) -> FileLock:
+        """A lock between processes; the system frees it if its holder dies."""
+        folder = self.root / ".locks"
+        folder.mkdir(exist_ok=True)
+        return FileLock(folder / f"{name}.lock")
 
     def _paths(self, name: str, key: str) -> tuple[Path, Path]:
         folder = self.root / name

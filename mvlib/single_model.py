@@ -30,6 +30,7 @@ from mvlib.training import (
 )
 
 BOOTSTRAP_RESAMPLES = 400
+SEEDS_A_DRAW = 1000
 N_EXAMPLES = 60  # single-view test inputs whose scores are kept, to look at
 TYPICAL_STEPS = 160  # to fit the training set at book scale; for time estimates only
 
@@ -63,11 +64,16 @@ class SingleModelStudy:
     def __post_init__(self) -> None:
         require_int("n_train", "N", self.n_train, 1, "train on at least one sample")
         require_int("n_networks", "L", self.n_networks, 1, "train at least one network")
+        seeds_left = "networks of different draws would share seeds"
+        require(self.n_networks <= SEEDS_A_DRAW, "n_networks", "L", self.n_networks,
+                f"be <= {SEEDS_A_DRAW}", seeds_left)  # fmt: skip
         require_int("draw", "seed", self.draw, 0, "number the draws from 0")
         require_int("n_test_single", "n", self.n_test_single, 1, "test on at least one input")
         require_int("n_test_multi", "n", self.n_test_multi, 1, "test on at least one input")
         require_int("record_every", "", self.record_every, 0, "0 records the end only")
         require_int("n_watch", "n", self.n_watch, 0, "0 watches no test error")
+        slow = "at q = 2 nothing takes off and no winner can be foretold; the paper uses 4"
+        require_int("power", "q", self.learner.power, 3, slow)
         least = 2 * self.data.n_classes
         few = "every class needs multi-view training data"
         require(self.n_train >= least, "n_train", "N", self.n_train, f"be >= 2k = {least}", few)
@@ -90,7 +96,7 @@ def expected_flops(study: SingleModelStudy) -> float:
 
 def network_seeds(study: SingleModelStudy) -> list[int]:
     """Seeds of the study's networks: disjoint between draws."""
-    return [1000 * study.draw + r for r in range(study.n_networks)]
+    return [SEEDS_A_DRAW * study.draw + r for r in range(study.n_networks)]
 
 
 def run_single_model(
@@ -123,7 +129,7 @@ def run_single_model(
         schedule=study.schedule,
         seeds=seeds,
         record_every=study.record_every,
-        probes=_probes(study, features, training_set),
+        probes=probes(study, features, training_set, n_watch=study.n_watch),
         progress=progress,
     )
     prediction = lottery_winners(W0, features, training_set, learner)
@@ -133,30 +139,32 @@ def run_single_model(
         "predicted_winner": prediction.winner,
         "winner_margin": prediction.margin,
         "initial_correlations": view_correlations(W0, features),
-        **_trained(trajectory),
-        **_tested(study, trajectory.weights),
+        **trained(trajectory),
+        **tested(study, trajectory.weights),
     }
     return {name: value.numpy() for name, value in arrays.items()}
 
 
-def _probes(
-    study: SingleModelStudy, features: Tensor, training_set: Sample
+def probes(
+    study: SingleModelStudy, features: Tensor, training_set: Sample, *, n_watch: int
 ) -> dict[str, Callable[[Tensor], Tensor]]:
-    probes: dict[str, Callable[[Tensor], Tensor]] = {
+    """What is recorded during training: view correlations and, where `n_watch` > 0, errors on
+    that many fresh inputs of each kind and residuals of the training data of each kind."""
+    chosen: dict[str, Callable[[Tensor], Tensor]] = {
         "view_correlations": partial(view_correlations, features=features)
     }
-    if study.n_watch:
-        for kind in ("single", "multi"):
-            watched = sample(study.data, study.n_watch, seed=study.draw, name="watch", kind=kind)
-            probes[f"watched_{kind}_error"] = partial(
-                _error_on, X=watched.patches, labels=watched.labels, learner=study.learner
-            )
-            of_kind = training_set.single_view == (kind == "single")
-            part = training_set[of_kind.nonzero().squeeze(1)[: study.n_watch]]
-            probes[f"{kind}_residual"] = partial(
+    for kind in ("single", "multi") if n_watch else ():
+        watched = sample(study.data, n_watch, seed=study.draw, name="watch", kind=kind)
+        chosen[f"watched_{kind}_error"] = partial(
+            _error_on, X=watched.patches, labels=watched.labels, learner=study.learner
+        )
+        of_kind = training_set.single_view == (kind == "single")
+        part = training_set[of_kind.nonzero().squeeze(1)[:n_watch]]
+        if len(part):
+            chosen[f"{kind}_residual"] = partial(
                 _residual_on, X=part.patches, labels=part.labels, learner=study.learner
             )
-    return probes
+    return chosen
 
 
 def _error_on(W: Tensor, *, X: Tensor, labels: Tensor, learner: LearnerParams) -> Tensor:
@@ -169,7 +177,8 @@ def _residual_on(W: Tensor, *, X: Tensor, labels: Tensor, learner: LearnerParams
     return 1 - probability[:, torch.arange(len(labels)), labels].mean(dim=1)
 
 
-def _trained(trajectory: Trajectory) -> dict[str, Tensor]:
+def trained(trajectory: Trajectory) -> dict[str, Tensor]:
+    """What a trajectory leaves in the store: everything but the weights."""
     return {
         "stop_step": trajectory.stop_step,
         "fitted": trajectory.fitted,
@@ -181,7 +190,7 @@ def _trained(trajectory: Trajectory) -> dict[str, Tensor]:
     }
 
 
-def _tested(study: SingleModelStudy, W: Tensor) -> dict[str, Tensor]:
+def tested(study: SingleModelStudy, W: Tensor) -> dict[str, Tensor]:
     """Errors of each network and of their average, on fresh single- and multi-view inputs."""
     scores = partial(test_scores, W, study.data, study.learner, seed=study.draw)
     single = scores(kind="single", n=study.n_test_single)
@@ -195,6 +204,9 @@ def _tested(study: SingleModelStudy, W: Tensor) -> dict[str, Tensor]:
         "ensemble_multi_error": classification_error(mean_multi, multi.labels)[0],
         "ensemble_bootstrap": bootstrap_ensembles(
             single.outputs, single.labels, n_resamples=BOOTSTRAP_RESAMPLES, seed=study.draw
+        ),
+        "bootstrap_multi": bootstrap_ensembles(
+            multi.outputs, multi.labels, n_resamples=BOOTSTRAP_RESAMPLES, seed=study.draw
         ),
         "size_curve": size_curve(single.outputs, single.labels, seed=study.draw),
         "size_curve_multi": size_curve(multi.outputs, multi.labels, seed=study.draw),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 from types import TracebackType
 
@@ -21,7 +22,10 @@ class ProgressBar:
 
     def __init__(self, chosen: Iterable[Experiment], *, show: bool = True) -> None:
         total = sum(expected_flops(e.study) for e in chosen)
-        self._bar = tqdm(total=total / 1e12, disable=not show, unit="TFLOP", bar_format=_FORMAT)
+        # disable=None: no bar where stderr is not a terminal.
+        self._bar = tqdm(
+            total=total / 1e12, disable=None if show else True, unit="TFLOP", bar_format=_FORMAT
+        )
         self._base = 0.0
 
     def __enter__(self) -> ProgressBar:
@@ -78,10 +82,20 @@ def run_experiment(
         MODULE,
         lambda: run_single_model(experiment.study, progress),
         recompute=recompute,
+        rebuild=rebuild_command(experiment, store),
     )
     if bar:
         bar.finished(experiment)
     return entry.arrays
+
+
+def rebuild_command(experiment: Experiment, store: Store) -> str:
+    """The command that computes an experiment's family again into the same store."""
+    where = shlex.quote(str(store.root))
+    return (
+        f"python -m mvlib run --recompute --scale {experiment.scale} "
+        f"--name {experiment.name} --results {where}"
+    )
 
 
 def run_all(

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
+import torch
 
 from mvlib.experiments import Experiment, Scale, experiments
 from mvlib.measurement import (
-    LEARNED_SHARE,
     bootstrap_interval,
     error_in_units_of_mu,
+    learned_views,
     predicted_single_error,
     wilson_interval,
 )
@@ -52,6 +54,11 @@ class Finding:
     def as_dict(self) -> dict[str, object]:
         """The finding as plain JSON values, exactly the fields above."""
         return asdict(self)
+
+    @property
+    def title(self) -> str:
+        """The claim as one writes it: "Theorem 1", "Lottery winners"."""
+        return self.claim.replace("-", " ").capitalize()
 
     def summary(self) -> str:
         """measured [low, high] for people."""
@@ -98,8 +105,19 @@ def one_view_share(draws: Sequence[Arrays]) -> float:
 
 
 def both_learned(correlations: np.ndarray) -> np.ndarray:
-    """Whether the smaller correlation reaches `LEARNED_SHARE` of the larger, (..., k)."""
-    return correlations.min(axis=-1) >= LEARNED_SHARE * correlations.max(axis=-1)
+    """Whether both views of a class count as learned (`learned_views`), (..., k)."""
+    return learned_views(torch.as_tensor(correlations)).all(dim=-1).numpy()
+
+
+def share_foretold(arrays: Arrays) -> float:
+    """Share of classes whose larger final correlation is the view foretold."""
+    return float((arrays["predicted_winner"] == arrays["correlations"].argmax(axis=-1)).mean())
+
+
+def setting(study: SingleModelStudy, field: str) -> Any:
+    """One parameter of a study, wherever it lives."""
+    part = study.learner if hasattr(study.learner, field) else study.data
+    return getattr(part, field)
 
 
 def theorem_2(study: SingleModelStudy, draws: Sequence[Arrays]) -> Finding:
@@ -114,7 +132,10 @@ def theorem_2(study: SingleModelStudy, draws: Sequence[Arrays]) -> Finding:
         float(error_in_units_of_mu(a["ensemble_single_error"], a["ensemble_multi_error"], mu))
         for a in draws
     ]
-    resampled = np.mean([a["ensemble_bootstrap"] for a in draws], axis=0)
+    resampled = np.mean(
+        [error_in_units_of_mu(a["ensemble_bootstrap"], a["bootstrap_multi"], mu) for a in draws],
+        axis=0,
+    )
     low, high = (float(q) for q in np.quantile(resampled, [0.025, 0.975]))
     measured = float(np.mean(errors))
     n = study.n_test_single * len(draws)

@@ -114,6 +114,7 @@ class FixedSteps:
 
     @property
     def limit(self) -> int:
+        """The number of updates."""
         return self.steps
 
     def stops(self, train_error: Tensor) -> Tensor:
@@ -296,8 +297,9 @@ class _Records:
 def _check_shapes(W: Tensor, X: Tensor, labels: Tensor) -> None:
     require(W.ndim == 4, "W0", "W", tuple(W.shape), "have axes (seeds, k, m, d)", "add an axis")
     d = W.shape[3]
-    fits = X.ndim == 3 and X.shape[2] == d
-    require(fits, "X", "X", tuple(X.shape), f"have axes (n, P, {d})", "match the weights' d")
+    fits = X.ndim == 3 and X.shape[2] == d and len(X) > 0
+    need = f"have axes (n, P, {d}) with n >= 1"
+    require(fits, "X", "X", tuple(X.shape), need, "match the weights' d")
     same = labels.shape == (len(X),)
     require(same, "labels", "y", tuple(labels.shape), f"have shape ({len(X)},)", "one a sample")
     k = W.shape[1]

@@ -1,0 +1,216 @@
+"""`python -m mvlib`: what it prints, its exit codes, and what survives an interruption."""
+
+import json
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mvlib import sweep
+from mvlib.__main__ import main
+from mvlib.experiments import experiments
+from mvlib.results import Store
+from mvlib.theorems import Finding
+
+FIELDS = ["claim", "statement", "predicted", "measured", "low", "high", "n", "unit", "caveat"]
+SMOKE = ["--scale", "smoke"]
+N_DRAWS = len(experiments("smoke", "single-model"))
+
+
+def fake_arrays(*_: object) -> dict[str, np.ndarray]:
+    """In place of the computation, where a test is about everything else."""
+    return {"x": np.arange(3)}
+
+
+@pytest.fixture
+def own_store(smoke_store: Path, tmp_path: Path) -> Path:
+    """A copy that a test may damage."""
+    return Path(shutil.copytree(smoke_store, tmp_path / "results"))
+
+
+def test_findings_as_json(smoke_store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["findings", *SMOKE, "--json", "--results", str(smoke_store)]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert isinstance(found, list)
+    assert [f["claim"] for f in found][:3] == ["theorem-1", "theorem-2", "lottery-winners"]
+    for f in found:
+        assert list(f) == FIELDS
+        assert f["low"] <= f["measured"] <= f["high"]
+        assert isinstance(f["n"], int) and f["n"] > 0
+        assert all(isinstance(f[word], str) and f[word] for word in ("statement", "unit", "caveat"))
+    assert list(Finding.__dataclass_fields__) == FIELDS
+
+
+def test_findings_for_people(smoke_store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["findings", *SMOKE, "--results", str(smoke_store)]) == 0
+    said = capsys.readouterr().out
+    assert "theorem-1: " in said and "theorem-2: " in said and "n = " in said
+
+
+def test_list_and_status(smoke_store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", *SMOKE]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == len(experiments("smoke"))
+    for line, experiment in zip(lines, experiments("smoke"), strict=True):
+        assert line.startswith(experiment.name) and experiment.label in line and "TFLOP" in line
+    assert main(["status", *SMOKE, "--results", str(smoke_store)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert sum("stored" in line for line in lines) == N_DRAWS
+    assert sum("missing" in line for line in lines) == len(lines) - N_DRAWS
+    assert main(["status", *SMOKE, "--name", "race", "--results", str(smoke_store)]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 1
+
+
+def test_run_resumes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sweep, "run_single_model", fake_arrays)
+    n = len(experiments("smoke", "sweep-threshold"))
+    command = ["run", *SMOKE, "--name", "sweep-threshold", "--results", str(tmp_path / "r")]
+    for more, count in (([], n), ([], 0), (["--recompute"], n)):
+        assert main([*command, *more]) == 0
+        assert f"{count} computed now" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["run", "list", "status", "findings"])
+def test_unknown_scale(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([command, "--scale", "huge"]) == 2
+    assert_one_sentence(capsys, "scale = 'huge' must be one of", "smoke", "book", "paper")
+
+
+@pytest.mark.parametrize("command", ["run", "list", "status"])
+def test_unknown_name(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([command, *SMOKE, "--name", "nothing"]) == 2
+    assert_one_sentence(capsys, "experiment = 'nothing' must be one of", "single-model")
+
+
+@pytest.mark.parametrize("arguments", [[], ["fly"], ["run", "--speed", "9"]])
+def test_unknown_words(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert "usage: python -m mvlib" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["run", "findings"])
+def test_unwritable_results(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    computed: list[object] = []
+    monkeypatch.setattr(sweep, "run_single_model", lambda *_: computed.append(1) or fake_arrays())
+    (tmp_path / "file").write_text("")
+    assert main([command, *SMOKE, "--results", str(tmp_path / "file" / "below")]) == 2
+    assert_one_sentence(capsys, "results folder", "must be writable", "--results")
+    assert computed == []
+
+
+def assert_one_sentence(capsys: pytest.CaptureFixture[str], *words: str) -> None:
+    out, err = capsys.readouterr()
+    assert out == ""
+    # A progress bar may have drawn itself before; it ends with a line of its own.
+    said = [line for line in err.replace("\r", "\n").splitlines() if "% |" not in line]
+    said = [line for line in said if line.startswith("mvlib: ")]
+    assert len(said) == 1 and "Traceback" not in err, err
+    assert all(word in said[0] for word in words), said
+
+
+def damage(root: Path) -> Path:
+    path = sorted((root / "single-model").glob("*.npz"))[0]
+    path.write_bytes(path.read_bytes()[:-30])
+    return path.with_suffix(".json")
+
+
+@pytest.mark.parametrize("command", ["run", "findings"])
+def test_corrupt_entry(command: str, own_store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    record = damage(own_store)
+    more = ["--name", "single-model"] if command == "run" else []
+    assert main([command, *SMOKE, *more, "--results", str(own_store)]) == 2
+    assert_one_sentence(capsys, str(record), "damaged", "python -m mvlib run")
+
+
+def test_status_shows_a_corrupt_entry(own_store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    record = damage(own_store)
+    assert main(["status", *SMOKE, "--results", str(own_store)]) == 2
+    assert f"damaged: stored result {record}" in capsys.readouterr().out
+
+
+def test_the_command_that_is_named_rebuilds(
+    own_store: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sweep, "run_single_model", fake_arrays)
+    damage(own_store)
+    assert main(["run", *SMOKE, "--name", "single-model", "--results", str(own_store)]) == 2
+    command = shlex.split(capsys.readouterr().err.split("`")[1])
+    assert command[:4] == ["python", "-m", "mvlib", "run"]
+    # It must reach this store and this scale: not the book's results in the current folder.
+    assert str(own_store) in command and "smoke" in command
+    assert main(command[3:]) == 0
+    assert main(["status", *SMOKE, "--results", str(own_store)]) == 0
+
+
+def test_an_interruption_keeps_finished_entries(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def second_is_interrupted(study: object, progress: object) -> dict[str, np.ndarray]:
+        if calls:
+            raise KeyboardInterrupt
+        calls.append(study)
+        return fake_arrays()
+
+    calls: list[object] = []
+    monkeypatch.setattr(sweep, "run_single_model", second_is_interrupted)
+    assert main(["run", *SMOKE, "--results", str(tmp_path)]) == 130
+    assert "what was finished is stored" in capsys.readouterr().err
+    first, second = experiments("smoke")[:2]
+    store = Store(tmp_path)
+    assert sweep.is_stored(first, store) and not sweep.is_stored(second, store)
+
+
+SLOW = """
+import sys, time
+import numpy as np
+from mvlib import sweep
+from mvlib.__main__ import main
+calls = []
+def slow(study, progress):
+    calls.append(study)
+    if len(calls) == 2:
+        print("under way", flush=True)
+        time.sleep(300)
+    return {"x": np.arange(3)}
+sweep.run_single_model = slow
+sys.exit(main(["run", "--scale", "smoke", "--name", "single-model", "--results", sys.argv[1]]))
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+def test_control_c(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", SLOW, str(tmp_path)]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "under way\n"
+        time.sleep(0.1)  # well into the sleep
+        process.send_signal(signal.SIGINT)
+        said = process.communicate(timeout=60)[1]
+    assert process.returncode == 130, said
+    assert "Traceback" not in said and "interrupted" in said
+    assert sorted(p.suffix for p in (tmp_path / "single-model").iterdir()) == [".json", ".npz"]
+    store = Store(tmp_path)
+    assert store.load("single-model", experiments("smoke", "single-model")[0].study, sweep.MODULE)
+
+
+def test_as_a_module() -> None:
+    command = [sys.executable, "-m", "mvlib", "list", "--scale", "huge"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr.startswith("mvlib: scale = 'huge'") and done.stderr.count("\n") == 1

@@ -1,0 +1,247 @@
+"""Definitions 3.1 and 3.3: properties of every draw, and how draws depend on seeds and sizes."""
+
+from dataclasses import fields, replace
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from mvlib.checks import BadInput
+from mvlib.distribution import (
+    BLOCK,
+    KINDS,
+    MultiViewParams,
+    Sample,
+    chunked_sample,
+    feature_vectors,
+    sample,
+)
+
+ULP = 1e-6  # strengths are drawn in float32, whose relative rounding is 6e-8; a few of them
+TINY = MultiViewParams(n_classes=3, dim=8, n_patches=6, sparsity=1.5, single_view_fraction=0.3)
+
+
+@st.composite
+def settings_of_the_data(draw: st.DrawFn) -> MultiViewParams:
+    """Small settings over the whole range of every field."""
+    k, C_p = draw(st.integers(2, 5)), draw(st.integers(1, 3))
+    overflow = draw(st.sampled_from(["forbid", "thin"]))
+    least = 2 * k * C_p if overflow == "forbid" else 2 * C_p
+    low, high = sorted([draw(st.floats(1, 3)), draw(st.floats(1, 3))])
+    low_other, high_other = sorted([draw(st.floats(0.01, 0.4)), draw(st.floats(0.01, 0.4))])
+    return MultiViewParams(
+        n_classes=k,
+        dim=2 * k + draw(st.integers(0, 3)),
+        n_patches=least + draw(st.integers(0, 3)),
+        patches_per_view=C_p,
+        sparsity=draw(st.floats(0, k)),
+        single_view_fraction=draw(st.floats(0, 1)),
+        own_strength=(low, high),
+        view_scale=(1.0, draw(st.floats(1, 2))),
+        multi_other_strength=(low_other, high_other),
+        weak_view_strength=draw(st.floats(0.01, 0.9)),
+        weak_view_spread=draw(st.floats(1, 3)),
+        single_other_strength=draw(st.floats(0.01, 0.5)),
+        single_other_floor=draw(st.floats(0.1, 1)),
+        feature_noise=draw(st.sampled_from([0.0, 0.3])),
+        noise_std=0.0,
+        features=draw(st.sampled_from(["axis", "general"])),
+        balanced=draw(st.booleans()),
+        overflow=overflow,
+    )
+
+
+def strength_interval(
+    p: MultiViewParams, y: int, single: bool, dominant: int, view: int
+) -> tuple[float, float]:
+    """Definition 3.1's interval for one view's strength, given the sample's label and kind."""
+    j, l = divmod(view, 2)
+    if j == y:
+        if single and l != dominant:
+            return p.weak_view_strength, p.weak_view_strength * p.weak_view_spread
+        return p.own_strength[0] * p.view_scale[l], p.own_strength[1] * p.view_scale[l]
+    if single:
+        return p.single_other_floor * p.single_other_strength, p.single_other_strength
+    return p.multi_other_strength
+
+
+def check_strengths(p: MultiViewParams, drawn: Sample) -> None:
+    for n in range(len(drawn)):
+        y, single = int(drawn.labels[n]), bool(drawn.single_view[n])
+        dominant = int(drawn.dominant_view[n])
+        assert 0 <= y < p.n_classes
+        assert dominant in ((0, 1) if single else (-1,))
+        for view in range(2 * p.n_classes):
+            strength = float(drawn.strengths[n, view])
+            if strength == 0:
+                assert view // 2 != y, "both own views are always present"
+                continue
+            low, high = strength_interval(p, y, single, dominant, view)
+            assert low * (1 - ULP) <= strength <= high * (1 + ULP)
+
+
+def check_patches(p: MultiViewParams, drawn: Sample) -> None:
+    for n in range(len(drawn)):
+        held: list[int] = []
+        for view in range(2 * p.n_classes):
+            places = drawn.view_patches[n, view].tolist()
+            if drawn.strengths[n, view] == 0:
+                assert places == [-1] * p.patches_per_view
+            else:
+                held += places
+        assert all(0 <= place < p.n_patches for place in held)
+        assert len(held) == len(set(held)), "patches of different views are disjoint"
+
+
+def render(p: MultiViewParams, drawn: Sample, features: Tensor) -> Tensor:
+    """x_p = z_p v + sum alpha v', by loop, from the latent record."""
+    X = torch.zeros(len(drawn), p.n_patches, p.dim, dtype=torch.float64)
+    for n in range(len(drawn)):
+        for view in range(2 * p.n_classes):
+            for place in drawn.view_patches[n, view].tolist():
+                if place >= 0:
+                    X[n, place] += drawn.strengths[n, view] / p.patches_per_view * features[view]
+        if drawn.feature_noise is not None:
+            for place in range(p.n_patches):
+                for view in range(2 * p.n_classes):
+                    X[n, place] += drawn.feature_noise[n, place, view] * features[view]
+    return X
+
+
+@given(p=settings_of_the_data(), n=st.integers(1, 8), kind=st.sampled_from(KINDS))
+def test_every_draw_obeys_the_definition(p: MultiViewParams, n: int, kind: str) -> None:
+    drawn = sample(p, n, seed=3, name="train", kind=kind, dtype=torch.float64)
+    assert drawn.patches.shape == (n, p.n_patches, p.dim)
+    check_strengths(p, drawn)
+    check_patches(p, drawn)
+    if kind != "mixture":
+        assert bool((drawn.single_view == (kind == "single")).all())
+    if p.feature_noise == 0:
+        assert drawn.feature_noise is None
+    else:
+        assert drawn.feature_noise is not None
+        assert 0 <= drawn.feature_noise.min() and drawn.feature_noise.max() <= p.feature_noise
+    if p.overflow == "forbid":
+        assert not drawn.thinned.any()
+    # Without Gaussian noise nothing but the record is in the patches: float64 sums of <= 2k + 1
+    # terms of order one.
+    features = feature_vectors(p, 3, dtype=torch.float64)
+    expected = render(p, drawn, features)
+    torch.testing.assert_close(drawn.patches, expected, rtol=0, atol=1e-13)
+
+
+@given(p=settings_of_the_data(), seed=st.integers(0, 2**40))
+def test_features_are_orthonormal(p: MultiViewParams, seed: int) -> None:
+    views = feature_vectors(p, seed, dtype=torch.float64)
+    gram = views @ views.T
+    # Rounding of inner products of length <= 13.
+    torch.testing.assert_close(gram, torch.eye(2 * p.n_classes).double(), rtol=0, atol=1e-14)
+    if p.features == "axis":
+        assert torch.equal(views, torch.eye(2 * p.n_classes, p.dim).double())
+
+
+def test_general_features_depend_on_the_seed_alone() -> None:
+    general = replace(TINY, features="general")
+    assert torch.equal(feature_vectors(general, 5), feature_vectors(general, 5))
+    assert not torch.allclose(feature_vectors(general, 5), feature_vectors(general, 6))
+
+
+@pytest.mark.parametrize("scale", [(1.0, 2.0), (2.0, 1.0)])
+def test_either_view_may_be_the_stronger(scale: tuple[float, float]) -> None:
+    p = replace(TINY, view_scale=scale, own_strength=(1.0, 1.0))
+    drawn = sample(p, 30, seed=0, name="train", kind="multi")
+    check_strengths(p, drawn)
+
+
+def test_thinning_keeps_own_views_and_counts() -> None:
+    p = replace(TINY, n_classes=6, dim=12, sparsity=6.0, n_patches=5, overflow="thin")
+    drawn = sample(p, 300, seed=0, name="train")
+    # s = k: all 12 views want a patch, five get one.
+    assert bool((drawn.thinned == 7).all())
+    present = drawn.strengths > 0
+    assert bool((present.sum(dim=1) == 5).all())
+    own = torch.arange(12) // 2 == drawn.labels[:, None]
+    assert bool(present[own].all())
+    check_patches(p, drawn)
+    with pytest.raises(BadInput, match="n_patches"):
+        replace(p, overflow="forbid")
+
+
+@pytest.mark.parametrize("n", [1, 7, 30, 251])
+def test_balance_is_exact(n: int) -> None:
+    drawn = sample(TINY, n, seed=1, name="train")
+    counts = drawn.labels.bincount(minlength=3)
+    assert counts.max() - counts.min() <= 1
+    assert int(drawn.single_view.sum()) == round(0.3 * n)
+    singles = drawn.labels[drawn.single_view].bincount(minlength=3)
+    assert singles.max() - singles.min() <= 1, "single-view samples are spread over the classes"
+
+
+def columns(drawn: Sample) -> dict[str, Tensor]:
+    found = {f.name: getattr(drawn, f.name) for f in fields(drawn)}
+    return {name: column for name, column in found.items() if column is not None}
+
+
+def same(a: Sample, b: Sample) -> bool:
+    """Equal bit for bit."""
+    left, right = columns(a), columns(b)
+    return left.keys() == right.keys() and all(torch.equal(left[n], right[n]) for n in left)
+
+
+@pytest.mark.parametrize(("kind", "balanced"), [
+    ("multi", True), ("single", True), ("multi", False), ("single", False), ("mixture", False),
+])  # fmt: skip
+def test_a_long_sample_begins_with_the_short_one(kind: str, balanced: bool) -> None:
+    p = replace(TINY, balanced=balanced, feature_noise=0.1)
+    short = sample(p, 300, seed=2, name="test", kind=kind)
+    assert same(short, sample(p, 700, seed=2, name="test", kind=kind)[:300])
+
+
+def test_chunks_are_the_whole() -> None:
+    p = replace(TINY, feature_noise=0.1)
+    whole = sample(p, 700, seed=2, name="train")
+    start = 0
+    for chunk in chunked_sample(p, 700, seed=2, name="train"):
+        assert len(chunk) <= BLOCK
+        assert same(chunk, whole[start : start + len(chunk)])
+        start += len(chunk)
+    assert start == 700
+
+
+def test_a_larger_test_set_moves_nothing_else() -> None:
+    before = sample(TINY, 40, seed=0, name="train")
+    for n in (10, 600):
+        sample(TINY, n, seed=0, name="test", kind="single")
+        assert same(before, sample(TINY, 40, seed=0, name="train"))
+
+
+def test_streams_are_independent() -> None:
+    base = sample(TINY, 40, seed=0, name="train").patches
+    for other in (
+        sample(TINY, 40, seed=1, name="train"),
+        sample(TINY, 40, seed=0, name="test"),
+        sample(TINY, 40, seed=0, name="train", kind="multi"),
+    ):
+        assert not torch.isin(other.patches, base).any(), "no number is used twice"
+
+
+def test_a_slice_is_a_sample_and_moves_between_precisions() -> None:
+    drawn = sample(replace(TINY, feature_noise=0.1), 20, seed=0, name="train")
+    part = drawn[torch.tensor([3, 1])]
+    assert len(part) == 2 and torch.equal(part.patches[0], drawn.patches[3])
+    double = drawn.to(device="cpu", dtype=torch.float64)
+    assert double.patches.dtype == torch.float64 and double.labels.dtype == torch.int64
+
+
+def test_ten_thousand_samples_one_block_at_a_time() -> None:
+    p = MultiViewParams(n_classes=10, dim=200, n_patches=100)
+    total, seen = 0, torch.zeros(10, dtype=torch.long)
+    for chunk in chunked_sample(p, 10_000, seed=0, name="train"):
+        # No view into something larger is handed out: memory stays at one block.
+        assert chunk.patches.untyped_storage().nbytes() <= 4 * BLOCK * 100 * 200
+        total += len(chunk)
+        seen += chunk.labels.bincount(minlength=10)
+    assert total == 10_000
+    assert seen.tolist() == [1000] * 10
