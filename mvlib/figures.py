@@ -149,6 +149,8 @@ def patch_pictures(
         for axis, reading, title, label in zip(axes[0], readings, titles, labels, strict=True):
             mesh = axis.imshow(reading, cmap="viridis", vmin=0, vmax=2, aspect="auto")
             axis.set(title=title, xlabel="view $v_{j,l}$ (two a class)")
+            axis.xaxis.set_major_locator(mpl.ticker.MaxNLocator(6, integer=True))
+            axis.yaxis.set_major_locator(mpl.ticker.MaxNLocator(6, integer=True))
             frame = (2 * label - 0.5, -0.5)
             axis.add_patch(
                 mpl.patches.Rectangle(frame, 2, len(reading), fill=False, ec="#D55E00", lw=2)
@@ -301,7 +303,7 @@ def network_errors(
             axis.plot(i + 0.3, together, "D", color=PALETTE["ensemble"], ms=8, label=label[1])
         axis.axhspan(0.49, 0.51, color=PALETTE["theory"], alpha=0.5, label="Theorem 1")
         axis.axhline(finite_size, color=PALETTE["theory"], ls="--", label="finite-size prediction")
-        ticks = [f"draw {i}" for i in range(len(errors_by_draw))]
+        ticks = [f"data draw {i + 1}" for i in range(len(errors_by_draw))]
         axis.set(ylabel=r"test error / $\mu$", ylim=(-0.03, 0.75))
         axis.set_xticks(range(len(errors_by_draw)), ticks)
         axis.legend(ncols=2, fontsize=9)
@@ -373,7 +375,8 @@ def sweep_panels(panels: Sequence[tuple[str, Sequence[str], Mapping[str, Any]]])
             axis.set_xticks(x, ticks)
             axis.set(xlabel=label, ylim=(0, 1.05))
         axes[0, 0].set_ylabel("share")
-        axes[0, -1].legend(fontsize=8)
+        handles, names = axes[0, 0].get_legend_handles_labels()
+        figure.legend(handles, names, loc="outside upper center", ncols=3, fontsize=9)
         return figure
 
     said = " ".join(
