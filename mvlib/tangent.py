@@ -123,8 +123,9 @@ def kernel_descent(
         k_train_train: kernels of the training set.
         targets: probabilities, one-hot for hard labels or a teacher's softmax(G / T).
         steps: T >= 1 updates from zero.
-        relative_step: eta in units of $n$ over the largest eigenvalue of any kernel, in (0, 2):
-            the loss then falls at every step, as softmax's curvature is below 1/2.
+        relative_step: eta in units of $n \min(1, T)$ over the largest eigenvalue of any kernel,
+            in (0, 2]: the loss then falls at every step, as the curvature of the softmax of f / T
+            is at most 1 / (2T).
         temperature: T > 0 of the student's softmax.
 
     Raises:
@@ -135,7 +136,7 @@ def kernel_descent(
     require_number("temperature", "T", temperature, 0, math.inf, "try 1.0", open_low=True)
     n = len(targets)
     largest = max(float(torch.linalg.eigvalsh(K.double())[-1]) for K in k_train_train)
-    rate = relative_step / largest
+    rate = relative_step * min(temperature, 1.0) / largest
     dual = k_train_train.new_zeros(k_train_train.shape[0], n)
     outputs = k_train_train.new_zeros(n, k_train_train.shape[0])
     for _ in range(steps):
