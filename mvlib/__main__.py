@@ -12,7 +12,7 @@ from mvlib.checks import BadInput
 from mvlib.experiments import SCALES, check_scale, experiments
 from mvlib.results import CorruptEntry, Store
 from mvlib.single_model import expected_flops
-from mvlib.sweep import MODULE, is_stored, rebuild_command, run_all, run_experiment
+from mvlib.sweep import MODULE, is_stored, rebuild_command, run_all
 from mvlib.theorems import findings
 
 
@@ -89,8 +89,8 @@ def _findings(options: argparse.Namespace) -> int:
     scale = check_scale(options.scale)
     store = Store(options.results)
     chosen = experiments(scale, "single-model")
-    run_all(chosen, store)
-    found = findings(scale, lambda e: run_experiment(e, store))
+    arrays = dict(zip(chosen, run_all(chosen, store), strict=True))
+    found = findings(scale, arrays.__getitem__)
     if options.json:
         print(json.dumps([f.as_dict() for f in found], indent=1))
         return 0

@@ -170,28 +170,35 @@ SWEEPS: dict[str, tuple[Any, ...]] = {
 }
 # At the base setting's threshold the strength of weak views changes nothing (they stay below the
 # bend of the activation), so it is varied at a smaller one.
-_SWEPT_AT: dict[str, dict[str, Any]] = {"multi_other_strength": {"threshold": 1.0}}
+SWEPT_AT: dict[str, dict[str, Any]] = {"multi_other_strength": {"threshold": 1.0}}
 
 
 def _sweep(field: str) -> Callable[[Scale], list[Experiment]]:
     def make(scale: Scale) -> list[Experiment]:
         base = replace(base_study(scale), n_networks=_SIZES[scale].sweep_networks)
-        for other, fixed in _SWEPT_AT.get(field, {}).items():
+        for other, fixed in SWEPT_AT.get(field, {}).items():
             base = _vary(base, other, fixed)
         name = f"sweep-{field.replace('_', '-')}"
-        made = []
-        for listed in SWEEPS[field]:
-            value = min(listed, base.data.n_classes) if field == "sparsity" else listed
-            study = _vary(base, field, value)
-            made.append(Experiment(name=name, scale=scale, label=f"{field} = {value}", study=study))
-        return made
+        studies = [_vary(base, field, value) for value in SWEEPS[field]]
+        return [
+            Experiment(name=name, scale=scale, label=f"{field} = {setting(s, field)}", study=s)
+            for s in studies
+        ]
 
     return make
 
 
+def setting(study: SingleModelStudy, field: str) -> Any:
+    """One parameter of a study, of its learner or of its data."""
+    return getattr(study.learner if hasattr(study.learner, field) else study.data, field)
+
+
 def _vary(study: SingleModelStudy, field: str, value: Any) -> SingleModelStudy:
+    """The study with another value of one parameter (s: at most k)."""
+    if field == "sparsity":
+        value = min(value, study.data.n_classes)
     changed: dict[str, Any] = {field: value}
-    if field in LearnerParams.__dataclass_fields__:
+    if hasattr(study.learner, field):
         return replace(study, learner=replace(study.learner, **changed))
     return replace(study, data=replace(study.data, **changed))
 
@@ -199,8 +206,7 @@ def _vary(study: SingleModelStudy, field: str, value: Any) -> SingleModelStudy:
 def _nearer(scale: Scale) -> list[Experiment]:
     """Both levers of the sweeps at once: more views of other classes, a higher threshold."""
     base = replace(base_study(scale), n_networks=_SIZES[scale].sweep_networks)
-    study = _vary(base, "sparsity", min(5.0, base.data.n_classes))
-    study = _vary(study, "threshold", 4.5)
+    study = _vary(_vary(base, "sparsity", 5.0), "threshold", 4.5)
     return [Experiment(name="nearer", scale=scale, label="s = 5, threshold = 4.5", study=study)]
 
 
@@ -215,7 +221,7 @@ CLASS_COUNTS: dict[str, tuple[tuple[int, int, int, int], ...]] = {
 
 
 def _class_count(scale: Scale) -> list[Experiment]:
-    """Theorem 1 as k grows, everything else held: s, N/k, N_s/k, d, patches."""
+    """Theorem 1 as k grows, with s, varrho, d and N_s / k held; see `CLASS_COUNTS` for m, N / k."""
     made = []
     for k, networks, per_class, m in CLASS_COUNTS[scale]:
         base = base_study(scale)

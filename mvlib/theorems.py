@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -109,15 +108,18 @@ def both_learned(correlations: np.ndarray) -> np.ndarray:
     return learned_views(torch.as_tensor(correlations)).all(dim=-1).numpy()
 
 
-def share_foretold(arrays: Arrays) -> float:
-    """Share of classes whose larger final correlation is the view foretold."""
-    return float((arrays["predicted_winner"] == arrays["correlations"].argmax(axis=-1)).mean())
+def foretold(arrays: Arrays) -> np.ndarray:
+    """Whether the larger final correlation of a class is the view foretold, (seeds, k)."""
+    return arrays["predicted_winner"] == arrays["correlations"].argmax(axis=-1)
 
 
-def setting(study: SingleModelStudy, field: str) -> Any:
-    """One parameter of a study, wherever it lives."""
-    part = study.learner if hasattr(study.learner, field) else study.data
-    return getattr(part, field)
+def ensemble_errors(study: SingleModelStudy, draws: Sequence[Arrays]) -> list[float]:
+    """Total test error over mu of the average of each draw's networks."""
+    mu = study.data.single_view_fraction
+    return [
+        float(error_in_units_of_mu(a["ensemble_single_error"], a["ensemble_multi_error"], mu))
+        for a in draws
+    ]
 
 
 def theorem_2(study: SingleModelStudy, draws: Sequence[Arrays]) -> Finding:
@@ -128,10 +130,7 @@ def theorem_2(study: SingleModelStudy, draws: Sequence[Arrays]) -> Finding:
     Paper: Theorem 2.
     """
     mu = study.data.single_view_fraction
-    errors = [
-        float(error_in_units_of_mu(a["ensemble_single_error"], a["ensemble_multi_error"], mu))
-        for a in draws
-    ]
+    errors = ensemble_errors(study, draws)
     resampled = np.mean(
         [error_in_units_of_mu(a["ensemble_bootstrap"], a["bootstrap_multi"], mu) for a in draws],
         axis=0,
@@ -159,9 +158,7 @@ def theorem_2(study: SingleModelStudy, draws: Sequence[Arrays]) -> Finding:
 def lottery_finding(study: SingleModelStudy, draws: Sequence[Arrays]) -> Finding:
     """How often the initialisation foretells which view of a class is learned."""
     del study
-    right = np.concatenate(
-        [(a["predicted_winner"] == a["correlations"].argmax(axis=-1)).ravel() for a in draws]
-    )
+    right = np.concatenate([foretold(a).ravel() for a in draws])
     low, high = wilson_interval(float(right.sum()), right.size)
     return Finding(
         claim="lottery-winners",
