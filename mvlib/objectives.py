@@ -7,11 +7,12 @@ is the function that returns $a_i(X)$; nothing else distinguishes training from 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from abc import abstractmethod
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from mvlib.checks import require, require_number
@@ -19,24 +20,40 @@ from mvlib.checks import require, require_number
 
 @runtime_checkable
 class Objective(Protocol):
-    """Residuals and loss of every network on a block of training samples."""
+    """How hard each output of each network is pulled.
 
+    A class that inherits from this one says its `residual`; the rest is what holds for networks
+    trained on the labels, each by itself.
+    """
+
+    __slots__ = ()
+
+    @abstractmethod
     def residual(
         self, F: Float[Tensor, "n seeds k"], labels: Int[Tensor, " n"], rows: slice
     ) -> Float[Tensor, "n seeds k"]:
         """a_i(X) for the samples `rows` of the training set."""
         ...
 
+    def scores(self, F: Float[Tensor, "n seeds k"]) -> Float[Tensor, "n seeds k"]:
+        """The scores whose loss is reported and whose training error decides when to stop: each
+        network's own, unless networks are trained together."""
+        return F
+
     def loss(
         self, F: Float[Tensor, "n seeds k"], labels: Int[Tensor, " n"]
     ) -> Float[Tensor, "n seeds"]:
-        """The loss of each network on each sample, in nats."""
-        ...
+        """The cross-entropy of `scores` to the hard labels, in nats; not always what the residual
+        descends."""
+        return cross_entropy(self.scores(F), labels)
 
-    def scores(self, F: Float[Tensor, "n seeds k"]) -> Float[Tensor, "n seeds k"]:
-        """The scores whose training error decides when to stop: each network's own, unless
-        networks are trained together."""
-        ...
+    def check(self, shape: tuple[int, int, int]) -> None:
+        """Refuse a training run whose scores have this shape, (n, seeds, k), if it does not fit."""
+        del shape
+
+    def keep(self, networks: Bool[Tensor, " seeds"]) -> Objective:
+        """The objective of these networks alone, once the others have stopped."""
+        return self
 
 
 def cross_entropy_residual(
@@ -57,7 +74,7 @@ def cross_entropy(
 
 
 @dataclass(frozen=True, slots=True)
-class CrossEntropy:
+class CrossEntropy(Objective):
     r"""Training on hard labels: residual $1_{i=y} - \mathrm{softmax}_i(F(X))$.
 
     The gradient printed at the end of Section 3.2 has $1_{i \ne y}$; minus the gradient of this
@@ -71,19 +88,9 @@ class CrossEntropy:
         del rows
         return cross_entropy_residual(F, labels)
 
-    def loss(
-        self, F: Float[Tensor, "n seeds k"], labels: Int[Tensor, " n"]
-    ) -> Float[Tensor, "n seeds"]:
-        """See `cross_entropy`."""
-        return cross_entropy(F, labels)
-
-    def scores(self, F: Float[Tensor, "n seeds k"]) -> Float[Tensor, "n seeds k"]:
-        """Each network's own."""
-        return F
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class AverageCrossEntropy:
+class AverageCrossEntropy(Objective):
     r"""Hard labels for the average of all networks trained together,
     $\bar F = c \sum_{\ell} F_\ell$: every member is pulled by the average's residual, times c.
 
@@ -105,12 +112,6 @@ class AverageCrossEntropy:
         del rows
         return self.scale * cross_entropy_residual(self.scores(F), labels)
 
-    def loss(
-        self, F: Float[Tensor, "n seeds k"], labels: Int[Tensor, " n"]
-    ) -> Float[Tensor, "n seeds"]:
-        """Cross-entropy of the average, repeated for every member."""
-        return cross_entropy(self.scores(F), labels)
-
     def scores(self, F: Float[Tensor, "n seeds k"]) -> Float[Tensor, "n seeds k"]:
         """The average, repeated for every member."""
         return self.scale * F.sum(dim=1, keepdim=True).expand_as(F)
@@ -128,18 +129,46 @@ def truncated_logit(F: Float[Tensor, "*batch k"], *, tau: float) -> Float[Tensor
 
     Paper: eq. (4.2).
     """
-    require_number("tau", "tau", tau, 0, math.inf, "the paper: 1 / log(k)^2", open_low=True)
+    _require_tau(tau)
     return ((tau**2 * F).clamp(max=1) / tau).softmax(dim=-1)
 
 
+def _require_tau(tau: float) -> None:
+    require_number("tau", "tau", tau, 0, math.inf, "the paper: 1 / log(k)^2", open_low=True)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class TruncatedDistillation:
+class _Distillation(Objective):
+    """What both kinds of distillation share: one teacher for all students, or one for each."""
+
+    teacher_outputs: Float[Tensor, "teachers n k"]
+
+    def check(self, shape: tuple[int, int, int]) -> None:
+        n, seeds, k = shape
+        G = self.teacher_outputs
+        fits = G.ndim == 3 and G.shape[0] in (1, seeds) and G.shape[1:] == (n, k)
+        need = f"match the students' (1 or {seeds}, n, {k}) on the same training set"
+        require(fits, "teacher_outputs", "G", tuple(G.shape), need, "evaluate the teacher on it")
+
+    def keep(self, networks: Bool[Tensor, " seeds"]) -> Objective:
+        G = self.teacher_outputs
+        return self if len(G) == 1 else replace(self, teacher_outputs=G[networks])
+
+    def _teacher(self, rows: slice) -> Float[Tensor, "n teachers k"]:
+        return self.teacher_outputs[:, rows].transpose(0, 1)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class TruncatedDistillation(_Distillation):
     r"""The paper's distillation: residual
     $(1_{i=y} - \mathrm{softmax}_i(F)) - \frac{\eta'}{\eta} [\mathrm{logit}^\tau_i(F) -
     \mathrm{logit}^\tau_i(G)]^-$ with $[a]^- = \min(0, a)$.
 
     The second term only ever pushes outputs up, where the teacher's soft label exceeds the
-    student's.  It is not the gradient of any loss; `loss` reports the cross-entropy.
+    student's; what the teacher lacks it does not push down.  Nor is it switched off beyond the
+    cap: growth above $1/\tau^2$ leaves the student's soft label as it is, so the push goes on for
+    as long as that falls short.  The term is not the gradient of any loss; `loss` reports the
+    cross-entropy.
 
     Attributes:
         teacher_outputs: G on the training set, shape (1, n, k) for one teacher or (seeds, n, k)
@@ -153,39 +182,28 @@ class TruncatedDistillation:
     Paper: eq. (4.3).
     """
 
-    teacher_outputs: Float[Tensor, "teachers n k"]
     tau: float
     rate_ratio: float
     stop_at_cap: bool = False
 
     def __post_init__(self) -> None:
         require_number("rate_ratio", "eta'/eta", self.rate_ratio, 0, math.inf, "try 300")
-        truncated_logit(self.teacher_outputs[:, :1], tau=self.tau)  # refuses a bad tau now
+        _require_tau(self.tau)
 
     def residual(
         self, F: Float[Tensor, "n seeds k"], labels: Int[Tensor, " n"], rows: slice
     ) -> Float[Tensor, "n seeds k"]:
         """Both terms, for the training samples `rows`."""
-        G = _teacher_rows(self.teacher_outputs, F, rows)
+        G = self._teacher(rows)
         missing = truncated_logit(F, tau=self.tau) - truncated_logit(G, tau=self.tau)
         push = -self.rate_ratio * missing.clamp(max=0)
         if self.stop_at_cap:
             push = push * (self.tau**2 * F < 1)
         return cross_entropy_residual(F, labels) + push
 
-    def loss(
-        self, F: Float[Tensor, "n seeds k"], labels: Int[Tensor, " n"]
-    ) -> Float[Tensor, "n seeds"]:
-        """The cross-entropy to the hard labels."""
-        return cross_entropy(F, labels)
-
-    def scores(self, F: Float[Tensor, "n seeds k"]) -> Float[Tensor, "n seeds k"]:
-        """Each network's own."""
-        return F
-
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class TemperatureDistillation:
+class TemperatureDistillation(_Distillation):
     r"""Hinton, Vinyals and Dean's form: cross-entropy plus $\lambda T^2\,
     \mathrm{KL}(\mathrm{softmax}(G/T) \,\|\, \mathrm{softmax}(F/T))$, whose residual
     $\lambda T(\mathrm{softmax}_i(G/T) - \mathrm{softmax}_i(F/T))$ has both signs.
@@ -196,7 +214,6 @@ class TemperatureDistillation:
         weight: lambda >= 0.
     """
 
-    teacher_outputs: Float[Tensor, "teachers n k"]
     temperature: float
     weight: float
 
@@ -210,25 +227,6 @@ class TemperatureDistillation:
     ) -> Float[Tensor, "n seeds k"]:
         """Both terms, for the training samples `rows`."""
         T = self.temperature
-        G = _teacher_rows(self.teacher_outputs, F, rows)
+        G = self._teacher(rows)
         soft = (G / T).softmax(dim=-1) - (F / T).softmax(dim=-1)
         return cross_entropy_residual(F, labels) + self.weight * T * soft
-
-    def loss(
-        self, F: Float[Tensor, "n seeds k"], labels: Int[Tensor, " n"]
-    ) -> Float[Tensor, "n seeds"]:
-        """The cross-entropy to the hard labels."""
-        return cross_entropy(F, labels)
-
-    def scores(self, F: Float[Tensor, "n seeds k"]) -> Float[Tensor, "n seeds k"]:
-        """Each network's own."""
-        return F
-
-
-def _teacher_rows(teacher: Tensor, F: Tensor, rows: slice) -> Tensor:
-    """The teacher's outputs on a block, (n, 1 or seeds, k), checked against the students'."""
-    G = teacher[:, rows].transpose(0, 1)
-    fits = G.shape[0] == F.shape[0] and G.shape[2] == F.shape[2] and G.shape[1] in (1, F.shape[1])
-    need = f"match the students' (1 or {F.shape[1]}, n, {F.shape[2]}) on the same training set"
-    require(fits, "teacher_outputs", "G", tuple(teacher.shape), need, "evaluate the teacher on it")
-    return G

@@ -230,20 +230,23 @@ def train(
     """
     _check_shapes(W0, X, labels)
     require_int("record_every", "", record_every, 0, "0 records the end only")
-    S = W0.shape[0]
+    S, k = W0.shape[:2]
+    objective.check((len(X), S, k))
     seeds = list(range(S)) if seeds is None else list(seeds)
     rule, limit = schedule.stop_rule, schedule.stop_rule.limit
     W = W0.clone()
     active = torch.arange(S, device=W.device)
     stop_step = torch.zeros(S, dtype=torch.long, device=W.device)
-    outputs = W.new_zeros(S, len(X), W.shape[1])
+    outputs = W.new_zeros(S, len(X), k)
     loss, error = W.new_zeros(S), W.new_zeros(S)
     eta = W.new_zeros(S)
     book = _Records(probes or {})
+
+    def residual(F: Tensor, rows: slice) -> Tensor:
+        return objective.residual(F, labels[rows], rows)
+
     for t in range(limit + 1):
-        F, ascent = outputs_and_ascent(
-            W[active], X, lambda F, rows: objective.residual(F, labels[rows], rows), learner
-        )
+        F, ascent = outputs_and_ascent(W[active], X, residual, learner)
         outputs[active] = F
         loss[active] = objective.loss(F.transpose(0, 1), labels).mean(dim=0)
         counted = objective.scores(F.transpose(0, 1)).transpose(0, 1)
@@ -259,7 +262,7 @@ def train(
             progress(t, float(moving.sum()) / S)
         if last:
             break
-        active, ascent = active[moving], ascent[moving]
+        active, ascent, objective = active[moving], ascent[moving], objective.keep(moving)
         current = W[active]
         eta[active] = schedule.step_rule(current, ascent)
         step = eta[active][:, None, None, None]

@@ -11,9 +11,10 @@ from shapes import unchecked
 
 from mvlib.checks import BadInput
 from mvlib.distribution import MultiViewParams, sample
-from mvlib.experiments import base_study, experiments
+from mvlib.experiments import experiments
 from mvlib.learner import LearnerParams, init_weights
 from mvlib.randomness import stream
+from mvlib.settings import base_study
 from mvlib.single_model import SingleModelStudy
 from mvlib.training import BoundedRelativeStep, ConstantStep, FixedSteps, Schedule, WhenFitted
 
@@ -22,8 +23,10 @@ NAN, INF = math.nan, math.inf
 DATA: list[tuple[str, str, list[Any], str]] = [
     ("n_classes", "k", [1, 0, -3, 2.0, True], "be an integer >= 2"),
     ("dim", "d", [19, 0, 20.0], "be an integer >= 20"),  # 2k = 20
-    ("n_patches", "P", [19, 0], "be an integer >= 20"),  # 2 k C_p = 20
+    ("n_patches", "P", [19, 0], "be an integer >= 20"),  # 2 C_p + (2 k - 2) C_o = 20
     ("patches_per_view", "C_p", [0, 1.0], "be an integer >= 1"),
+    ("patches_per_other_view", "C_o", [0, 1.0, True], "be an integer >= 1"),
+    ("patches_per_other_view", "C_o", [2, 20], "be <= C_p = 1; raise patches_per_view"),
     ("sparsity", "s", [-0.1, 10.1, NAN], "lie in [0, 10]"),
     ("single_view_fraction", "mu", [-0.1, 1.1, NAN, "half"], "lie in [0, 1]"),
     ("own_strength", "z own", [(0.9, 2.0), (2.0, 1.0), (1.0,), 1.0, (1.0, NAN)], "1 <= a <= b"),
@@ -138,7 +141,11 @@ def test_too_few_dimensions_or_patches_name_the_remedy() -> None:
     with pytest.raises(BadInput, match=r"dim \(d\) = 30 .* 40; raise dim to 2k = 40"):
         MultiViewParams(n_classes=20, dim=30, n_patches=40)
     with pytest.raises(BadInput, match=r"n_patches \(P\) = 39 .* 40; .*overflow=\"thin\""):
-        MultiViewParams(n_classes=10, n_patches=39, patches_per_view=2)
+        MultiViewParams(n_classes=10, n_patches=39, patches_per_view=2, patches_per_other_view=2)
+    # Own views take C_p patches each, the 2k - 2 others C_o: 2 * 3 + 18 = 24.
+    with pytest.raises(BadInput, match=r"n_patches \(P\) = 23 .* 24; .*overflow=\"thin\""):
+        MultiViewParams(n_classes=10, n_patches=23, patches_per_view=3)
+    assert MultiViewParams(n_classes=10, n_patches=24, patches_per_view=3).n_patches == 24
     with pytest.raises(BadInput, match=r"n_patches \(P\) = 3 .* 4;"):
         MultiViewParams(n_patches=3, patches_per_view=2, overflow="thin")
     assert MultiViewParams(n_patches=4, patches_per_view=2, overflow="thin").n_patches == 4
