@@ -34,14 +34,21 @@ class MultiViewParams:
     $\sum_{p\in\mathcal P_v(X)} z_p$ over the patches of one view and are drawn uniformly from the
     stated interval.
 
-    Choice: sums are uniform (as footnotes 7 and 8 suggest) and split evenly over the C_p patches;
-    patches are placed uniformly at random; alpha is uniform on [0, gamma]; classes may be balanced.
+    Choice: sums are uniform (as footnotes 7 and 8 suggest) and split evenly: those of the class's
+    own views over C_p patches, those of other classes' views over C_o of theirs, with z_p = 0 in
+    the rest (Remark 3.2 lets them be assigned at will; a patch with z_p = 0 is a noise patch like
+    any other, so only C_o patches are set aside, and P may be less than C_p times the views
+    present).  Patches are placed uniformly at random; alpha is uniform on [0, gamma]; classes may
+    be balanced.
 
     Attributes:
         n_classes: $k \ge 2$.
         dim: $d \ge 2k$, dimension of a patch.
-        n_patches: $P \ge 1$; at least $2 k C_p$ unless `overflow` is "thin".  The paper: $k^2$.
-        patches_per_view: $C_p \ge 1$.
+        n_patches: $P$, at least $2 C_p + (2k - 2) C_o$ unless `overflow` is "thin".  The paper:
+            $k^2$.
+        patches_per_view: $C_p \ge 1$, patches that share the strength of an own view.
+        patches_per_other_view: $C_o \in [1, C_p]$, patches that share the strength of another
+            class's view.
         sparsity: $s \in [0, k]$; a view of another class is present with probability s/k.
         single_view_fraction: $\mu \in [0, 1]$.
         own_strength: interval of $\sum z$ for a class's own view(s), inside $[1, \infty)$.
@@ -72,6 +79,7 @@ class MultiViewParams:
     dim: int = 2000
     n_patches: int = 20
     patches_per_view: int = 1
+    patches_per_other_view: int = 1
     sparsity: float = 3.0
     single_view_fraction: float = 0.016
     own_strength: tuple[float, float] = (1.0, 2.0)
@@ -91,8 +99,12 @@ class MultiViewParams:
         k, C_p = self.n_classes, self.patches_per_view
         require_int("n_classes", "k", k, 2, "a classification needs two classes")
         require_int("patches_per_view", "C_p", C_p, 1, "give every view at least one patch")
+        C_o = self.patches_per_other_view
+        require_int("patches_per_other_view", "C_o", C_o, 1, "a view needs a patch")
+        require(C_o <= C_p, "patches_per_other_view", "C_o", C_o, f"be <= C_p = {C_p}",
+                "raise patches_per_view")  # fmt: skip
         require_int("dim", "d", self.dim, 2 * k, f"raise dim to 2k = {2 * k} or lower n_classes")
-        least = C_p * (2 if self.overflow == "thin" else 2 * k)
+        least = 2 * C_p + (0 if self.overflow == "thin" else (2 * k - 2) * C_o)
         more = 'raise n_patches, or set overflow="thin" if own views fit'
         require_int("n_patches", "P", self.n_patches, least, more)
         require_number("sparsity", "s", self.sparsity, 0, k, "s/k is a probability")
@@ -139,7 +151,8 @@ class Sample:
         single_view: True where $X \sim \mathcal D_s$, shape (n,).
         dominant_view: $\hat\ell$ in {0, 1} where single-view, -1 elsewhere, shape (n,).
         strengths: $\sum_{p \in \mathcal P_v(X)} z_p$ for each of the 2k views, 0 where absent.
-        view_patches: $\mathcal P_v(X)$, the C_p patch numbers of each view, -1 where absent.
+        view_patches: $\mathcal P_v(X)$, the patch numbers of each view that carry its strength;
+            -1 in the slots beyond them and where the view is absent.
         feature_noise: $\alpha_{p,v'}$, shape (n, P, 2k), or None where gamma = 0.
         thinned: number of views removed because patches ran out ("thin" only), shape (n,).
     """
@@ -317,19 +330,22 @@ def _place(
     params: MultiViewParams, present: Tensor, own: Tensor, generator: torch.Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Disjoint patches for the present views: rank the views in random order (own first, absent
-    last); the view of rank t takes entries t C_p .. (t+1) C_p - 1 of a random patch order."""
+    last); in a random patch order the own views take C_p entries each, the others C_o each."""
     n, n_views = present.shape
-    P, C_p = params.n_patches, params.patches_per_view
+    P, C_p, C_o = params.n_patches, params.patches_per_view, params.patches_per_other_view
     key = torch.rand(n, n_views, generator=generator) - own.float() + 2 * (~present).float()
     rank = key.argsort(dim=1).argsort(dim=1)
-    room = rank < P // C_p
+    size = torch.where(own, C_p, C_o)
+    first = torch.where(own, rank * C_p, 2 * C_p + (rank - 2) * C_o)  # the two own views rank 0, 1
+    room = first + size <= P
     thinned = (present & ~room).sum(dim=1)
     present = present & room
     patch_order = torch.rand(n, P, generator=generator).argsort(dim=1)
-    entries = rank[:, :, None] * C_p + torch.arange(C_p)
-    entries = entries.clamp(max=P - 1).reshape(n, -1)  # absent views only; masked below
-    patches = patch_order.gather(1, entries).reshape(n, n_views, C_p)
-    return torch.where(present[:, :, None], patches, -1), present, thinned
+    slot = torch.arange(C_p)
+    entries = (first[:, :, None] + slot).clamp(max=P - 1)  # beyond P: absent or unused, masked
+    patches = patch_order.gather(1, entries.reshape(n, -1)).reshape(n, n_views, C_p)
+    used = present[:, :, None] & (slot < size[:, :, None])
+    return torch.where(used, patches, -1), present, thinned
 
 
 def _strengths(
@@ -372,12 +388,12 @@ def _render(
 ) -> Sample:
     r"""Steps 4 and 5: $x_p = z_p v + \sum_{v'} \alpha_{p,v'} v' + \xi_p$ (footnote 6)."""
     strengths, view_patches = record["strengths"], record["view_patches"]
-    n, C_p = len(strengths), params.patches_per_view
+    n = len(strengths)
     shape = (n, params.n_patches, params.dim)
     patches = torch.empty(shape, dtype=features.dtype).normal_(generator=generator)
     patches *= params.noise_std
     row, view, slot = (view_patches >= 0).nonzero(as_tuple=True)
-    coefficients = strengths[row, view] / C_p
+    coefficients = (strengths / (view_patches >= 0).sum(dim=2).clamp_min(1))[row, view]
     patch = view_patches[row, view, slot]
     # Patches of different views are disjoint, so no index occurs twice and += is exact.
     if params.features == "axis":

@@ -211,6 +211,34 @@ def bootstrap_interval(
     return float(low), float(high)
 
 
+def bootstrap_ratio(
+    numerator_by_draw: list[np.ndarray],
+    denominator_by_draw: list[np.ndarray],
+    *,
+    paired: bool,
+    n_resamples: int = 4000,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """95% interval of (mean of numerators) / (mean of denominators), networks nested in draws.
+
+    Both are taken from the same resampled draws; `paired` also takes the same networks, one
+    numerator for each denominator.  A resample whose denominator is 0 counts as infinite.
+    """
+    rng = np.random.default_rng(seed)
+    draws, ratios = len(numerator_by_draw), np.empty(n_resamples)
+    for b in range(n_resamples):
+        top, bottom = [], []
+        for i in rng.integers(0, draws, draws):
+            above, below = numerator_by_draw[i], denominator_by_draw[i]
+            rows = rng.integers(0, len(below), len(below))
+            bottom.append(below[rows].mean())
+            again = rows if paired else rng.integers(0, len(above), len(above))
+            top.append(above[again].mean())
+        ratios[b] = np.mean(top) / np.mean(bottom) if np.mean(bottom) > 0 else np.inf
+    low, high = np.quantile(ratios, [0.025, 0.975], method="inverted_cdf")
+    return float(low), float(high)
+
+
 def strengths_by_role(sample: Sample) -> dict[str, np.ndarray]:
     """Strengths of the views present, by the roles of Definition 3.1: each own view, and those
     of other classes.  The first own view is the dominant one where there is one."""
@@ -243,7 +271,8 @@ def law_of_the_sampler(
     if bool(sample.single_view.any()):
         first = int((sample.dominant_view == 0).sum())
         rows.append(("view 1 is the strong one", 0.5, first, int(sample.single_view.sum())))
-    used = (2 + 2 * (k - 1) * params.sparsity / k) * params.patches_per_view / params.n_patches
+    C_p, C_o = params.patches_per_view, params.patches_per_other_view
+    used = (2 * C_p + 2 * (k - 1) * params.sparsity / k * C_o) / params.n_patches
     table = []
     for quantity, expected, count, trials in rows:
         low, high = wilson_interval(count, trials)

@@ -27,8 +27,9 @@ TINY = MultiViewParams(n_classes=3, dim=8, n_patches=6, sparsity=1.5, single_vie
 def settings_of_the_data(draw: st.DrawFn) -> MultiViewParams:
     """Small settings over the whole range of every field."""
     k, C_p = draw(st.integers(2, 5)), draw(st.integers(1, 3))
+    C_o = draw(st.integers(1, C_p))
     overflow = draw(st.sampled_from(["forbid", "thin"]))
-    least = 2 * k * C_p if overflow == "forbid" else 2 * C_p
+    least = 2 * C_p + (2 * k - 2) * C_o if overflow == "forbid" else 2 * C_p
     low, high = sorted([draw(st.floats(1, 3)), draw(st.floats(1, 3))])
     low_other, high_other = sorted([draw(st.floats(0.01, 0.4)), draw(st.floats(0.01, 0.4))])
     return MultiViewParams(
@@ -36,6 +37,7 @@ def settings_of_the_data(draw: st.DrawFn) -> MultiViewParams:
         dim=2 * k + draw(st.integers(0, 3)),
         n_patches=least + draw(st.integers(0, 3)),
         patches_per_view=C_p,
+        patches_per_other_view=C_o,
         sparsity=draw(st.floats(0, k)),
         single_view_fraction=draw(st.floats(0, 1)),
         own_strength=(low, high),
@@ -82,15 +84,22 @@ def check_strengths(p: MultiViewParams, drawn: Sample) -> None:
             assert low * (1 - ULP) <= strength <= high * (1 + ULP)
 
 
+def patches_of(p: MultiViewParams, drawn: Sample, n: int, view: int) -> int:
+    """How many patches a view should hold: C_p for the label's own, C_o for others."""
+    if drawn.strengths[n, view] == 0:
+        return 0
+    own = view // 2 == int(drawn.labels[n])
+    return p.patches_per_view if own else p.patches_per_other_view
+
+
 def check_patches(p: MultiViewParams, drawn: Sample) -> None:
     for n in range(len(drawn)):
         held: list[int] = []
         for view in range(2 * p.n_classes):
             places = drawn.view_patches[n, view].tolist()
-            if drawn.strengths[n, view] == 0:
-                assert places == [-1] * p.patches_per_view
-            else:
-                held += places
+            count = patches_of(p, drawn, n, view)
+            held += places[:count]
+            assert places[count:] == [-1] * (p.patches_per_view - count)
         assert all(0 <= place < p.n_patches for place in held)
         assert len(held) == len(set(held)), "patches of different views are disjoint"
 
@@ -100,9 +109,9 @@ def render(p: MultiViewParams, drawn: Sample, features: Tensor) -> Tensor:
     X = torch.zeros(len(drawn), p.n_patches, p.dim, dtype=torch.float64)
     for n in range(len(drawn)):
         for view in range(2 * p.n_classes):
-            for place in drawn.view_patches[n, view].tolist():
-                if place >= 0:
-                    X[n, place] += drawn.strengths[n, view] / p.patches_per_view * features[view]
+            count = patches_of(p, drawn, n, view)
+            for place in drawn.view_patches[n, view, :count].tolist():
+                X[n, place] += drawn.strengths[n, view] / count * features[view]
         if drawn.feature_noise is not None:
             for place in range(p.n_patches):
                 for view in range(2 * p.n_classes):
@@ -167,6 +176,71 @@ def test_thinning_keeps_own_views_and_counts() -> None:
     check_patches(p, drawn)
     with pytest.raises(BadInput, match="n_patches"):
         replace(p, overflow="forbid")
+
+
+@pytest.mark.parametrize(("C_p", "C_o", "P", "room"), [(3, 1, 10, 4), (3, 2, 9, 1), (3, 3, 11, 1)])
+def test_thinning_counts_patches_not_views(C_p: int, C_o: int, P: int, room: int) -> None:
+    p = replace(TINY, n_classes=6, dim=12, sparsity=6.0, n_patches=P, overflow="thin",
+                patches_per_view=C_p, patches_per_other_view=C_o)  # fmt: skip
+    drawn = sample(p, 300, seed=0, name="train")
+    # s = k: all ten other views want patches, and (P - 2 C_p) / C_o of them, rounded down, get any.
+    assert bool((drawn.thinned == 10 - room).all())
+    own = torch.arange(12) // 2 == drawn.labels[:, None]
+    present = drawn.strengths > 0
+    assert bool(present[own].all()) and bool((present.sum(dim=1) == 2 + room).all())
+    check_patches(p, drawn)
+
+
+WIDE = replace(TINY, n_patches=2 * 3 + 4 * 1, patches_per_view=3, noise_std=0.0)
+
+
+@pytest.mark.parametrize("kind", ["multi", "single"])
+@pytest.mark.parametrize("features", ["axis", "general"])
+def test_strengths_can_be_read_from_the_patches(features: str, kind: str) -> None:
+    p = replace(WIDE, features=features)
+    drawn = sample(p, 50, seed=0, name="train", kind=kind, dtype=torch.float64)
+    reads = drawn.patches @ feature_vectors(p, 0, dtype=torch.float64).T  # (n, P, views)
+    # Inner products of unit vectors of length 8, in float64.
+    torch.testing.assert_close(reads.sum(dim=1), drawn.strengths, rtol=0, atol=1e-13)
+    holds = reads > 1e-6
+    assert int(holds.sum(dim=2).max()) == 1, "no patch holds two views"
+    own = torch.arange(6) // 2 == drawn.labels[:, None]
+    count = holds.sum(dim=1)
+    assert bool((count[own] == 3).all())
+    present = drawn.strengths[~own] > 0
+    assert 0 < int(present.sum()) < present.numel()
+    assert torch.equal(count[~own], present.long())
+    # Each view's strength is split evenly.
+    share = drawn.strengths / count.clamp_min(1)
+    expected = torch.where(holds, share[:, None, :], 0)
+    torch.testing.assert_close(reads, expected, rtol=0, atol=1e-13)
+
+
+def test_patches_of_other_views_change_nothing_else() -> None:
+    p = replace(WIDE, n_patches=6 * 3)
+    thin, thick = (sample(replace(p, patches_per_other_view=C_o), 40, seed=0, name="train")
+                   for C_o in (1, 3))  # fmt: skip
+    for name in ("labels", "single_view", "dominant_view", "strengths", "thinned"):
+        assert torch.equal(getattr(thin, name), getattr(thick, name)), name
+    own = torch.arange(6) // 2 == thin.labels[:, None]
+    assert torch.equal(thin.view_patches[own], thick.view_patches[own])
+    assert bool((thin.view_patches[~own][:, 1:] == -1).all())
+
+
+@given(C_p=st.integers(1, 4), C_o=st.integers(1, 4), k=st.integers(2, 5))
+def test_the_least_number_of_patches(C_p: int, C_o: int, k: int) -> None:
+    p = replace(TINY, n_classes=k, dim=2 * k, n_patches=8 * k, sparsity=k, patches_per_view=C_p)
+    if C_o > C_p:
+        with pytest.raises(BadInput, match=rf"^patches_per_other_view \(C_o\) = {C_o} must be <= "):
+            replace(p, patches_per_other_view=C_o)
+        return
+    least = 2 * C_p + (2 * k - 2) * C_o
+    with pytest.raises(BadInput, match=rf"^n_patches \(P\) = {least - 1} must .* >= {least}; "):
+        replace(p, patches_per_other_view=C_o, n_patches=least - 1)
+    p = replace(p, patches_per_other_view=C_o, n_patches=least)
+    # s = k: every view is there, and together they fill the patches.
+    held = sample(p, 3, seed=0, name="train").view_patches.flatten(1).sort(dim=1).values
+    assert held[:, -least:].tolist() == [list(range(least))] * 3
 
 
 @pytest.mark.parametrize("n", [1, 7, 30, 251])

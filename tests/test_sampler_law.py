@@ -6,6 +6,7 @@ at most ALPHA; the seed is fixed, so it either always passes or never does.
 """
 
 import math
+from dataclasses import replace
 from statistics import NormalDist
 
 import pytest
@@ -20,8 +21,8 @@ PARAMS = MultiViewParams(
     n_classes=k, dim=d, n_patches=P, sparsity=1.5, noise_std=0.3, single_view_fraction=0.2,
     features="general", balanced=False,
 )  # fmt: skip
-ALPHA, COMPARISONS = 0.01, 300  # about 250 are made
-Z = NormalDist().inv_cdf(1 - ALPHA / COMPARISONS / 2)  # 4.1 standard deviations
+ALPHA, COMPARISONS = 0.01, 550  # about 520 are made, each entry of a covariance counted
+Z = NormalDist().inv_cdf(1 - ALPHA / COMPARISONS / 2)  # 4.3 standard deviations
 
 
 @pytest.fixture(scope="module", params=["multi", "single", "mixture"])
@@ -95,6 +96,18 @@ def test_patches_are_placed_uniformly(drawn: Sample) -> None:
         assert_rate((other - own) % P == step, 1 / (P - 1))
 
 
+@pytest.mark.parametrize("C_o", [1, 2])
+def test_views_of_several_patches_are_placed_uniformly(C_o: int) -> None:
+    p = replace(PARAMS, n_patches=22, patches_per_view=3, patches_per_other_view=C_o)
+    drawn = sample(p, n, seed=11, name="law")
+    own = torch.arange(2 * k) // 2 == drawn.labels[:, None]
+    for patch in range(22):
+        held = (drawn.view_patches == patch).any(dim=2)
+        assert_rate((held & own).any(dim=1), 2 * 3 / 22)
+        assert_rate((held & ~own).any(dim=1), 2 * (k - 1) * 1.5 / k * C_o / 22)
+    assert_table(drawn, p)
+
+
 def test_noise_is_white(drawn: Sample) -> None:
     features = feature_vectors(PARAMS, 11)
     signal = torch.zeros_like(drawn.patches)
@@ -121,7 +134,11 @@ def test_feature_noise_is_uniform() -> None:
 
 
 def test_the_books_own_table_agrees(drawn: Sample) -> None:
-    for quantity, expected, measured, interval, trials in law_of_the_sampler(drawn, PARAMS):
+    assert_table(drawn, PARAMS)
+
+
+def assert_table(drawn: Sample, params: MultiViewParams) -> None:
+    for quantity, expected, measured, interval, trials in law_of_the_sampler(drawn, params):
         assert interval.startswith("[") and trials > 0
         # Widest case: one count among `trials` with variance p (1 - p).
         slack = Z * math.sqrt(expected * (1 - expected) / trials)
