@@ -1,22 +1,29 @@
 """Frozen networks: features and kernels by autograd, dual solutions by their primal problems."""
 
 import math
+import re
+from collections.abc import Callable
 
 import pytest
 import torch
 import torch.nn.functional as nnf
 from shapes import unchecked
 from torch import Tensor
+from torch.profiler import ProfilerActivity, profile
 
 from mvlib.checks import BadInput
 from mvlib.learner import LearnerParams, init_weights, logits
 from mvlib.tangent import (
     kernel_descent,
+    kernel_drift,
     kernel_ridge,
+    linearisation_error,
     linearize,
     ntk,
     predict,
     tangent_features,
+    tangent_outputs,
+    tangent_weights,
 )
 
 K, M, D, P = 3, 4, 6, 5
@@ -87,9 +94,12 @@ def test_ntk_of_one_set_is_symmetric_and_positive() -> None:
     assert (values > 1e3 * zero).sum(dim=1).tolist() == [M * D] * K
 
 
-def needed(n1: int, n2: int, size: int = 8) -> int:
-    """Bytes of the result, the features of x2, and one row's work."""
-    return size * (K * n1 * n2 + n2 * M * D + M * D + P * M)
+ROW = M * D + 3 * P * M  # a row's features, and three of its size of correlations
+
+
+def needed(n1: int, n2: int, size: int = 8, rows: int = 1) -> int:
+    """Bytes of the result, the features of x2, and some rows' work."""
+    return size * (K * n1 * n2 + n2 * M * D + rows * ROW)
 
 
 @pytest.mark.parametrize("rows", [1, 3, 5, 14])
@@ -102,12 +112,59 @@ def test_blocks_are_the_whole(rows: int, monkeypatch: pytest.MonkeyPatch) -> Non
         return tangent_features(W, x, learner, output=output)
 
     monkeypatch.setattr("mvlib.tangent.tangent_features", spy)
-    more = (rows - 1) * 8 * (M * D + P * M)
-    limit = needed(N, len(TEST)) + more
+    n1, n2 = N, len(TEST)
+    # A byte short of one row more.
+    limit = needed(n1, n2, rows=rows + 1) - 1
     torch.testing.assert_close(ntk(W0, X, TEST, LEARNER, memory_limit=limit), whole, **EXACT)
-    assert max(seen[1 : len(seen) // K]) == rows and len(seen) == K * (1 + math.ceil(N / rows))
-    limit = needed(N, N) + more
+    assert max(seen) == rows and len(seen) == K * (math.ceil(n2 / rows) + math.ceil(n1 / rows))
+    seen.clear()
+    limit = needed(n1, n1, rows=rows)
     torch.testing.assert_close(ntk(W0, X, None, LEARNER, memory_limit=limit), alone, **EXACT)
+    # Of one set they are computed once.
+    assert max(seen) == rows and len(seen) == K * math.ceil(n1 / rows)
+
+
+def peak_bytes(work: Callable[[], object]) -> int:
+    """The most that tensors made meanwhile held at a time, as torch's allocator saw it."""
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as record:
+        work()
+    assert record.profiler is not None and record.profiler.kineto_results is not None
+    events = [e for e in record.profiler.kineto_results.events() if e.name() == "[memory]"]
+    held = peak = 0
+    for event in sorted(events, key=lambda e: e.start_ns()):
+        held += event.nbytes()
+        peak = max(peak, held)
+    return peak
+
+
+@pytest.mark.parametrize("rows", [1, 7, 60])
+@pytest.mark.parametrize(
+    ("k", "m", "d", "n_patches", "n1", "n2"),
+    [
+        (3, 4, 50, 5, 60, 90),
+        (3, 16, 10, 40, 60, 30),  # P m far above d: the slopes are what is large
+        (2, 4, 30, 20, 20, 200),  # n2 far above n1
+        (2, 4, 30, 20, 200, 20),
+        (3, 4, 50, 5, 60, None),
+    ],
+)
+def test_memory_stays_within_its_limit(
+    k: int, m: int, d: int, n_patches: int, n1: int, n2: int | None, rows: int
+) -> None:
+    learner = LearnerParams(n_neurons=m)
+    W = init_weights([0], learner, n_classes=k, dim=d)[0]
+    x1 = normal(n1, n_patches, d).float()
+    x2 = None if n2 is None else normal(n2, n_patches, d).float()
+    columns = n1 if n2 is None else n2
+    most = min(rows, max(n1, columns))
+    row = 4 * (m * d + 3 * n_patches * m)
+    limit = 4 * (k * n1 * columns + columns * m * d) + most * row
+    peak = peak_bytes(lambda: ntk(W, x1, x2, learner, memory_limit=limit))
+    # The row's part is an upper bound (not all of its temporaries are there at once); the rest is
+    # the result and the features of x2, always there.
+    assert limit - most * row <= peak <= limit
+    with pytest.raises(BadInput, match="memory_limit = .* must be at least"):
+        ntk(W, x1, x2, learner, memory_limit=limit - most * row)
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
@@ -140,6 +197,52 @@ def test_linearize_is_exact_at_the_start_and_first_order_beyond() -> None:
     assert error(1e-3) / error(1e-4) == pytest.approx(100, rel=0.05)
     straight = linearize(W0, W0 + 2 * U, X, LEARNER) - F
     torch.testing.assert_close(straight, 2 * (linearize(W0, W0 + U, X, LEARNER) - F), **EXACT)
+
+
+def test_weights_and_outputs_are_the_kernel_solution() -> None:
+    k_test = ntk(W0, TEST, X, LEARNER)
+    duals = normal(2, 4, K, N, seed=9)  # two axes of fits
+    theta = tangent_weights(W0, X, duals, LEARNER)
+    got = tangent_outputs(W0, theta, TEST, LEARNER)
+    assert theta.shape == (2, 4, K, M, D) and got.shape == (2, 4, len(TEST), K)
+    torch.testing.assert_close(got, predict(k_test, duals), **EXACT)
+    one = tangent_outputs(W0, theta[1, 2], TEST, LEARNER)
+    torch.testing.assert_close(one, got[1, 2], **EXACT)
+    by_features = torch.einsum("inf,if->ni", features(TEST), theta[1, 2].flatten(1))
+    torch.testing.assert_close(one, by_features, **EXACT)
+    alone = tangent_weights(W0, X, duals[1, 2], LEARNER)
+    torch.testing.assert_close(alone, theta[1, 2], **EXACT)
+
+
+def test_distance_from_the_linearisation() -> None:
+    def error(W: Tensor) -> float:
+        return float(linearisation_error(W[None], W0=W0[None], X=X, learner=LEARNER))
+
+    assert error(W0) == 0
+    W = W0 + normal(K, M, D, seed=4)
+    F, line = logits(W[None], X, LEARNER)[0], linearize(W0, W, X, LEARNER)
+    assert error(W) == pytest.approx(float((F - line).norm() / F.norm()), rel=1e-12)
+    assert error(W) > 0.1
+
+
+def test_kernel_drift_is_an_angle() -> None:
+    start_kernel = ntk(W0, X, None, LEARNER)
+
+    def drift(W: Tensor) -> float:
+        return float(kernel_drift(W[None], start=start_kernel, X=X, learner=LEARNER))
+
+    assert drift(W0) == pytest.approx(0, abs=1e-14)
+    # Below the threshold features are homogeneous in W: only the kernel's scale changes.
+    small = 0.01 * W0
+    start_kernel = ntk(small, X, None, LEARNER)
+    assert drift(3 * small) == pytest.approx(0, abs=1e-12)
+    other = start(5)
+    now = ntk(other, X, None, LEARNER)
+    cosines = [
+        float((a * b).sum() / (a.norm() * b.norm())) for a, b in zip(now, start_kernel, strict=True)
+    ]
+    assert drift(other) == pytest.approx(1 - sum(cosines) / K, rel=1e-12)
+    assert drift(other) > 0.01
 
 
 # -------------------------------------------------------------------------------- ridge
@@ -178,6 +281,22 @@ def test_ridge_keeps_the_dtype_and_solves_in_float64() -> None:
     assert dual.dtype == torch.float32
     exact = kernel_ridge(k_train.double(), y.double(), diag_reg=1e-3)
     torch.testing.assert_close(dual, exact.float(), rtol=0, atol=0)
+
+
+def test_fits_side_by_side_are_fits_one_by_one() -> None:
+    kernel = ntk(W0, X, None, LEARNER)
+    targets = torch.stack([HARD, soft_targets(1.0), soft_targets(4.0)]).expand(2, 3, N, K)
+    ridge = kernel_ridge(kernel, targets, diag_reg=0.1)
+    descent = kernel_descent(kernel, targets, steps=5)
+    outputs = predict(kernel, descent)
+    assert ridge.shape == descent.shape == (2, 3, K, N) and outputs.shape == (2, 3, N, K)
+    for a in range(2):
+        for b in range(3):
+            alone = kernel_ridge(kernel, targets[a, b], diag_reg=0.1)
+            torch.testing.assert_close(ridge[a, b], alone, **EXACT)
+            alone = kernel_descent(kernel, targets[a, b], steps=5)
+            torch.testing.assert_close(descent[a, b], alone, **EXACT)
+            torch.testing.assert_close(outputs[a, b], predict(kernel, alone), **EXACT)
 
 
 def test_predict_is_its_sum() -> None:
@@ -298,3 +417,54 @@ def test_bad_descent(bad: dict[str, float], words: str) -> None:
     with unchecked(), pytest.raises(BadInput) as caught:
         kernel_descent(ntk(W0, X, None, LEARNER), HARD, **arguments)
     assert words in str(caught.value)
+
+
+def fitters() -> dict[str, Callable[[Tensor, Tensor], Tensor]]:
+    return {
+        "ridge": lambda K, y: kernel_ridge(K, y, diag_reg=0.1),
+        "descent": lambda K, y: kernel_descent(K, y, steps=2),
+    }
+
+
+@pytest.mark.parametrize("method", ["ridge", "descent"])
+@pytest.mark.parametrize("value", [0.0, math.nan, math.inf])
+def test_a_kernel_of_zeros_or_worse(method: str, value: float) -> None:
+    kernel = ntk(W0, X, None, LEARNER).float()
+    kernel[1] = value  # as float32 gives for weights too small or too large
+    with pytest.raises(BadInput) as caught:
+        fitters()[method](kernel, HARD.float())
+    assert str(caught.value) == (
+        f"mean diagonal of k_train_train[1] (K) = {value} must lie in (0, inf); "
+        "change init_std, or compute the kernel in float64."
+    )
+
+
+@pytest.mark.parametrize("method", ["ridge", "descent"])
+def test_a_kernel_of_other_inputs(method: str) -> None:
+    kernel = ntk(W0, X, None, LEARNER)
+    for targets in (HARD[:-1], HARD[:, :-1]):
+        n, k = targets.shape
+        with unchecked(), pytest.raises(BadInput) as caught:
+            fitters()[method](kernel, targets)
+        assert str(caught.value) == (
+            f"k_train_train (K) = (3, 14, 14) must have shape ({k}, {n}, {n}) for {n} targets of "
+            f"{k} classes; compute both on the same training set."
+        )
+
+
+def test_a_singular_kernel_needs_a_ridge() -> None:
+    many = normal(60, P, D, seed=3).float()  # rank 24, the rest is float32's rounding
+    kernel = ntk(W0.float(), many, None, LEARNER)
+    y = nnf.one_hot(torch.arange(60) % K, K).float()
+    with pytest.raises(BadInput) as caught:
+        kernel_ridge(kernel, y, diag_reg=1e-13)
+    words = re.fullmatch(
+        r"diag_reg \(lambda\) = 1e-13 must be > (\S+) to make up for the rounding of class \d's "
+        r"singular kernel; raise it, or compute the kernel in float64 or of fewer inputs\.",
+        str(caught.value),
+    )
+    assert words
+    least = float(words[1])
+    assert 1e-13 < least < 60 * torch.finfo(torch.float32).eps
+    # Other classes may need a little more.
+    assert bool(kernel_ridge(kernel, y, diag_reg=4 * least).isfinite().all())
