@@ -4,6 +4,11 @@ The catalogue, in the paper's order.
 """
 
 from mvlib.checks import BadInput as BadInput
+from mvlib.claims import findings as findings
+from mvlib.contrast import ContrastStudy as ContrastStudy
+from mvlib.contrast import run_contrast as run_contrast
+from mvlib.distillation import DistillationStudy as DistillationStudy
+from mvlib.distillation import run_distillation as run_distillation
 from mvlib.distribution import MultiViewParams as MultiViewParams
 from mvlib.distribution import Sample as Sample
 from mvlib.distribution import chunked_sample as chunked_sample
@@ -11,9 +16,10 @@ from mvlib.distribution import feature_vectors as feature_vectors
 from mvlib.distribution import sample as sample
 from mvlib.ensemble import ensemble_outputs as ensemble_outputs
 from mvlib.ensemble import size_curve as size_curve
-from mvlib.experiments import Experiment as Experiment
-from mvlib.experiments import base_study as base_study
 from mvlib.experiments import experiments as experiments
+from mvlib.finding import Finding as Finding
+from mvlib.joint_training import JointStudy as JointStudy
+from mvlib.joint_training import run_joint as run_joint
 from mvlib.learner import LearnerParams as LearnerParams
 from mvlib.learner import init_weights as init_weights
 from mvlib.learner import logits as logits
@@ -25,12 +31,20 @@ from mvlib.measurement import lottery_winners as lottery_winners
 from mvlib.measurement import strengths_by_role as strengths_by_role
 from mvlib.measurement import view_correlations as view_correlations
 from mvlib.objectives import CrossEntropy as CrossEntropy
+from mvlib.objectives import TemperatureDistillation as TemperatureDistillation
+from mvlib.objectives import TruncatedDistillation as TruncatedDistillation
+from mvlib.objectives import truncated_logit as truncated_logit
 from mvlib.randomness import stream as stream
 from mvlib.results import Store as Store
+from mvlib.settings import Experiment as Experiment
+from mvlib.settings import base_study as base_study
 from mvlib.single_model import SingleModelStudy as SingleModelStudy
 from mvlib.single_model import run_single_model as run_single_model
-from mvlib.theorems import Finding as Finding
-from mvlib.theorems import findings as findings
+from mvlib.students import self_distillation_claim as self_distillation_claim
+from mvlib.students import theorem_3 as theorem_3
+from mvlib.tangent import kernel_ridge as kernel_ridge
+from mvlib.tangent import linearize as linearize
+from mvlib.tangent import ntk as ntk
 from mvlib.theorems import theorem_1 as theorem_1
 from mvlib.theorems import theorem_2 as theorem_2
 from mvlib.training import BoundedRelativeStep as BoundedRelativeStep

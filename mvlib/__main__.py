@@ -9,11 +9,11 @@ import sys
 from collections.abc import Sequence
 
 from mvlib.checks import BadInput
-from mvlib.experiments import SCALES, check_scale, experiments
+from mvlib.claims import findings, needed
+from mvlib.experiments import experiments
 from mvlib.results import CorruptEntry, Store
-from mvlib.single_model import expected_flops
-from mvlib.sweep import MODULE, is_stored, rebuild_command, run_all
-from mvlib.theorems import findings
+from mvlib.settings import SCALES, check_scale
+from mvlib.sweep import is_stored, module_of, rebuild_command, run_all, work
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -68,7 +68,7 @@ def _run(options: argparse.Namespace) -> int:
 
 def _list(options: argparse.Namespace) -> int:
     for e in experiments(check_scale(options.scale), options.name):
-        print(f"{e.name:28} {e.label:36} {expected_flops(e.study) / 1e12:10.2f} TFLOP")
+        print(f"{e.name:28} {e.label:36} {work(e.study) / 1e12:10.2f} TFLOP")
     return 0
 
 
@@ -77,7 +77,9 @@ def _status(options: argparse.Namespace) -> int:
     damaged = 0
     for e in experiments(check_scale(options.scale), options.name):
         try:
-            entry = store.load(e.name, e.study, MODULE, rebuild=rebuild_command(e, store))
+            entry = store.load(
+                e.name, e.study, module_of(e.study), rebuild=rebuild_command(e, store)
+            )
             state = "missing" if entry is None else f"stored  {entry.provenance['seconds']:8.1f} s"
         except CorruptEntry as error:
             state, damaged = f"damaged: {error}", damaged + 1
@@ -88,7 +90,7 @@ def _status(options: argparse.Namespace) -> int:
 def _findings(options: argparse.Namespace) -> int:
     scale = check_scale(options.scale)
     store = Store(options.results)
-    chosen = experiments(scale, "single-model")
+    chosen = needed(scale)
     arrays = dict(zip(chosen, run_all(chosen, store), strict=True))
     found = findings(scale, arrays.__getitem__)
     if options.json:

@@ -1,104 +1,38 @@
-"""Every configuration the book uses, at three scales.
+"""Every configuration the book uses.
 
-`smoke` shows in seconds that everything runs; `book` is what the chapters print; `paper` goes as
-far towards the theorems' own regime as one is willing to pay for.  Settings were chosen on draws
-that no chapter reports (see `FIRST_DRAW`).
+Settings were chosen on draws that no chapter reports (see `settings.FIRST_DRAW`).
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any
 
 from mvlib.checks import BadInput
-from mvlib.distribution import MultiViewParams
-from mvlib.learner import LearnerParams
+from mvlib.settings import (
+    FIRST_DRAW,
+    SINGLE_VIEW_PER_CLASS,
+    SIZES,
+    STEP_RULE,
+    Experiment,
+    Scale,
+    base_study,
+    check_scale,
+    single_model,
+)
 from mvlib.single_model import SingleModelStudy
-from mvlib.training import BoundedRelativeStep, FixedSteps, Schedule, WhenFitted
-
-Scale = Literal["smoke", "book", "paper"]
-SCALES: tuple[Scale, ...] = ("smoke", "book", "paper")
-FIRST_DRAW = 10  # the book reports draws 10, 11, ...; settings were chosen on 0 to 5 and 900 to 903
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Experiment:
-    """One unit of stored work.
-
-    Attributes:
-        name: folder in the store.
-        scale: smoke, book or paper.
-        label: what sets it apart from others of that name, for people.
-        study: the configuration.
-    """
-
-    name: str
-    scale: Scale
-    label: str
-    study: SingleModelStudy
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Size:
-    """What a scale changes; everything else is shared."""
-
-    n_classes: int
-    dim: int
-    n_train: int
-    n_networks: int
-    n_draws: int
-    n_test: int
-    sweep_networks: int
-    max_steps: int
-    watched_steps: int
-
-
-_SIZES: dict[str, _Size] = {
-    "smoke": _Size(n_classes=4, dim=400, n_train=160, n_networks=4, n_draws=2, n_test=250,
-                   sweep_networks=2, max_steps=400, watched_steps=160),
-    "book": _Size(n_classes=10, dim=2000, n_train=1000, n_networks=10, n_draws=3, n_test=2000,
-                  sweep_networks=3, max_steps=800, watched_steps=240),
-    "paper": _Size(n_classes=50, dim=4000, n_train=5000, n_networks=20, n_draws=5,
-                   n_test=10000, sweep_networks=10, max_steps=2000, watched_steps=1000),
-}  # fmt: skip
-
-# Relative changes of .15, .2 and .3 end in the same place (single-network error within .01 mu on
-# the exploration draws); larger ones let losing views catch up within a step.
-STEP_RULE = BoundedRelativeStep(max_step=400.0, relative_change=0.3)
-NOISE_NORM = 1.35  # sigma_p sqrt(d): enough to memorise with, little per direction once d is large
-SINGLE_VIEW_PER_CLASS = 1.6  # N_s / k, the paper's k^.2 at k = 10
-
-
-def base_study(scale: Scale, *, draw: int = FIRST_DRAW) -> SingleModelStudy:
-    r"""The setting of every chapter.
-
-    Footnotes 7 and 8 give the strengths; rho, Gamma, s and sigma_p are ours.  The threshold
-    varrho = 3 is the choice that matters most: a class is done when its score is a few times
-    log k, and until then its losing view goes on growing.  With varrho of that size the winner is
-    done soon after it crosses the threshold; see chapter 3 for what smaller thresholds do.
-    """
-    size = _SIZES[check_scale(scale)]
-    k, d, N = size.n_classes, size.dim, size.n_train
-    data = MultiViewParams(
-        n_classes=k,
-        dim=d,
-        n_patches=2 * k,
-        sparsity=min(3.0, 0.5 * k),
-        single_view_fraction=SINGLE_VIEW_PER_CLASS * k / N,
-        noise_std=NOISE_NORM / math.sqrt(d),
-    )
-    return SingleModelStudy(
-        data=data,
-        learner=LearnerParams(n_neurons=5, power=4, threshold=3.0, init_std=0.06),
-        schedule=Schedule(step_rule=STEP_RULE, stop_rule=WhenFitted(limit=size.max_steps)),
-        n_train=N,
-        n_networks=size.n_networks,
-        draw=draw,
-        n_test_single=size.n_test,
-        n_test_multi=size.n_test,
-    )
+from mvlib.student_experiments import (
+    STUDENTS,
+    chain,
+    contrast,
+    joint,
+    joint_sizes,
+    room,
+    student_time,
+    students,
+)
+from mvlib.training import FixedSteps, Schedule
 
 
 def experiments(scale: Scale, name: str | None = None) -> list[Experiment]:
@@ -109,11 +43,18 @@ def experiments(scale: Scale, name: str | None = None) -> list[Experiment]:
     """
     check_scale(scale)
     families = {
-        "single-model": _single_model,
+        "single-model": single_model,
         "race": _race,
         **{f"sweep-{field.replace('_', '-')}": _sweep(field) for field in SWEEPS},
         "nearer": _nearer,
         "class-count": _class_count,
+        **{name: students(name) for name in STUDENTS},
+        "student-time": student_time,
+        "room": room,
+        "chain": chain,
+        "joint": joint,
+        "joint-size": joint_sizes,
+        "contrast": contrast,
     }
     if name is None:
         return [e for make in families.values() for e in make(scale)]
@@ -122,34 +63,9 @@ def experiments(scale: Scale, name: str | None = None) -> list[Experiment]:
     return families[name](scale)
 
 
-def check_scale(scale: str) -> Scale:
-    """The scale itself.
-
-    Raises:
-        BadInput: if it is not one of `SCALES`.
-    """
-    for known in SCALES:
-        if scale == known:
-            return known
-    raise BadInput(f"scale = {scale!r} must be one of {SCALES}; pick one.")
-
-
-def _single_model(scale: Scale) -> list[Experiment]:
-    """Theorems 1 and 2: every network stopped when it fits its training set."""
-    return [
-        Experiment(
-            name="single-model",
-            scale=scale,
-            label=f"draw {draw}",
-            study=base_study(scale, draw=draw),
-        )
-        for draw in range(FIRST_DRAW, FIRST_DRAW + _SIZES[scale].n_draws)
-    ]
-
-
 def _race(scale: Scale) -> list[Experiment]:
     """The same setting watched closely and trained well past the point where it fits."""
-    size = _SIZES[scale]
+    size = SIZES[scale]
     schedule = Schedule(step_rule=STEP_RULE, stop_rule=FixedSteps(steps=size.watched_steps))
     study = replace(
         base_study(scale),
@@ -163,21 +79,16 @@ def _race(scale: Scale) -> list[Experiment]:
 
 # What each sweep varies, beside the base setting's own value (which "single-model" holds).
 SWEEPS: dict[str, tuple[Any, ...]] = {
-    "init_std": (0.03, 0.24, 0.6),
-    "threshold": (0.5, 1.0, 2.0, 4.5),
+    "init_std": (0.02, 0.3),
+    "threshold": (0.25, 2.0),
     "sparsity": (0.5, 1.0, 5.0),  # or k where k is less
-    "multi_other_strength": ((0.05, 0.1), (0.2, 0.4), (0.4, 0.4)),
+    "multi_other_strength": ((0.1, 0.15), (0.2, 0.4)),
 }
-# At the base setting's threshold the strength of weak views changes nothing (they stay below the
-# bend of the activation), so it is varied at a smaller one.
-SWEPT_AT: dict[str, dict[str, Any]] = {"multi_other_strength": {"threshold": 1.0}}
 
 
 def _sweep(field: str) -> Callable[[Scale], list[Experiment]]:
     def make(scale: Scale) -> list[Experiment]:
-        base = replace(base_study(scale), n_networks=_SIZES[scale].sweep_networks)
-        for other, fixed in SWEPT_AT.get(field, {}).items():
-            base = _vary(base, other, fixed)
+        base = replace(base_study(scale), n_networks=SIZES[scale].sweep_networks)
         name = f"sweep-{field.replace('_', '-')}"
         studies = [_vary(base, field, value) for value in SWEEPS[field]]
         return [
@@ -205,9 +116,9 @@ def _vary(study: SingleModelStudy, field: str, value: Any) -> SingleModelStudy:
 
 def _nearer(scale: Scale) -> list[Experiment]:
     """Both levers of the sweeps at once: more views of other classes, a higher threshold."""
-    base = replace(base_study(scale), n_networks=_SIZES[scale].sweep_networks)
-    study = _vary(_vary(base, "sparsity", 5.0), "threshold", 4.5)
-    return [Experiment(name="nearer", scale=scale, label="s = 5, threshold = 4.5", study=study)]
+    base = replace(base_study(scale), n_networks=SIZES[scale].sweep_networks)
+    study = _vary(_vary(base, "sparsity", 5.0), "threshold", 2.0)
+    return [Experiment(name="nearer", scale=scale, label="s = 5, threshold = 2", study=study)]
 
 
 # k, networks, samples a class, neurons a class.  Fewer samples as k grows, for time; mu keeps
@@ -226,11 +137,11 @@ def _class_count(scale: Scale) -> list[Experiment]:
     for k, networks, per_class, m in CLASS_COUNTS[scale]:
         base = base_study(scale)
         N = per_class * k
-        # 16 patches hold the views of all but one sample in a thousand at s = 3.
+        # 24 patches hold the views of all but one sample in a thousand at s = 3.
         data = replace(
             base.data,
             n_classes=k,
-            n_patches=min(16, 2 * k),
+            n_patches=min(24, 4 * k),
             overflow="thin",
             single_view_fraction=SINGLE_VIEW_PER_CLASS * k / N,
         )

@@ -24,6 +24,7 @@ from mvlib.training import (
     FixedSteps,
     Progress,
     Schedule,
+    StopRule,
     Trajectory,
     classification_error,
     train,
@@ -32,7 +33,7 @@ from mvlib.training import (
 BOOTSTRAP_RESAMPLES = 400
 SEEDS_A_DRAW = 1000
 N_EXAMPLES = 60  # single-view test inputs whose scores are kept, to look at
-TYPICAL_STEPS = 160  # to fit the training set at book scale; for time estimates only
+TYPICAL_STEPS = 70  # to fit the training set at book scale; for time estimates only
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,9 +80,8 @@ class SingleModelStudy:
         require(self.n_train >= least, "n_train", "N", self.n_train, f"be >= 2k = {least}", few)
 
 
-def expected_steps(study: SingleModelStudy) -> int:
+def expected_steps(rule: StopRule) -> int:
     """How many steps a network will take, about; exact where the number is fixed."""
-    rule = study.schedule.stop_rule
     return rule.limit if isinstance(rule, FixedSteps) else min(rule.limit, TYPICAL_STEPS)
 
 
@@ -90,7 +90,8 @@ def expected_flops(study: SingleModelStudy) -> float:
     matrix product, two products a step and one a test input."""
     data = study.data
     per_input = 2.0 * data.n_patches * data.dim * data.n_classes * study.learner.n_neurons
-    passes = 2 * study.n_train * expected_steps(study) + study.n_test_single + study.n_test_multi
+    steps = expected_steps(study.schedule.stop_rule)
+    passes = 2 * study.n_train * steps + study.n_test_single + study.n_test_multi
     return per_input * passes * study.n_networks
 
 

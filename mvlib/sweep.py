@@ -9,11 +9,61 @@ from types import TracebackType
 import numpy as np
 from tqdm import tqdm
 
-from mvlib.experiments import Experiment, Scale, experiments
+from mvlib.contrast import ContrastStudy, contrast_flops, contrast_steps, run_contrast
+from mvlib.distillation import (
+    DistillationStudy,
+    distillation_flops,
+    run_distillation,
+    student_steps,
+)
+from mvlib.experiments import experiments
+from mvlib.joint_training import JointStudy, joint_flops, joint_steps, run_joint
 from mvlib.results import Arrays, Store
-from mvlib.single_model import expected_flops, expected_steps, run_single_model
+from mvlib.settings import Experiment, Scale, Study
+from mvlib.single_model import SingleModelStudy, expected_flops, expected_steps, run_single_model
+from mvlib.training import Progress
 
-MODULE = "single_model"  # what the stored numbers depend on, with all it imports
+
+def module_of(study: Study) -> str:
+    """The module whose source, with all it imports, a study's stored numbers depend on."""
+    return {
+        SingleModelStudy: "single_model",
+        DistillationStudy: "distillation",
+        JointStudy: "joint_training",
+        ContrastStudy: "contrast",
+    }[type(study)]
+
+
+def work(study: Study) -> float:
+    """Floating-point operations of a study, about."""
+    if isinstance(study, DistillationStudy):
+        return distillation_flops(study)
+    if isinstance(study, JointStudy):
+        return joint_flops(study)
+    if isinstance(study, ContrastStudy):
+        return contrast_flops(study)
+    return expected_flops(study)
+
+
+def steps_of(study: Study) -> int:
+    """How often a study will report progress, about."""
+    if isinstance(study, DistillationStudy):
+        return student_steps(study)
+    if isinstance(study, JointStudy):
+        return joint_steps(study)
+    if isinstance(study, ContrastStudy):
+        return contrast_steps(study)
+    return expected_steps(study.schedule.stop_rule)
+
+
+def _compute(study: Study, outputs: np.ndarray | None, progress: Progress) -> Arrays:
+    if isinstance(study, DistillationStudy):
+        return run_distillation(study, outputs, progress)
+    if isinstance(study, JointStudy):
+        return run_joint(study, progress)
+    if isinstance(study, ContrastStudy):
+        return run_contrast(study, progress)
+    return run_single_model(study, progress)
 
 
 class ProgressBar:
@@ -21,7 +71,7 @@ class ProgressBar:
     estimate is right although experiments differ a thousandfold."""
 
     def __init__(self, chosen: Iterable[Experiment], *, show: bool = True) -> None:
-        total = sum(expected_flops(e.study) for e in chosen)
+        total = sum(work(e.study) for e in chosen)
         # disable=None: no bar where stderr is not a terminal.
         self._bar = tqdm(
             total=total / 1e12, disable=None if show else True, unit="TFLOP", bar_format=_FORMAT
@@ -41,14 +91,14 @@ class ProgressBar:
 
     def within(self, experiment: Experiment, step: int, share_training: float) -> None:
         """Called after each training step."""
-        part = min(1.0, step / expected_steps(experiment.study))
+        part = min(1.0, step / steps_of(experiment.study))
         self._bar.set_description(f"{experiment.name} {experiment.label}", refresh=False)
         self._bar.set_postfix_str(f"step {step}, {share_training:.0%} still training", False)
-        self._move(self._base + part * expected_flops(experiment.study))
+        self._move(self._base + part * work(experiment.study))
 
     def finished(self, experiment: Experiment) -> None:
         """Called when an experiment is in the store."""
-        self._base += expected_flops(experiment.study)
+        self._base += work(experiment.study)
         self._move(self._base)
 
     def _move(self, flops: float) -> None:
@@ -65,7 +115,7 @@ def run_experiment(
     recompute: bool = False,
     bar: ProgressBar | None = None,
 ) -> Arrays:
-    """The arrays of one experiment, from the store or computed and stored.
+    """The arrays of one experiment, from the store or computed and stored; its teacher's first.
 
     Raises:
         CorruptEntry: if its entry is damaged and `recompute` is False.
@@ -76,11 +126,17 @@ def run_experiment(
         if bar:
             bar.within(experiment, step, share_training)
 
+    def compute() -> Arrays:
+        # Only now: whoever finds the entry in the store needs no teacher.
+        teacher = experiment.teacher
+        outputs = run_experiment(teacher, store)["train_outputs"] if teacher else None
+        return _compute(experiment.study, outputs, progress)
+
     entry = store.load_or_run(
         experiment.name,
         experiment.study,
-        MODULE,
-        lambda: run_single_model(experiment.study, progress),
+        module_of(experiment.study),
+        compute,
         recompute=recompute,
         rebuild=rebuild_command(experiment, store),
     )
@@ -116,7 +172,7 @@ def run_all(
 
 def is_stored(experiment: Experiment, store: Store) -> bool:
     """Whether the store has the experiment's entry for the present code and configuration."""
-    return store.has(experiment.name, experiment.study, MODULE)
+    return store.has(experiment.name, experiment.study, module_of(experiment.study))
 
 
 def load_family(

@@ -1,17 +1,13 @@
-"""The paper's theorems as findings: what is claimed, what was measured, with an interval.
-
-A finding is an observation at finite size, not a proof.
-"""
+"""Theorems 1 and 2 as findings: what is claimed, what was measured, with an interval."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
 
 import numpy as np
 import torch
 
-from mvlib.experiments import Experiment, Scale, experiments
+from mvlib.finding import UNIT_MU, Finding
 from mvlib.measurement import (
     bootstrap_interval,
     error_in_units_of_mu,
@@ -21,47 +17,6 @@ from mvlib.measurement import (
 )
 from mvlib.results import Arrays
 from mvlib.single_model import SingleModelStudy
-
-UNIT_MU = "test error / mu"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Finding:
-    """One claim beside its measurement.
-
-    Attributes:
-        claim: short name, as on the command line.
-        statement: the claim in our words.
-        predicted: what the paper (or the derivation named in the statement) says.
-        measured: the value found.
-        low, high: 95% interval of `measured`.
-        n: how many observations it rests on; `caveat` says of what.
-        unit: of predicted, measured, low and high.
-        caveat: how it was measured and what a reader should hold against it.
-    """
-
-    claim: str
-    statement: str
-    predicted: float
-    measured: float
-    low: float
-    high: float
-    n: int
-    unit: str
-    caveat: str
-
-    def as_dict(self) -> dict[str, object]:
-        """The finding as plain JSON values, exactly the fields above."""
-        return asdict(self)
-
-    @property
-    def title(self) -> str:
-        """The claim as one writes it: "Theorem 1", "Lottery winners"."""
-        return self.claim.replace("-", " ").capitalize()
-
-    def summary(self) -> str:
-        """measured [low, high] for people."""
-        return f"{self.measured:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
 
 def theorem_1(study: SingleModelStudy, draws: Sequence[Arrays]) -> Finding:
@@ -182,10 +137,3 @@ CLAIMS: Mapping[str, Claim] = {
     "theorem-2": theorem_2,
     "lottery-winners": lottery_finding,
 }
-
-
-def findings(scale: Scale, run: Callable[[Experiment], Arrays]) -> list[Finding]:
-    """Every finding at one scale; `run` returns an experiment's stored or fresh arrays."""
-    chosen = experiments(scale, "single-model")
-    draws = [run(e) for e in chosen]
-    return [claim(chosen[0].study, draws) for claim in CLAIMS.values()]

@@ -1,0 +1,53 @@
+"""Every claim of the book beside its measurement, in the paper's order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from mvlib.contradictions import KERNEL_CLAIMS, networks_train_average, ntk_contradiction
+from mvlib.experiments import experiments
+from mvlib.finding import Finding
+from mvlib.results import Arrays
+from mvlib.settings import Experiment, Scale, base_study
+from mvlib.students import (
+    control,
+    distilled_ensemble_gain,
+    hard_label_student,
+    self_distillation_claim,
+    theorem_3,
+)
+from mvlib.theorems import CLAIMS
+
+CONTROLS = ("control-one-hot", "control-shuffled")
+# The families of experiments that the findings rest on.
+NEEDED = (
+    "single-model",
+    "contrast",
+    "joint",
+    "hard-labels",
+    "distilled",
+    "self-distilled",
+    *CONTROLS,
+)
+
+
+def needed(scale: Scale) -> list[Experiment]:
+    """Every experiment that `findings` reads."""
+    return [e for name in NEEDED for e in experiments(scale, name)]
+
+
+def findings(scale: Scale, run: Callable[[Experiment], Arrays]) -> list[Finding]:
+    """Every finding at one scale; `run` returns an experiment's stored or fresh arrays."""
+    study = base_study(scale)
+    of = {name: [run(e) for e in experiments(scale, name)] for name in NEEDED}
+    single, hard = of["single-model"], of["hard-labels"]
+    return [
+        *(claim(study, single) for claim in CLAIMS.values()),
+        *(ntk_contradiction(study, of["contrast"], name) for name in KERNEL_CLAIMS),
+        networks_train_average(study, single, of["joint"]),
+        hard_label_student(study, hard),
+        theorem_3(study, hard, of["distilled"]),
+        distilled_ensemble_gain(study, of["distilled"]),
+        self_distillation_claim(study, hard, of["self-distilled"]),
+        *(control(study, name, hard, of[name]) for name in CONTROLS),
+    ]
