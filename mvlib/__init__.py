@@ -5,6 +5,7 @@ The catalogue, in the paper's order.
 
 from mvlib.checks import BadInput as BadInput
 from mvlib.claims import findings as findings
+from mvlib.contradictions import ntk_contradictions as ntk_contradictions
 from mvlib.contrast import ContrastStudy as ContrastStudy
 from mvlib.contrast import run_contrast as run_contrast
 from mvlib.distillation import DistillationStudy as DistillationStudy

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from mvlib.contradictions import KERNEL_CLAIMS, networks_train_average, ntk_contradiction
+from mvlib.contradictions import networks_train_average, ntk_contradictions
 from mvlib.experiments import experiments
 from mvlib.finding import Finding
 from mvlib.results import Arrays
@@ -43,7 +43,7 @@ def findings(scale: Scale, run: Callable[[Experiment], Arrays]) -> list[Finding]
     single, hard = of["single-model"], of["hard-labels"]
     return [
         *(claim(study, single) for claim in CLAIMS.values()),
-        *(ntk_contradiction(study, of["contrast"], name) for name in KERNEL_CLAIMS),
+        *ntk_contradictions(study, of["contrast"]),
         networks_train_average(study, single, of["joint"]),
         hard_label_student(study, hard),
         theorem_3(study, hard, of["distilled"]),

@@ -83,6 +83,12 @@ def ntk_contradiction(study: SingleModelStudy, draws: Sequence[Arrays], claim: s
     )
 
 
+def ntk_contradictions(study: SingleModelStudy, draws: Sequence[Arrays]) -> list[Finding]:
+    """The claims of Section 2.1 about tangent kernels: ensembles help, training the average helps
+    as much, distillation does not."""
+    return [ntk_contradiction(study, draws, claim) for claim in KERNEL_CLAIMS]
+
+
 def networks_train_average(
     study: SingleModelStudy, single: Sequence[Arrays], joint: Sequence[Arrays]
 ) -> Finding:

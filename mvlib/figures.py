@@ -143,11 +143,13 @@ def patch_pictures(
         labels: class of each input; its two columns are framed.
     """
 
+    brightest = max(float(reading.max()) for reading in readings)
+
     def draw() -> Figure:
         width = min(11.0, 3.2 * len(readings) + 1)
         figure, axes = plt.subplots(1, len(readings), figsize=(width, 4), squeeze=False)
         for axis, reading, title, label in zip(axes[0], readings, titles, labels, strict=True):
-            mesh = axis.imshow(reading, cmap="viridis", vmin=0, vmax=2, aspect="auto")
+            mesh = axis.imshow(reading, cmap="viridis", vmin=0, vmax=brightest, aspect="auto")
             axis.set(title=title, xlabel="view $v_{j,l}$ (two a class)")
             axis.xaxis.set_major_locator(mpl.ticker.MaxNLocator(6, integer=True))
             axis.yaxis.set_major_locator(mpl.ticker.MaxNLocator(6, integer=True))

@@ -42,7 +42,7 @@ class Finding:
     @property
     def title(self) -> str:
         """The claim as one writes it: "Theorem 1", "Lottery winners"."""
-        return self.claim.replace("-", " ").capitalize()
+        return self.claim.replace("-", " ").capitalize().replace("Ntk", "NTK")
 
     def summary(self) -> str:
         """measured [low, high] for people."""

@@ -48,9 +48,11 @@ def pulls(data: MultiViewParams, learner: LearnerParams, n_train: int) -> Pulls:
     $g = \nu^2$, $r_0 = \nu \times$ (the largest of P m standard normals), $\nu = \sigma_p\sqrt d$.
 
     Raises:
-        BadInput: if q < 3 (growth is exponential, nothing takes off) or N < 1.
+        BadInput: if q < 3 (growth is exponential, nothing takes off), m < 2 (a lone reading is as
+            often below 0) or N < 1.
     """
     require_int("power", "q", learner.power, 3, "the race needs a power above 2")
+    require_int("n_neurons", "m", learner.n_neurons, 2, "a class needs neurons to choose from")
     require_int("n_train", "N", n_train, 1, "train on at least one sample")
     q, m = learner.power, learner.n_neurons
     k, s, P, mu = data.n_classes, data.sparsity, data.n_patches, data.single_view_fraction

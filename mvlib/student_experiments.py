@@ -32,12 +32,13 @@ STUDENTS: dict[str, dict[str, Any]] = {
     "control-one-hot": {"target": "one-hot"},
     "control-shuffled": {"target": "shuffled"},
     "printed": {"target": "average", "form": "printed"},
+    "printed-one-hot": {"target": "one-hot", "form": "printed"},
     "temperature": {"target": "average", "form": "temperature"},
     "temperature-each": {"target": "each", "form": "temperature"},
     "temperature-one-hot": {"target": "one-hot", "form": "temperature"},
 }
 # Not what the claims rest on: two students of the first draw, or all of its students.
-COMPARED = ("printed", "temperature", "temperature-each", "temperature-one-hot")
+COMPARED = ("printed", "printed-one-hot", "temperature", "temperature-each", "temperature-one-hot")
 ON_ONE_DRAW = (*COMPARED, "control-shuffled")
 
 
@@ -54,6 +55,8 @@ def student_study(teacher: Experiment, *, n_students: int, **changes: Any) -> Di
 
 
 def students(name: str) -> Callable[[Scale], list[Experiment]]:
+    """Makes one family of `STUDENTS` at a scale: one experiment a data draw, or the first alone."""
+
     def make(scale: Scale) -> list[Experiment]:
         size = SIZES[scale]
         teachers = single_model(scale)[: 1 if name in ON_ONE_DRAW else None]
@@ -154,6 +157,8 @@ def joint_sizes(scale: Scale) -> list[Experiment]:
         _joint_experiment("joint-size", scale, FIRST_DRAW, members, mean)
         for members in SIZES[scale].joint_sizes
         for mean in (True, False)
+        # The mean of that many is in "joint" already.
+        if not (mean and members == SIZES[scale].joint_members)
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import warnings
 from collections.abc import Iterable
 from types import TracebackType
 
@@ -58,12 +59,25 @@ def steps_of(study: Study) -> int:
 
 def _compute(study: Study, outputs: np.ndarray | None, progress: Progress) -> Arrays:
     if isinstance(study, DistillationStudy):
-        return run_distillation(study, outputs, progress)
+        arrays = run_distillation(study, outputs, progress)
+        _warn_of_unfitted_teacher(arrays["teacher_train_error"])
+        return arrays
     if isinstance(study, JointStudy):
         return run_joint(study, progress)
     if isinstance(study, ContrastStudy):
         return run_contrast(study, progress)
     return run_single_model(study, progress)
+
+
+def _warn_of_unfitted_teacher(train_error: np.ndarray) -> None:
+    """Theorem 3 and self-distillation presume a teacher without training errors."""
+    worst = float(np.nanmax(train_error, initial=0.0))
+    if worst > 0:
+        warnings.warn(
+            f"the teacher's training error is {worst:.4g} and should be 0: its soft labels name "
+            "wrong classes; train it longer.",
+            stacklevel=2,
+        )
 
 
 class ProgressBar:
