@@ -43,7 +43,7 @@ sys.path.insert(0, str(ROOT))  # this clone's mvlib, installed or not
 
 from mvlib import results as store  # noqa: E402
 from mvlib.checks import BadInput, require, require_int  # noqa: E402
-from mvlib.experiments import check_scale  # noqa: E402
+from mvlib.settings import check_scale  # noqa: E402
 
 
 class ChapterFailed(Exception):

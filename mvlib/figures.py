@@ -234,11 +234,12 @@ def race(steps: np.ndarray, correlations: np.ndarray, predicted: np.ndarray) -> 
 
     final = correlations[-1]
     right = int((final.argmax(axis=1) == predicted).sum())
+    both = int((final.min(axis=1) > 0.3 * final.max(axis=1)).sum())
     return picture(
         draw,
-        f"{k} panels, one a class, each with two curves of correlation over training. One view "
-        f"takes off and the other mostly stays near zero; the one that was foretold ends "
-        f"ahead in {right} of {k} classes.",
+        f"{k} panels, one a class, each with two curves of correlation over training. In {both} "
+        f"of {k} classes both views take off, in the others one does and the other stays low; the "
+        f"one that was foretold ends ahead in {right} of {k} classes.",
     )
 
 

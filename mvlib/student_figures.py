@@ -272,15 +272,13 @@ def students_over_time(
     steps: np.ndarray,
     curves: Mapping[str, np.ndarray],
     fitted_at: Mapping[str, float],
-    bound: float | None,
 ) -> Picture:
-    """Students' test error over training, by what they are taught.
+    """Students' error on single-view inputs over training, by what they are taught.
 
     Args:
         steps: (records,).
-        curves: kind -> test errors over mu, (records, students).
+        curves: kind -> single-view errors, (records, students).
         fitted_at: kind -> first recorded step with training error 0; NaN if never.
-        bound: the paper's, in units of mu, if there is one.
     """
 
     def draw() -> Figure:
@@ -294,9 +292,7 @@ def students_over_time(
             axis.axhline(level, color=PALETTE["theory"], ls=":", lw=1)
             axis.text(1.01, level, text, transform=axis.get_yaxis_transform(), va="center",
                       color=PALETTE["theory"])  # fmt: skip
-        if bound is not None:
-            axis.axhline(bound, color=PALETTE["theory"], label=f"the paper's bound, {bound:g}")
-        axis.set(xlabel="step t", ylabel=_ERROR, ylim=(0, 1.05))
+        axis.set(xlabel="step t", ylabel="error on single-view inputs", ylim=(0, 1.05))
         _legend_above(figure, axis.get_legend_handles_labels()[0], 2)
         return figure
 
@@ -305,7 +301,7 @@ def students_over_time(
     fits = [f"{kind} at {step:.0f}" for kind, step in fitted_at.items() if np.isfinite(step)]
     return picture(
         draw,
-        f"Test error over mu over {steps[-1]:.0f} steps, one line and band a kind of student, "
+        f"Single-view error over {steps[-1]:.0f} steps, one line and band a kind of student, "
         f"from {min(starts):.3g} or more at the start to {_said(ends)} at the end. Marks on the "
         f"axis where training sets are fitted: {', '.join(fits) or 'none'}. Dotted lines at one "
         "half and a quarter.",

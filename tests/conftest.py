@@ -7,7 +7,11 @@ import matplotlib
 import pytest
 from hypothesis import settings
 
-from mvlib.__main__ import main
+from mvlib.claims import NEEDED, findings, needed
+from mvlib.experiments import experiments
+from mvlib.finding import Finding
+from mvlib.results import Arrays, Store
+from mvlib.sweep import run_all, run_experiment
 
 # A test run in the background of a shell may have Ctrl-C ignored, and so would its children: the
 # tests that interrupt a process would wait for ever.
@@ -19,7 +23,21 @@ settings.load_profile("mvlib")
 
 @pytest.fixture(scope="session")
 def smoke_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store holding the single-model experiments at smoke scale.  Read it, never change it."""
+    """A store holding all that the findings rest on, at smoke scale.  Read it, never change it."""
     root = tmp_path_factory.mktemp("smoke") / "results"
-    assert main(["run", "--scale", "smoke", "--name", "single-model", "--results", str(root)]) == 0
+    run_all(needed("smoke"), Store(root), show=False)
     return root
+
+
+@pytest.fixture(scope="session")
+def smoke_families(smoke_store: Path) -> dict[str, list[Arrays]]:
+    """The arrays of these experiments by name, one a data draw."""
+    store = Store(smoke_store)
+    return {name: [run_experiment(e, store) for e in experiments("smoke", name)] for name in NEEDED}
+
+
+@pytest.fixture(scope="session")
+def smoke_findings(smoke_store: Path) -> dict[str, Finding]:
+    """Every finding at smoke scale, by claim."""
+    store = Store(smoke_store)
+    return {f.claim: f for f in findings("smoke", lambda e: run_experiment(e, store))}

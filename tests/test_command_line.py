@@ -15,13 +15,15 @@ import pytest
 
 from mvlib import sweep
 from mvlib.__main__ import main
+from mvlib.claims import needed
 from mvlib.experiments import experiments
+from mvlib.finding import Finding
 from mvlib.results import Store
-from mvlib.theorems import Finding
+from mvlib.settings import SCALES, Scale
 
 FIELDS = ["claim", "statement", "predicted", "measured", "low", "high", "n", "unit", "caveat"]
 SMOKE = ["--scale", "smoke"]
-N_DRAWS = len(experiments("smoke", "single-model"))
+N_STORED = len(needed("smoke"))  # in smoke_store
 
 
 def fake_arrays(*_: object) -> dict[str, np.ndarray]:
@@ -39,7 +41,9 @@ def test_findings_as_json(smoke_store: Path, capsys: pytest.CaptureFixture[str])
     assert main(["findings", *SMOKE, "--json", "--results", str(smoke_store)]) == 0
     found = json.loads(capsys.readouterr().out)
     assert isinstance(found, list)
-    assert [f["claim"] for f in found][:3] == ["theorem-1", "theorem-2", "lottery-winners"]
+    claims = [f["claim"] for f in found]
+    assert claims[:3] == ["theorem-1", "theorem-2", "lottery-winners"]
+    assert {"theorem-3", "self-distillation", "ntk-ensemble-over-single"} < set(claims)
     for f in found:
         assert list(f) == FIELDS
         assert f["low"] <= f["measured"] <= f["high"]
@@ -51,19 +55,23 @@ def test_findings_as_json(smoke_store: Path, capsys: pytest.CaptureFixture[str])
 def test_findings_for_people(smoke_store: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["findings", *SMOKE, "--results", str(smoke_store)]) == 0
     said = capsys.readouterr().out
-    assert "theorem-1: " in said and "theorem-2: " in said and "n = " in said
+    assert all(f"theorem-{number}: " in said for number in (1, 2, 3)) and "n = " in said
 
 
-def test_list_and_status(smoke_store: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["list", *SMOKE]) == 0
+@pytest.mark.parametrize("scale", SCALES)
+def test_list(scale: Scale, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", "--scale", scale]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == len(experiments("smoke"))
-    for line, experiment in zip(lines, experiments("smoke"), strict=True):
+    assert len(lines) == len(experiments(scale)) > 30
+    for line, experiment in zip(lines, experiments(scale), strict=True):
         assert line.startswith(experiment.name) and experiment.label in line and "TFLOP" in line
+
+
+def test_status(smoke_store: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["status", *SMOKE, "--results", str(smoke_store)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert sum("stored" in line for line in lines) == N_DRAWS
-    assert sum("missing" in line for line in lines) == len(lines) - N_DRAWS
+    assert sum("stored" in line for line in lines) == N_STORED
+    assert sum("missing" in line for line in lines) == len(lines) - N_STORED
     assert main(["status", *SMOKE, "--name", "race", "--results", str(smoke_store)]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 1
 
@@ -206,7 +214,7 @@ def test_control_c(tmp_path: Path) -> None:
     assert "Traceback" not in said and "interrupted" in said
     assert sorted(p.suffix for p in (tmp_path / "single-model").iterdir()) == [".json", ".npz"]
     store = Store(tmp_path)
-    assert store.load("single-model", experiments("smoke", "single-model")[0].study, sweep.MODULE)
+    assert sweep.is_stored(experiments("smoke", "single-model")[0], store)
 
 
 def test_as_a_module() -> None:

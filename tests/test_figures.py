@@ -3,11 +3,12 @@
 import inspect
 import re
 from collections.abc import Callable
+from types import ModuleType
 
 import numpy as np
 import pytest
 
-from mvlib import figures
+from mvlib import figures, student_figures
 from mvlib.figures import PALETTE, Picture
 
 rng = np.random.default_rng(0)
@@ -17,6 +18,7 @@ CURVES = {
     "both views learned": rng.random(2),
     "winner foretold": rng.random(2),
 }
+PAIR = [np.array([0.4, 0.5]), np.array([0.3, 0.2])]  # two data draws
 SIZES = np.array([[0.5, 0.4, 0.6], [0.2, 0.25, 0.3], [0.1, np.nan, np.nan]])
 
 PICTURES: dict[str, Callable[[], Picture]] = {
@@ -53,21 +55,61 @@ PICTURES: dict[str, Callable[[], Picture]] = {
 }  # fmt: skip
 
 
-def test_every_public_picture_is_drawn_here() -> None:
+STUDENT_PICTURES: dict[str, Callable[[], Picture]] = {
+    "contrast_rows": lambda: student_figures.contrast_rows(
+        [("ridge", {"single": PAIR, "ensemble": [np.array([90.0])] * 2}),
+         ("networks", {"single": PAIR, "ensemble": [np.array([0.0])] * 2})]
+    ),
+    "laziness": lambda: student_figures.laziness(
+        STEPS, np.eye(2, 3), np.eye(2, 3), np.eye(2, 3), ["draw 1", "draw 2"]
+    ),
+    "joint_curve": lambda: student_figures.joint_curve([2, 10], PAIR, [2], [0.1], 0.45),
+    "soft_label_bars": lambda: student_figures.soft_label_bars(
+        [("one network", np.full(4, 0.25)), ("the average", np.eye(4)[1])], 1, {3: "view 2"}
+    ),
+    "students_over_time": lambda: student_figures.students_over_time(
+        STEPS, {"hard labels": np.ones((3, 2)), "control: one-hot": np.ones((3, 1))},
+        {"hard labels": 4.0, "control: one-hot": np.nan},
+    ),
+    "student_dots": lambda: student_figures.student_dots(
+        {"hard labels": PAIR, "self-distilled": PAIR}, {"self-distilled": 0.25}
+    ),
+    "long_run": lambda: student_figures.long_run(
+        {"capped": STEPS, "as printed": STEPS[:2]},
+        {"capped": np.ones(3), "as printed": np.ones((2, 2))},
+        {"capped": STEPS + 1.0, "as printed": np.ones((2, 2))},
+    ),
+    "two_size_curves": lambda: student_figures.two_size_curves(
+        {"networks": [SIZES, SIZES / 2], "distilled students": [SIZES[:2] / 9]}
+    ),
+    "two_lotteries": lambda: student_figures.two_lotteries(
+        np.array([[98, 0, 2], [20, 10, 70]]), ["agree", "differ"], ["own", "teacher's", "both"]
+    ),
+    "chain_curve": lambda: student_figures.chain_curve(
+        [0, 1, 2], [*PAIR, np.array([0.1])], [0.0, 0.4, 0.5]
+    ),
+}  # fmt: skip
+ALL = PICTURES | STUDENT_PICTURES
+
+
+@pytest.mark.parametrize("room, drawn", [(figures, PICTURES), (student_figures, STUDENT_PICTURES)])
+def test_every_public_picture_is_drawn_here(
+    room: ModuleType, drawn: dict[str, Callable[[], Picture]]
+) -> None:
     public = {
         name
-        for name, function in inspect.getmembers(figures, inspect.isfunction)
-        if function.__module__ == figures.__name__
+        for name, function in inspect.getmembers(room, inspect.isfunction)
+        if function.__module__ == room.__name__
         and not name.startswith("_")
         and name != "picture"
         and inspect.signature(function).return_annotation == "Picture"
     }
-    assert public == PICTURES.keys()
+    assert public == drawn.keys()
 
 
-@pytest.mark.parametrize("name", PICTURES)
+@pytest.mark.parametrize("name", ALL)
 def test_picture(name: str) -> None:
-    drawn, again = PICTURES[name](), PICTURES[name]()
+    drawn, again = ALL[name](), ALL[name]()
     assert drawn == again, "the same data give the same bytes"
     assert drawn.mime == "image/svg+xml"
     for content in (drawn.light, drawn.dark):

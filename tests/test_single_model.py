@@ -90,8 +90,12 @@ def test_watched_inputs_are_not_the_test_set() -> None:
 
 
 def test_work_is_foreseen() -> None:
-    fitted = replace(TOY, schedule=replace(TOY.schedule, stop_rule=WhenFitted(limit=50)))
-    assert expected_steps(TOY) == 40 and expected_steps(fitted) == 50
+    assert expected_steps(TOY.schedule.stop_rule) == 40
+    # Networks that stop by themselves take about 70, unless they must stop before.
+    assert (
+        expected_steps(WhenFitted(limit=50)) == 50 and expected_steps(WhenFitted(limit=800)) == 70
+    )
+    assert expected_steps(FixedSteps(steps=800)) == 800
     # 2 N P d k m a product, two products a step and one a test input, three networks.
     per_input = 2 * 6 * 12 * 3 * 2
     assert expected_flops(TOY) == 3 * per_input * (2 * 30 * 40 + 120 + 90)

@@ -4,36 +4,35 @@ Smoke scale (k = 4, two draws of four networks) is far from the theorems' regime
 for their numbers, only for what they say is larger than what.
 """
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-from mvlib.experiments import base_study, experiments
+from mvlib.contradictions import KERNEL_CLAIMS
+from mvlib.finding import Finding
 from mvlib.measurement import wilson_interval
-from mvlib.results import Arrays, Store
-from mvlib.sweep import run_experiment
-from mvlib.theorems import CLAIMS, Finding, both_learned, findings
+from mvlib.results import Arrays
+from mvlib.settings import base_study
+from mvlib.students import less_than_hard, student_errors
+from mvlib.theorems import CLAIMS, both_learned
 
 STUDY = base_study("smoke")
 
 
-@pytest.fixture(scope="module")
-def draws(smoke_store: Path) -> list[Arrays]:
-    store = Store(smoke_store)
-    return [run_experiment(e, store) for e in experiments("smoke", "single-model")]
+@pytest.fixture
+def draws(smoke_families: dict[str, list[Arrays]]) -> list[Arrays]:
+    return smoke_families["single-model"]
 
 
-@pytest.fixture(scope="module")
-def found(draws: list[Arrays]) -> dict[str, Finding]:
-    waiting = iter(draws)
-    return {f.claim: f for f in findings("smoke", lambda e: next(waiting))}
+@pytest.fixture
+def found(smoke_findings: dict[str, Finding]) -> dict[str, Finding]:
+    return smoke_findings
 
 
-def test_every_claim_is_found(found: dict[str, Finding]) -> None:
-    assert list(found) == list(CLAIMS)
-    for claim, finding in found.items():
-        assert finding.claim == claim
+def test_theorems_about_single_networks(found: dict[str, Finding], draws: list[Arrays]) -> None:
+    assert list(CLAIMS) == ["theorem-1", "theorem-2", "lottery-winners"]
+    for claim, make in CLAIMS.items():
+        finding = make(STUDY, draws)
+        assert finding == found[claim] and finding.claim == claim
         assert finding.low <= finding.measured <= finding.high
         assert f"{finding.measured:.3f}" in finding.summary()
 
@@ -85,6 +84,45 @@ def test_errors_are_those_of_the_view_that_was_not_learned(draws: list[Arrays]) 
         with_winner = a["class_error"][*rows, winner]
         with_loser = a["class_error"][*rows, 1 - winner]
         assert with_winner.mean() < 0.1 < with_loser.mean()
+
+
+def test_theorem_3_a_student_of_the_average_errs_less(
+    found: dict[str, Finding], smoke_families: dict[str, list[Arrays]]
+) -> None:
+    hard, distilled = smoke_families["hard-labels"], smoke_families["distilled"]
+    assert all((a["teacher_train_error"] == 0).all() for a in distilled)
+    assert all(a["fitted"].all() for a in distilled)
+    # Null: the teacher adds nothing to the labels.  Same data and start, student by student.
+    mean, low, _ = less_than_hard(STUDY, hard, distilled)
+    assert 0 < low < mean
+    # Not because of a student that failed without its teacher: every pair says so.
+    pairs = zip(student_errors(STUDY, hard), student_errors(STUDY, distilled), strict=True)
+    assert all((h > d).all() for h, d in pairs)
+    assert found["theorem-3"].high < found["theorem-1"].low, "and less than single networks"
+
+
+def test_self_distillation_errs_less(
+    found: dict[str, Finding], smoke_families: dict[str, list[Arrays]]
+) -> None:
+    hard, taught = smoke_families["hard-labels"], smoke_families["self-distilled"]
+    assert all((a["teacher_train_error"] == 0).all() and a["fitted"].all() for a in taught)
+    # Null: a network has nothing to tell a network.
+    assert less_than_hard(STUDY, hard, taught)[1] > 0
+    assert found["self-distillation"].high < found["theorem-1"].low
+
+
+def test_frozen_networks_gain_from_averages_and_not_from_distillation(
+    found: dict[str, Finding],
+) -> None:
+    # Null: averaging does nothing (ratio 1).
+    assert found["ntk-ensemble-over-single"].high < 1
+    assert found["ntk-train-average-over-single"].high < 1
+    # Null: distillation does for them what it does for networks.  It changes errors by less than
+    # a tenth.
+    distilled = found["ntk-distilled-over-hard"]
+    assert 0.9 < distilled.low and distilled.high < 1.1
+    assert found["ntk-ensemble-over-single"].high < distilled.low
+    assert [claim for claim in found if claim.startswith("ntk-")] == list(KERNEL_CLAIMS)
 
 
 def hand_made(single: list[float], together: float) -> Arrays:

@@ -1,0 +1,27 @@
+"""One tiny data draw with three networks that fit it, and students of theirs."""
+
+from dataclasses import replace
+from typing import Any
+
+from mvlib.distillation import DistillationStudy
+from mvlib.distribution import MultiViewParams
+from mvlib.learner import LearnerParams
+from mvlib.single_model import SingleModelStudy
+from mvlib.training import BoundedRelativeStep, FixedSteps, Schedule, WhenFitted
+
+TEACHER = SingleModelStudy(
+    data=MultiViewParams(n_classes=3, dim=40, n_patches=8, sparsity=1.5, noise_std=0.05,
+                         single_view_fraction=0.1),
+    learner=LearnerParams(n_neurons=3, power=4, threshold=1.0, init_std=0.1),
+    schedule=Schedule(step_rule=BoundedRelativeStep(max_step=1000.0, relative_change=0.3),
+                      stop_rule=WhenFitted(limit=200)),
+    n_train=36, n_networks=3, draw=2, n_test_single=70, n_test_multi=65,
+)  # fmt: skip
+
+
+def student(*, steps: int = 12, **changes: Any) -> DistillationStudy:
+    """Two students of the three networks."""
+    schedule = replace(TEACHER.schedule, stop_rule=FixedSteps(steps=steps))
+    return DistillationStudy(
+        **{"teacher": TEACHER, "schedule": schedule, "n_students": 2, **changes}
+    )
