@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import shlex
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -25,36 +27,38 @@ from mvlib.single_model import SingleModelStudy, expected_flops, expected_steps,
 from mvlib.training import Progress
 
 
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """What differs between kinds of studies, beside how they are run."""
+
+    module: str
+    work: Callable[[Any], float]
+    steps: Callable[[Any], int]
+
+
+_KINDS: dict[type, _Kind] = {
+    SingleModelStudy: _Kind(
+        "single_model", expected_flops, lambda study: expected_steps(study.schedule.stop_rule)
+    ),
+    DistillationStudy: _Kind("distillation", distillation_flops, student_steps),
+    JointStudy: _Kind("joint_training", joint_flops, joint_steps),
+    ContrastStudy: _Kind("contrast", contrast_flops, contrast_steps),
+}
+
+
 def module_of(study: Study) -> str:
     """The module whose source, with all it imports, a study's stored numbers depend on."""
-    return {
-        SingleModelStudy: "single_model",
-        DistillationStudy: "distillation",
-        JointStudy: "joint_training",
-        ContrastStudy: "contrast",
-    }[type(study)]
+    return _KINDS[type(study)].module
 
 
 def work(study: Study) -> float:
     """Floating-point operations of a study, about."""
-    if isinstance(study, DistillationStudy):
-        return distillation_flops(study)
-    if isinstance(study, JointStudy):
-        return joint_flops(study)
-    if isinstance(study, ContrastStudy):
-        return contrast_flops(study)
-    return expected_flops(study)
+    return _KINDS[type(study)].work(study)
 
 
 def steps_of(study: Study) -> int:
     """How often a study will report progress, about."""
-    if isinstance(study, DistillationStudy):
-        return student_steps(study)
-    if isinstance(study, JointStudy):
-        return joint_steps(study)
-    if isinstance(study, ContrastStudy):
-        return contrast_steps(study)
-    return expected_steps(study.schedule.stop_rule)
+    return _KINDS[type(study)].steps(study)
 
 
 def _compute(study: Study, outputs: np.ndarray | None, progress: Progress) -> Arrays:
