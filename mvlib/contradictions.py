@@ -11,8 +11,7 @@ from mvlib.finding import Finding
 from mvlib.measurement import bootstrap_ratio, error_in_units_of_mu
 from mvlib.results import Arrays
 from mvlib.single_model import SingleModelStudy
-from mvlib.students import student_errors
-from mvlib.theorems import ensemble_errors
+from mvlib.theorems import ensemble_errors, network_errors
 
 UNIT_RATIO = "ratio of test errors"
 
@@ -57,13 +56,14 @@ def ntk_contradiction(study: SingleModelStudy, draws: Sequence[Arrays], claim: s
     """
     top, bottom, statement, predicted = KERNEL_CLAIMS[claim]
     paired = top == "distilled_student"
-    ratios = {}
-    for method in METHODS:
-        pair = [kernel_errors(study, draws, method, who) for who in (top, bottom)]
-        ratios[method] = _ratio(pair[0], pair[1], paired=paired)
+    below = {method: kernel_errors(study, draws, method, bottom) for method in METHODS}
+    ratios = {
+        method: _ratio(kernel_errors(study, draws, method, top), errors, paired=paired)
+        for method, errors in below.items()
+    }
     measured, low, high = ratios["ridge"]
-    n = sum(len(e) for e in kernel_errors(study, draws, "ridge", bottom))
-    mean = np.mean([e.mean() for e in kernel_errors(study, draws, "ridge", bottom)])
+    n = sum(len(e) for e in below["ridge"])
+    mean = np.mean([e.mean() for e in below["ridge"]])
     other = "{:.3f} [{:.3f}, {:.3f}]".format(*ratios["descent"])
     return Finding(
         claim=claim,
@@ -95,7 +95,7 @@ def networks_train_average(
     """Training the average of real networks, against training them one by one."""
     members = len(joint[0]["single_error"])
     together = [np.array([e]) for e in ensemble_errors(study, joint)]
-    measured, low, high = _ratio(together, student_errors(study, single), paired=False)
+    measured, low, high = _ratio(together, network_errors(study, single), paired=False)
     return Finding(
         claim="networks-train-average-over-single",
         statement="Training the average of networks barely helps.",

@@ -98,16 +98,20 @@ CROWDED: tuple[tuple[dict[str, Any], str], ...] = (
 )
 
 
+def _with_samples(study: SingleModelStudy, N: int) -> SingleModelStudy:
+    """The study with N training samples and as many single-view ones a class as ever."""
+    mu = SINGLE_VIEW_PER_CLASS * study.data.n_classes / N
+    return replace(study, n_train=N, data=replace(study.data, single_view_fraction=mu))
+
+
 def room(scale: Scale) -> list[Experiment]:
     """Networks, and students of their average, where soft labels can be memorised."""
     made = []
     for changes, label in CROWDED:
         base = replace(base_study(scale), n_networks=min(5, SIZES[scale].n_networks))
-        N = round(base.n_train * changes.get("share_of_samples", 1))
-        mu = SINGLE_VIEW_PER_CLASS * base.data.n_classes / N
+        study = _with_samples(base, round(base.n_train * changes.get("share_of_samples", 1)))
         C_p = changes.get("patches_per_view", base.data.patches_per_view)
-        data = replace(base.data, single_view_fraction=mu, patches_per_view=C_p)
-        study = replace(base, data=data, n_train=N)
+        study = replace(study, data=replace(study.data, patches_per_view=C_p))
         teacher = Experiment(name="room", scale=scale, label=f"{label}: networks", study=study)
         taught = student_study(teacher, n_students=min(2, SIZES[scale].n_students))
         made += [
@@ -162,13 +166,6 @@ def joint_sizes(scale: Scale) -> list[Experiment]:
     ]
 
 
-def _kernel_size(study: SingleModelStudy) -> SingleModelStudy:
-    """The study with at most 2000 training samples, as its k kernels have N^2 entries each."""
-    N = min(study.n_train, 2000)
-    mu = SINGLE_VIEW_PER_CLASS * study.data.n_classes / N
-    return replace(study, n_train=N, data=replace(study.data, single_view_fraction=mu))
-
-
 def contrast(scale: Scale) -> list[Experiment]:
     """Networks frozen at their initialisation, on the same draws."""
     size = SIZES[scale]
@@ -176,9 +173,10 @@ def contrast(scale: Scale) -> list[Experiment]:
         Experiment(
             name="contrast",
             scale=scale,
-            label=f"draw {draw}",
+            label=f"draw {base.draw}",
             study=ContrastStudy(
-                base=_kernel_size(base_study(scale, draw=draw)),
+                # k kernels have N^2 entries each.
+                base=_with_samples(base, min(base.n_train, 2000)),
                 n_seeds=size.n_networks,
                 n_students=size.n_students,
                 diag_reg=0.01,
@@ -187,5 +185,7 @@ def contrast(scale: Scale) -> list[Experiment]:
                 n_watch=100,
             ),
         )
-        for draw in range(FIRST_DRAW, FIRST_DRAW + size.n_draws)
+        for base in (
+            base_study(scale, draw=draw) for draw in range(FIRST_DRAW, FIRST_DRAW + size.n_draws)
+        )
     ]

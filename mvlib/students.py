@@ -10,19 +10,12 @@ import torch
 from mvlib.finding import UNIT_MU, Finding
 from mvlib.measurement import (
     bootstrap_interval,
-    error_in_units_of_mu,
     learned_views,
     predicted_single_error,
 )
 from mvlib.results import Arrays
 from mvlib.single_model import SingleModelStudy
-from mvlib.theorems import both_learned, ensemble_errors
-
-
-def student_errors(study: SingleModelStudy, draws: Sequence[Arrays]) -> list[np.ndarray]:
-    """Total test error over mu of each student, one array a data draw."""
-    mu = study.data.single_view_fraction
-    return [error_in_units_of_mu(a["single_error"], a["multi_error"], mu) for a in draws]
+from mvlib.theorems import ensemble_errors, network_errors, one_view_share
 
 
 def _finding(
@@ -35,7 +28,7 @@ def _finding(
     caveat: str,
 ) -> Finding:
     """The mean error of students over mu, students nested in draws."""
-    errors = student_errors(study, draws)
+    errors = network_errors(study, draws)
     low, high = bootstrap_interval(errors)
     return Finding(
         claim=claim,
@@ -74,7 +67,7 @@ def less_than_hard(
     Taught students may be there for the first of the draws alone, as some controls are.
     """
     pairs = zip(
-        student_errors(study, hard[: len(taught)]), student_errors(study, taught), strict=True
+        network_errors(study, hard[: len(taught)]), network_errors(study, taught), strict=True
     )
     differences = [h - t for h, t in pairs]
     return float(np.mean([d.mean() for d in differences])), *bootstrap_interval(differences)
@@ -157,7 +150,7 @@ def control(
 
 def distilled_ensemble_gain(study: SingleModelStudy, distilled: Sequence[Arrays]) -> Finding:
     """What averaging distilled students still gains (the synthetic Figure 8)."""
-    single = [e.mean() for e in student_errors(study, distilled)]
+    single = [e.mean() for e in network_errors(study, distilled)]
     gains = [
         np.array([s - e]) for s, e in zip(single, ensemble_errors(study, distilled), strict=True)
     ]
@@ -213,4 +206,4 @@ def implicit_ensemble_prediction(
 
 def share_with_both_views(draws: Sequence[Arrays]) -> float:
     """Share of (student, class) pairs that ended with both views."""
-    return float(np.mean([both_learned(a["correlations"]).mean() for a in draws]))
+    return 1 - one_view_share(draws)

@@ -19,13 +19,18 @@ from mvlib.results import Arrays
 from mvlib.single_model import SingleModelStudy
 
 
+def network_errors(study: SingleModelStudy, draws: Sequence[Arrays]) -> list[np.ndarray]:
+    """Total test error over mu of each network (or student), one array a data draw."""
+    mu = study.data.single_view_fraction
+    return [error_in_units_of_mu(a["single_error"], a["multi_error"], mu) for a in draws]
+
+
 def theorem_1(study: SingleModelStudy, draws: Sequence[Arrays]) -> Finding:
     r"""A single network fits its training set and errs on $0.49\mu$ to $0.51\mu$ of the test data.
 
     Paper: Theorem 1.
     """
-    mu = study.data.single_view_fraction
-    by_draw = [error_in_units_of_mu(a["single_error"], a["multi_error"], mu) for a in draws]
+    by_draw = network_errors(study, draws)
     low, high = bootstrap_interval(by_draw)
     fitted = np.concatenate([a["fitted"] for a in draws])
     return Finding(

@@ -27,9 +27,9 @@ from mvlib.students import (
     own_and_teachers_view,
     self_distillation_claim,
     share_with_both_views,
-    student_errors,
     theorem_3,
 )
+from mvlib.theorems import network_errors
 
 STUDY = base_study("smoke")
 MU = STUDY.data.single_view_fraction
@@ -72,7 +72,7 @@ def made(single: Sequence[float], multi: Sequence[float] | None = None, **more: 
 def test_errors_are_in_units_of_mu() -> None:
     assert MU == pytest.approx(1.6 * 4 / 600)
     draws = [made([0.4, 0.2], [0.0, 0.001]), made([0.3, 0.5])]
-    first, second = student_errors(STUDY, draws)
+    first, second = network_errors(STUDY, draws)
     assert first == pytest.approx([0.4, 0.2 + 0.001 * ODDS])
     assert second == pytest.approx([0.3, 0.5])
 

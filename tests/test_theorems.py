@@ -12,8 +12,8 @@ from mvlib.finding import Finding
 from mvlib.measurement import wilson_interval
 from mvlib.results import Arrays
 from mvlib.settings import base_study
-from mvlib.students import less_than_hard, student_errors
-from mvlib.theorems import CLAIMS, both_learned
+from mvlib.students import less_than_hard
+from mvlib.theorems import CLAIMS, both_learned, network_errors
 
 STUDY = base_study("smoke")
 
@@ -96,7 +96,7 @@ def test_theorem_3_a_student_of_the_average_errs_less(
     mean, low, _ = less_than_hard(STUDY, hard, distilled)
     assert 0 < low < mean
     # Not because of a student that failed without its teacher: every pair says so.
-    pairs = zip(student_errors(STUDY, hard), student_errors(STUDY, distilled), strict=True)
+    pairs = zip(network_errors(STUDY, hard), network_errors(STUDY, distilled), strict=True)
     assert all((h > d).all() for h, d in pairs)
     assert found["theorem-3"].high < found["theorem-1"].low, "and less than single networks"
 
