@@ -2,6 +2,7 @@
 #   make book        environment -> notebooks run by papermill -> website; prints where it is
 #   make test        environment -> lint -> tests
 #   make reproduce   recompute every stored result, run every chapter again, build the site
+#   make bench       time and memory of training against the machine and against other ways
 #   make findings    every theorem's claim beside what was measured
 #   make lint | venv | clean
 # Variables: SCALE=smoke|book|paper  FORCE=1 (run chapters again though current)  JOBS=n
@@ -20,7 +21,7 @@ BOOK_OPTIONS = $(if $(JOBS),--jobs $(JOBS))
 BUILD = $(BIN)/jupyter-book build book/ -W -n --keep-going
 
 .DEFAULT_GOAL := help
-.PHONY: ask help venv book test reproduce findings lint clean
+.PHONY: ask help venv book test reproduce findings bench lint clean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -73,6 +74,12 @@ reproduce: $(STAMP)
 
 findings: $(STAMP)
 	$(BIN)/python -m mvlib findings --scale $(SCALE)
+
+# JAX is a contender, not a requirement: without it its measure is null.
+bench: $(STAMP)
+	@$(BIN)/python -m pip install --disable-pip-version-check --quiet -r benchmarks/requirements.txt || \
+	    echo "make: jax could not be installed; the benchmarks go on without it" >&2
+	$(BIN)/python benchmarks/run.py
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

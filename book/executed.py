@@ -33,7 +33,8 @@ def sources_sha256(notebook: Notebook) -> str:
 
 
 def receipts(notebook: Notebook) -> dict[str, Any] | None:
-    """What the chapter says it was made from: {"library": hash, "entries": {name/key: hash}}."""
+    """What the chapter says it was made from: {"library": hash, "entries": {name/key: hash}}, and
+    where it read others, "files": {path from the notebook's folder: hash}."""
     for cell in reversed(notebook["cells"]):
         for output in cell.get("outputs", []) if RECEIPTS in tags(cell) else []:
             found = output.get("data", {}).get("application/json")
@@ -70,6 +71,12 @@ def why_stale(
             return f"the store no longer holds {entry}"
         if hashlib.sha256(path.read_bytes()).hexdigest() != expected:
             return f"store entry {entry} has changed"
+    for name, expected in made_from.get("files", {}).items():
+        path = notebook.parent / name
+        if not path.is_file():
+            return f"{name} is gone"
+        if hashlib.sha256(path.read_bytes()).hexdigest() != expected:
+            return f"{name} has changed"
     return None
 
 

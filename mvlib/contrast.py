@@ -14,15 +14,21 @@ from functools import partial
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from mvlib.checks import require, require_int, require_number
-from mvlib.distribution import BLOCK, Kind, chunked_sample, sample
+from mvlib.distribution import BLOCK, Kind, chunked_sample, sample, stored
 from mvlib.ensemble import ensemble_outputs
 from mvlib.learner import LearnerParams, init_weights
 from mvlib.objectives import CrossEntropy
-from mvlib.single_model import SEEDS_A_DRAW, SingleModelStudy, expected_flops, network_seeds
+from mvlib.single_model import (
+    SEEDS_A_DRAW,
+    SingleModelStudy,
+    as_arrays,
+    expected_flops,
+    network_seeds,
+)
 from mvlib.tangent import (
     kernel_descent,
     kernel_drift,
@@ -32,7 +38,7 @@ from mvlib.tangent import (
     tangent_outputs,
     tangent_weights,
 )
-from mvlib.training import FixedSteps, Progress, train
+from mvlib.training import FixedSteps, Progress, misclassified, train
 
 METHODS = ("ridge", "descent")
 WHO = ("single", "ensemble", "average", "hard_student", "distilled_student")
@@ -107,7 +113,9 @@ def contrast_flops(study: ContrastStudy) -> float:
     return kernels + outputs + SLOWNESS * slow + expected_flops(_watched_study(study))
 
 
-def run_contrast(study: ContrastStudy, progress: Progress | None = None) -> dict[str, np.ndarray]:
+def run_contrast(
+    study: ContrastStudy, progress: Progress | None = None, *, device: str = "cpu"
+) -> dict[str, np.ndarray]:
     """Five learners by two methods: ridge regression on the labels as one-hot vectors, solved
     exactly, and gradient descent on the cross-entropy.
 
@@ -129,8 +137,8 @@ def run_contrast(study: ContrastStudy, progress: Progress | None = None) -> dict
         records first: steps, watched_train_error, linearisation_error, kernel_drift.
     """
     base = study.base
-    training_set = sample(base.data, base.n_train, seed=base.draw, name="train")
-    X, labels = training_set.patches, training_set.labels
+    drawn = sample(base.data, base.n_train, seed=base.draw, name="train", device=device)
+    X, labels = stored(drawn), drawn.labels
     hard = torch.nn.functional.one_hot(labels, base.data.n_classes).to(X.dtype)
     tick = _ticker(contrast_steps(study), progress)
     members = _members(study, X, hard, tick)
@@ -145,7 +153,7 @@ def run_contrast(study: ContrastStudy, progress: Progress | None = None) -> dict
         **_watched(study, X, labels),
     }
     tick()
-    return {key: value.numpy() for key, value in found.items()}
+    return as_arrays(found)
 
 
 def _ticker(total: int, progress: Progress | None) -> Tick:
@@ -168,8 +176,9 @@ def _errors(
     found = {f"{name}_train_error": rows.float().mean(dim=1) for name, rows in on_training.items()}
     tests: dict[Kind, int] = {"single": base.n_test_single, "multi": base.n_test_multi}
     for kind, n in tests.items():
-        chunks = chunked_sample(base.data, n, seed=base.draw, name="test", kind=kind)
-        rows_by_name = wrong((chunk.patches, chunk.labels) for chunk in chunks)
+        chunks = chunked_sample(base.data, n, seed=base.draw, name="test", kind=kind,
+                                device=str(X.device))  # fmt: skip
+        rows_by_name = wrong((stored(chunk), chunk.labels) for chunk in chunks)
         found |= {f"{name}_{kind}_wrong": rows for name, rows in rows_by_name.items()}
     return found
 
@@ -196,7 +205,7 @@ class _Frozen:
 def _members(study: ContrastStudy, X: Tensor, hard: Tensor, tick: Tick) -> _Frozen:
     """The ensemble's members: each fitted by itself, and its part in the average."""
     learner, L = study.base.learner, study.n_seeds
-    starts = _starts(study, L, "init")
+    starts = _starts(study, L, "init", X)
     targets = hard.expand(len(METHODS), 1, *hard.shape)
     mean = hard.new_zeros(hard.shape[1], len(hard), len(hard))
     own = []
@@ -216,7 +225,7 @@ def _members(study: ContrastStudy, X: Tensor, hard: Tensor, tick: Tick) -> _Froz
 def _students(study: ContrastStudy, X: Tensor, targets: Tensor, tick: Tick) -> _Frozen:
     """Fresh features, each fitted to both kinds of targets, (methods, two, N, k)."""
     learner = study.base.learner
-    starts = _starts(study, study.n_students, "student")
+    starts = _starts(study, study.n_students, "student", X)
     weights = []
     for W0 in starts:
         dual = _fit(ntk(W0, X, None, learner), targets, study)
@@ -225,10 +234,12 @@ def _students(study: ContrastStudy, X: Tensor, targets: Tensor, tick: Tick) -> _
     return _Frozen(starts=starts, weights=torch.stack(weights))
 
 
-def _starts(study: ContrastStudy, n: int, name: str) -> Tensor:
+def _starts(study: ContrastStudy, n: int, name: str, X: Tensor) -> Tensor:
+    """Initial weights, where X is."""
     data, learner = study.base.data, study.base.learner
     seeds = network_seeds(replace(study.base, n_networks=n))
-    return init_weights(seeds, learner, n_classes=data.n_classes, dim=data.dim, name=name)
+    return init_weights(seeds, learner, n_classes=data.n_classes, dim=data.dim, name=name,
+                        device=str(X.device))  # fmt: skip
 
 
 def _fit(
@@ -258,17 +269,8 @@ def _wrong(
         outputs = (single, _over_networks(single), _over_networks(parts), *taught)
         for who, by_method in zip(WHO, outputs, strict=True):
             for method, F in zip(METHODS, by_method, strict=True):
-                found.setdefault(f"{method}_{who}", []).append(_misclassified(F, labels))
+                found.setdefault(f"{method}_{who}", []).append(misclassified(F, labels))
     return {name: torch.cat(parts, dim=1) for name, parts in found.items()}
-
-
-def _misclassified(
-    F: Float[Tensor, "networks n k"], labels: Int[Tensor, " n"]
-) -> Bool[Tensor, "networks n"]:
-    """Input by input what `training.classification_error` counts: only the label's own score may
-    reach it."""
-    own = F.gather(2, labels[None, :, None].expand(len(F), -1, 1))
-    return (F >= own).sum(dim=2) != 1
 
 
 def _watched_study(study: ContrastStudy) -> SingleModelStudy:
@@ -280,7 +282,7 @@ def _watched_study(study: ContrastStudy) -> SingleModelStudy:
 def _watched(study: ContrastStudy, X: Tensor, labels: Tensor) -> dict[str, Tensor]:
     """Train network 0 for real and record how far it leaves its linearisation."""
     learner, watched = study.base.learner, X[: study.n_watch]
-    W0 = _starts(study, 1, "init")
+    W0 = _starts(study, 1, "init", X)
     start = ntk(W0[0], watched, None, learner)
     trajectory = train(
         W0, X, labels, CrossEntropy(), learner=learner, schedule=_watched_study(study).schedule,

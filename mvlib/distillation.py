@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from mvlib.checks import BadInput, require, require_int, require_number
-from mvlib.distribution import feature_vectors, sample
+from mvlib.distribution import feature_vectors
 from mvlib.ensemble import ensemble_outputs
 from mvlib.learner import init_weights
 from mvlib.measurement import lottery_winners, view_correlations
@@ -29,12 +29,15 @@ from mvlib.randomness import stream
 from mvlib.single_model import (
     SEEDS_A_DRAW,
     SingleModelStudy,
+    as_arrays,
+    expected_flops,
     expected_steps,
     probes,
     tested,
     trained,
+    training_set,
 )
-from mvlib.training import Progress, Schedule, classification_error, train
+from mvlib.training import Checkpoint, Progress, Schedule, classification_error, train
 
 Target = Literal["labels", "average", "each", "one-hot", "shuffled"]
 TARGETS = ("labels", "average", "each", "one-hot", "shuffled")
@@ -94,7 +97,9 @@ class DistillationStudy:
         enough = self.target != "each" or self.n_students <= self.n_teachers
         require(enough, "n_students", "", self.n_students,
                 f"be <= {self.n_teachers}", "each needs a teacher")  # fmt: skip
-        require_int("generation", "", self.generation, 1, "the first students are generation 1")
+        first = 1 if isinstance(self.teacher, SingleModelStudy) else self.teacher.generation + 1
+        below = "students of a generation start alike: count on from the teacher's"
+        require_int("generation", "", self.generation, first, below)
         require_number("teacher_scale", "c", self.teacher_scale, 0, big, "try 8", open_low=True)
         require_number("tau", "tau", self.tau, 0, big, "try 0.4", open_low=True)
         require_number("rate_ratio", "eta'/eta", self.rate_ratio, 0, big, "try 4")
@@ -122,11 +127,8 @@ class DistillationStudy:
 
 
 def distillation_flops(study: DistillationStudy) -> float:
-    """Floating-point operations of training and testing, about, as `expected_flops` counts."""
-    base, data = study.base, study.base.data
-    per_input = 2.0 * data.n_patches * data.dim * data.n_classes * base.learner.n_neurons
-    passes = 2 * base.n_train * student_steps(study) + base.n_test_single + base.n_test_multi
-    return per_input * passes * study.n_students
+    """Floating-point operations of training and testing the students, about."""
+    return expected_flops(study.base, steps=student_steps(study), networks=study.n_students)
 
 
 def student_steps(study: DistillationStudy) -> int:
@@ -159,11 +161,11 @@ def target_outputs(study: DistillationStudy, outputs: Tensor, labels: Tensor) ->
 
 def _within_classes(labels: Tensor, seed: int) -> Tensor:
     """A random renumbering of samples that keeps every label, (N,)."""
-    order = torch.arange(len(labels))
+    order = torch.arange(len(labels), device=labels.device)
     generator = stream(seed, "shuffled teacher")
     for i in labels.unique().tolist():
         rows = (labels == i).nonzero().squeeze(1)
-        order[rows] = rows[torch.randperm(len(rows), generator=generator)]
+        order[rows] = rows[torch.randperm(len(rows), generator=generator).to(rows.device)]
     return order
 
 
@@ -182,7 +184,7 @@ def student_objective(
             f"outputs (G) = None must be given for target {study.target!r}; "
             "pass train_outputs of the teaching study."
         )
-    G = target_outputs(study, torch.as_tensor(outputs), labels)
+    G = target_outputs(study, torch.as_tensor(outputs, device=labels.device), labels)
     if study.form == "temperature":
         return TemperatureDistillation(
             teacher_outputs=G, temperature=study.temperature, weight=study.weight
@@ -201,14 +203,20 @@ def student_seeds(study: DistillationStudy) -> list[int]:
 
 
 def run_distillation(
-    study: DistillationStudy, outputs: np.ndarray | None, progress: Progress | None = None
+    study: DistillationStudy,
+    outputs: np.ndarray | None,
+    progress: Progress | None = None,
+    *,
+    device: str = "cpu",
+    checkpoint: Checkpoint | None = None,
 ) -> dict[str, np.ndarray]:
     """Train the students and test them as `run_single_model` tests networks, on the same inputs.
 
     Args:
         study: the configuration.
         outputs: train_outputs of the teaching study, (teachers, N, k); not used for "labels".
-        progress: called after each step with (step, share of students still training).
+        progress, checkpoint: as in `train`.
+        device: where tensors live.
 
     Returns:
         what `single_model.trained` and `single_model.tested` return, networks being students;
@@ -221,28 +229,28 @@ def run_distillation(
         BadInput: if a teacher is needed and none, or one of another shape, is given.
     """
     base = study.base
-    features = feature_vectors(base.data, base.draw)
-    training_set = sample(base.data, base.n_train, seed=base.draw, name="train")
-    X, labels = training_set.patches, training_set.labels
-    objective = student_objective(study, outputs, labels)
+    features = feature_vectors(base.data, base.draw, device=device)
+    train_data = training_set(base, device=device)
+    objective = student_objective(study, outputs, train_data.labels)
     name = "student" if study.generation == 1 else f"student {study.generation}"
-    W0 = init_weights(student_seeds(study), base.learner, n_classes=base.data.n_classes,
-                      dim=base.data.dim, name=name)  # fmt: skip
+    seeds = student_seeds(study)
+    W0 = init_weights(seeds, base.learner, n_classes=base.data.n_classes, dim=base.data.dim,
+                      name=name, device=device)  # fmt: skip
     trajectory = train(
-        W0, X, labels, objective, learner=base.learner, schedule=study.schedule,
-        seeds=student_seeds(study), record_every=study.record_every,
-        probes=probes(base, features, training_set, n_watch=study.n_watch), progress=progress,
+        W0, train_data.patches, train_data.labels, objective, learner=base.learner,
+        schedule=study.schedule, seeds=seeds, record_every=study.record_every,
+        probes=probes(base, features, train_data, n_watch=study.n_watch), progress=progress,
+        checkpoint=checkpoint,
     )  # fmt: skip
-    prediction = lottery_winners(W0, features, training_set, base.learner)
-    arrays = {
+    prediction = lottery_winners(W0, features, train_data, base.learner)
+    return as_arrays({
         "correlations": view_correlations(trajectory.weights, features),
         "predicted_winner": prediction.winner,
         "winner_margin": prediction.margin,
-        "teacher_train_error": teacher_train_error(study, outputs, labels),
+        "teacher_train_error": teacher_train_error(study, outputs, train_data.labels.cpu()),
         **trained(trajectory),
         **tested(base, trajectory.weights),
-    }
-    return {key: value.numpy() for key, value in arrays.items()}
+    })  # fmt: skip
 
 
 def teacher_train_error(

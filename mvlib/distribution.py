@@ -9,7 +9,6 @@ begins with the shorter one (but for balanced mixtures, whose counts depend on n
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
@@ -18,127 +17,72 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from mvlib.checks import BadInput, require, require_int, require_interval, require_number
+from mvlib.checks import BadInput, require, require_int
+from mvlib.data_parameters import MultiViewParams
 from mvlib.randomness import stream
 
 Kind = Literal["mixture", "multi", "single"]
 KINDS = ("mixture", "multi", "single")
 BLOCK = 250  # samples a stream; part of the data's definition: changing it changes every draw
+CHUNK_FLOATS = 1 << 22  # numbers drawn at a time (16 MB), where a block may be drawn in parts
+# torch fills normals in groups of 16 and ends on its own scheme: only whole groups can be drawn
+# in parts that add up to the same numbers.
+GROUP = 16
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class MultiViewParams:
-    r"""The parameters of $\mathcal D_m$, $\mathcal D_s$ and their mixture $\mathcal D$.
-
-    Views (features) are numbered 2j + l for class j and l in {0, 1}.  Strengths are sums
-    $\sum_{p\in\mathcal P_v(X)} z_p$ over the patches of one view and are drawn uniformly from the
-    stated interval.
-
-    Choice: sums are uniform (as footnotes 7 and 8 suggest) and split evenly: those of the class's
-    own views over C_p patches, those of other classes' views over C_o of theirs, with z_p = 0 in
-    the rest (Remark 3.2 lets them be assigned at will; a patch with z_p = 0 is a noise patch like
-    any other, so only C_o patches are set aside, and P may be less than C_p times the views
-    present).  Patches are placed uniformly at random; alpha is uniform on [0, gamma]; classes may
-    be balanced.
+class StreamedPatches:
+    """The inputs of a sample, made anew from their streams in every pass: for data larger than
+    memory.  They are the numbers that `sample` would store.
 
     Attributes:
-        n_classes: $k \ge 2$.
-        dim: $d \ge 2k$, dimension of a patch.
-        n_patches: $P$, at least $2 C_p + (2k - 2) C_o$ unless `overflow` is "thin".  The paper:
-            $k^2$.
-        patches_per_view: $C_p \ge 1$, patches that share the strength of an own view.
-        patches_per_other_view: $C_o \in [1, C_p]$, patches that share the strength of another
-            class's view.
-        sparsity: $s \in [0, k]$; a view of another class is present with probability s/k.
-        single_view_fraction: $\mu \in [0, 1]$.
-        own_strength: interval of $\sum z$ for a class's own view(s), inside $[1, \infty)$.
-        view_scale: factors >= 1 on `own_strength` for view 0 and view 1 (Remark 3.2: one view may
-            be stronger throughout).
-        multi_other_strength: interval for other classes' views in multi-view data, inside (0, .4].
-        weak_view_strength: $\rho \in (0, 1)$, least strength of the weak own view (single-view).
-        weak_view_spread: the constant in $[\rho, O(\rho)]$, >= 1.
-        single_other_strength: $\Gamma \in (0, .5)$, greatest strength of other classes' views in
-            single-view data; both views of one wrong class add up, hence the bound.
-        single_other_floor: the constant in $[\Omega(\Gamma), \Gamma]$, in (0, 1].
-        feature_noise: $\gamma \ge 0$; every patch carries $\sum_{v'} \alpha_{p,v'} v'$ with
-            $\alpha \in [0, \gamma]$ (footnote 6).
-        noise_std: $\sigma_p \ge 0$; every patch carries $\xi_p \sim N(0, \sigma_p^2 I)$.
-        features: "axis" puts view f on coordinate f; "general" is a random orthonormal family.
-        balanced: labels equally often, and exactly round(mu n) single-view samples spread over
-            the classes; False draws both independently, as Definition 3.3 says.
-        overflow: what happens to a sample with more views than patches: "forbid" asks for
-            enough patches beforehand, "thin" removes surplus views of other classes at random.
-
-    Raises:
-        BadInput: for the first field out of its range.
-
-    Paper: Definition 3.1.
+        params, n, seed, name, kind: as in `sample`.
+        device, dtype: of the blocks made.
     """
 
-    n_classes: int = 10
-    dim: int = 2000
-    n_patches: int = 20
-    patches_per_view: int = 1
-    patches_per_other_view: int = 1
-    sparsity: float = 3.0
-    single_view_fraction: float = 0.016
-    own_strength: tuple[float, float] = (1.0, 2.0)
-    view_scale: tuple[float, float] = (1.0, 1.0)
-    multi_other_strength: tuple[float, float] = (0.2, 0.4)
-    weak_view_strength: float = 0.1
-    weak_view_spread: float = 2.0
-    single_other_strength: float = 0.4
-    single_other_floor: float = 0.5
-    feature_noise: float = 0.0
-    noise_std: float = 0.025
-    features: Literal["axis", "general"] = "axis"
-    balanced: bool = True
-    overflow: Literal["forbid", "thin"] = "forbid"
-
-    def __post_init__(self) -> None:
-        k, C_p = self.n_classes, self.patches_per_view
-        require_int("n_classes", "k", k, 2, "a classification needs two classes")
-        require_int("patches_per_view", "C_p", C_p, 1, "give every view at least one patch")
-        C_o = self.patches_per_other_view
-        require_int("patches_per_other_view", "C_o", C_o, 1, "a view needs a patch")
-        require(C_o <= C_p, "patches_per_other_view", "C_o", C_o, f"be <= C_p = {C_p}",
-                "raise patches_per_view")  # fmt: skip
-        require_int("dim", "d", self.dim, 2 * k, f"raise dim to 2k = {2 * k} or lower n_classes")
-        least = 2 * C_p + (0 if self.overflow == "thin" else (2 * k - 2) * C_o)
-        more = 'raise n_patches, or set overflow="thin" if own views fit'
-        require_int("n_patches", "P", self.n_patches, least, more)
-        require_number("sparsity", "s", self.sparsity, 0, k, "s/k is a probability")
-        mu = self.single_view_fraction
-        require_number("single_view_fraction", "mu", mu, 0, 1, "it is a probability")
-        big = math.inf
-        require_interval("own_strength", "z own", self.own_strength, 1, big, "use (1.0, 2.0)")
-        scale = self.view_scale
-        pair = len(scale) == 2 and all(1 <= factor < big for factor in scale)
-        need = "be a pair of factors >= 1, one a view"
-        require(pair, "view_scale", "z own", scale, need, "use (1.0, 1.0)")
-        other = self.multi_other_strength
-        require_interval("multi_other_strength", "z other", other, 1e-9, 0.4, "use (0.2, 0.4)")
-        rho, Gamma = self.weak_view_strength, self.single_other_strength
-        require_number("weak_view_strength", "rho", rho, 0, 0.999, "try 0.1", open_low=True)
-        require_number("weak_view_spread", "O(rho)/rho", self.weak_view_spread, 1, big, "try 2.0")
-        tip = "two views of one wrong class add up, keep both below the weakest own view"
-        require_number("single_other_strength", "Gamma", Gamma, 0, 0.5, tip, open_low=True)
-        floor = self.single_other_floor
-        require_number("single_other_floor", "Omega(Gamma)/Gamma", floor, 0, 1, "try 0.5",
-                       open_low=True)  # fmt: skip
-        require_number("feature_noise", "gamma", self.feature_noise, 0, big, "try 0.0")
-        require_number("noise_std", "sigma_p", self.noise_std, 0, big, "try 1.1 / sqrt(d)")
-        words = {"features": ("axis", "general"), "overflow": ("forbid", "thin")}
-        for field, allowed in words.items():
-            value = getattr(self, field)
-            require(value in allowed, field, "choice", value, f"be one of {allowed}", "pick one")
-        require(isinstance(self.balanced, bool), "balanced", "choice", self.balanced,
-                "be True or False", "pick one")  # fmt: skip
+    params: MultiViewParams
+    n: int
+    seed: int
+    name: str
+    kind: Kind
+    device: str
+    dtype: torch.dtype
 
     @property
-    def noise_norm(self) -> float:
-        r"""Typical length $\sigma_p\sqrt d$ of a patch's Gaussian noise: what memorising uses."""
-        return self.noise_std * math.sqrt(self.dim)
+    def shape(self) -> tuple[int, int, int]:
+        """(n, P, d)."""
+        return self.n, self.params.n_patches, self.params.dim
+
+    def __len__(self) -> int:
+        return self.n
+
+    def is_floating_point(self) -> bool:
+        """As a tensor would answer."""
+        return self.dtype.is_floating_point
+
+    def split(self, split_size: int, /) -> Iterator[Float[Tensor, "block P d"]]:
+        """The inputs in order, in blocks of at most `split_size` samples."""
+        chunks = chunked_sample(self.params, self.n, seed=self.seed, name=self.name,
+                                kind=self.kind, device=self.device, dtype=self.dtype)  # fmt: skip
+        for chunk in chunks:
+            yield from stored(chunk).split(split_size)
+
+    def __getitem__(self, rows: slice | Tensor) -> Float[Tensor, "rows P d"]:
+        """The inputs of these rows, stored."""
+        index = torch.arange(self.n)[rows]
+        found = torch.empty(len(index), *self.shape[1:], device=self.device, dtype=self.dtype)
+        start = 0
+        for block in self.split(BLOCK):
+            here = ((index >= start) & (index < start + len(block))).nonzero().squeeze(1)
+            found[here] = block[index[here] - start]
+            start += len(block)
+        return found
+
+    def to(self, *, device: torch.device | str, dtype: torch.dtype) -> StreamedPatches:
+        """The same inputs on another device; another precision has other numbers."""
+        need = f"be {self.dtype}"
+        require(dtype == self.dtype, "dtype", "precision", dtype, need, "draw them anew")
+        return replace(self, device=str(device))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -146,18 +90,19 @@ class Sample:
     r"""Labelled inputs with their latent record.
 
     Attributes:
-        patches: the input X, shape (n, P, d).
+        patches: the input X, shape (n, P, d), stored or streamed.
         labels: y in 0..k-1, shape (n,).
         single_view: True where $X \sim \mathcal D_s$, shape (n,).
         dominant_view: $\hat\ell$ in {0, 1} where single-view, -1 elsewhere, shape (n,).
         strengths: $\sum_{p \in \mathcal P_v(X)} z_p$ for each of the 2k views, 0 where absent.
         view_patches: $\mathcal P_v(X)$, the patch numbers of each view that carry its strength;
             -1 in the slots beyond them and where the view is absent.
-        feature_noise: $\alpha_{p,v'}$, shape (n, P, 2k), or None where gamma = 0.
+        feature_noise: $\alpha_{p,v'}$, shape (n, P, 2k), or None where gamma = 0 or the patches
+            are streamed.
         thinned: number of views removed because patches ran out ("thin" only), shape (n,).
     """
 
-    patches: Float[Tensor, "n P d"]
+    patches: Float[Tensor, "n P d"] | StreamedPatches
     labels: Int[Tensor, " n"]
     single_view: Bool[Tensor, " n"]
     dominant_view: Int[Tensor, " n"]
@@ -232,6 +177,35 @@ def sample(
     return Sample(**columns)
 
 
+def streamed_sample(
+    params: MultiViewParams,
+    n: int,
+    *,
+    seed: int,
+    name: str,
+    kind: Kind = "mixture",
+    device: str = "cpu",
+    dtype: torch.dtype = torch.float32,
+) -> Sample:
+    """The sample that `sample(...)` stores, but for its patches, which are made anew whenever they
+    are asked for; the latent record takes about 16 k C_p bytes a sample.
+
+    Raises:
+        BadInput: if n < 1 or the kind is unknown.
+    """
+    columns: dict[str, list[Tensor]] = {}
+    for start, record, _ in _blocks(params, n, seed, name, kind, dtype):
+        for column, values in record.items():
+            if column != "feature_noise":
+                columns.setdefault(column, []).append(values[: n - start])
+    stored: dict[str, Any] = {column: torch.cat(parts) for column, parts in columns.items()}
+    patches = StreamedPatches(
+        params=params, n=n, seed=seed, name=name, kind=kind, device=device, dtype=dtype
+    )
+    here = {column: values.to(device) for column, values in stored.items()}
+    return Sample(patches=patches, feature_noise=None, **here)
+
+
 def chunked_sample(
     params: MultiViewParams,
     n: int,
@@ -242,26 +216,46 @@ def chunked_sample(
     device: str = "cpu",
     dtype: torch.dtype = torch.float32,
 ) -> Iterator[Sample]:
-    """The samples of `sample(...)`, in order, in chunks of at most `BLOCK`: for data larger than
-    memory.  Iterating twice gives the same samples twice.
+    """The samples of `sample(...)`, in order, in chunks of at most `BLOCK` samples and, where
+    P d is a multiple of 16, about `CHUNK_FLOATS` numbers: for data larger than memory.
+    Iterating twice gives the same samples twice.
 
     Raises:
         BadInput: if n < 1 or the kind is unknown.
     """
+    features = feature_vectors(params, seed, dtype=dtype)
+    per_sample = params.n_patches * params.dim
+    in_parts = per_sample % GROUP == 0
+    size = max(1, min(BLOCK, CHUNK_FLOATS // per_sample)) if in_parts else BLOCK
+    for start, record, noise in _blocks(params, n, seed, name, kind, dtype):
+        for first in range(0, min(BLOCK, n - start), size):
+            rows = slice(first, min(first + size, n - start) if in_parts else BLOCK)
+            part = {c: values if values is None else values[rows] for c, values in record.items()}
+            drawn = _render(params, part, features, noise)
+            yield drawn[: n - start - first].to(device=device, dtype=dtype)
+
+
+def _blocks(
+    params: MultiViewParams, n: int, seed: int, name: str, kind: Kind, dtype: torch.dtype
+) -> Iterator[tuple[int, dict[str, Any], torch.Generator]]:
+    """First row, latent record and noise stream of each block.  Whole blocks are drawn, whatever
+    n is: a short sample begins the long one."""
     require_int("n", "N", n, 1, "ask for at least one sample")
     require(kind in KINDS, "kind", "D", kind, f"be one of {KINDS}", "pick one")
-    features = feature_vectors(params, seed, dtype=dtype)
     labels, single_view = _labels_and_kinds(params, n, stream(seed, name, kind, "labels"), kind)
-    # Whole blocks are drawn and the last one is cut: a short sample begins the long one.
     n_blocks = -(-n // BLOCK)
     labels, single_view = _pad(labels, n_blocks * BLOCK), _pad(single_view, n_blocks * BLOCK)
     for block in range(n_blocks):
         rows = slice(block * BLOCK, (block + 1) * BLOCK)
         latent = stream(seed, name, kind, "latent", block)
-        noise = stream(seed, name, kind, "noise", block)
         record = _latent_record(params, labels[rows], single_view[rows], latent, dtype)
-        drawn = _render(params, record, features, noise)
-        yield drawn[: n - rows.start].to(device=device, dtype=dtype)
+        yield rows.start, record, stream(seed, name, kind, "noise", block)
+
+
+def stored(drawn: Sample) -> Float[Tensor, "n P d"]:
+    """The patches of a sample that is held in memory."""
+    assert isinstance(drawn.patches, Tensor), "patches are streamed"
+    return drawn.patches
 
 
 def _pad(column: Tensor, length: int) -> Tensor:
@@ -411,7 +405,9 @@ __all__ = [
     "Kind",
     "MultiViewParams",
     "Sample",
+    "StreamedPatches",
     "chunked_sample",
     "feature_vectors",
     "sample",
+    "streamed_sample",
 ]

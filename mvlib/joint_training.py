@@ -2,24 +2,27 @@ r"""Networks trained together, so that their average fits the labels (Section 2.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 
 from mvlib.checks import require, require_int
-from mvlib.distribution import feature_vectors, sample
+from mvlib.distribution import feature_vectors
 from mvlib.learner import init_weights
 from mvlib.measurement import view_correlations
 from mvlib.objectives import AverageCrossEntropy
 from mvlib.single_model import (
     SEEDS_A_DRAW,
     SingleModelStudy,
+    as_arrays,
+    expected_flops,
     expected_steps,
+    network_seeds,
     tested,
     trained,
+    training_set,
 )
-from mvlib.training import Progress, train
+from mvlib.training import Checkpoint, Progress, SharedStep, train
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,6 +45,9 @@ class JointStudy:
         require_int("n_members", "L", self.n_members, 1, "train at least one network")
         require(self.n_members <= SEEDS_A_DRAW, "n_members", "L", self.n_members,
                 f"be <= {SEEDS_A_DRAW}", "draws would share seeds")  # fmt: skip
+        rule = self.base.schedule.step_rule
+        require(self.n_members == 1 or isinstance(rule, SharedStep), "step_rule", "eta", rule,
+                "be a SharedStep", "members of one average take one step: wrap it")  # fmt: skip
         require(isinstance(self.mean, bool), "mean", "", self.mean, "be True or False", "pick one")
 
     @property
@@ -51,11 +57,8 @@ class JointStudy:
 
 
 def joint_flops(study: JointStudy) -> float:
-    """Floating-point operations of training and testing, about, as `expected_flops` counts."""
-    base, data = study.base, study.base.data
-    per_input = 2.0 * data.n_patches * data.dim * data.n_classes * base.learner.n_neurons
-    passes = 2 * base.n_train * joint_steps(study) + base.n_test_single + base.n_test_multi
-    return per_input * passes * study.n_members
+    """Floating-point operations of training and testing, about."""
+    return expected_flops(study.base, networks=study.n_members)
 
 
 def joint_steps(study: JointStudy) -> int:
@@ -63,8 +66,19 @@ def joint_steps(study: JointStudy) -> int:
     return expected_steps(study.base.schedule.stop_rule)
 
 
-def run_joint(study: JointStudy, progress: Progress | None = None) -> dict[str, np.ndarray]:
+def run_joint(
+    study: JointStudy,
+    progress: Progress | None = None,
+    *,
+    device: str = "cpu",
+    checkpoint: Checkpoint | None = None,
+) -> dict[str, np.ndarray]:
     """Train the members together and test each of them and their average.
+
+    Args:
+        study: the configuration.
+        progress, checkpoint: as in `train`.
+        device: where tensors live.
 
     Returns:
         what `single_model.trained` and `single_model.tested` return, networks being members (the
@@ -72,18 +86,19 @@ def run_joint(study: JointStudy, progress: Progress | None = None) -> dict[str, 
         (members, k, 2) at the end.
     """
     base = study.base
-    features = feature_vectors(base.data, base.draw)
-    training_set = sample(base.data, base.n_train, seed=base.draw, name="train")
-    seeds = [SEEDS_A_DRAW * base.draw + r for r in range(study.n_members)]
-    W0 = init_weights(seeds, base.learner, n_classes=base.data.n_classes, dim=base.data.dim)
+    features = feature_vectors(base.data, base.draw, device=device)
+    train_data = training_set(base, device=device)
+    seeds = network_seeds(replace(base, n_networks=study.n_members))
+    W0 = init_weights(seeds, base.learner, n_classes=base.data.n_classes, dim=base.data.dim,
+                      device=device)  # fmt: skip
     trajectory = train(
-        W0, training_set.patches, training_set.labels,
+        W0, train_data.patches, train_data.labels,
         AverageCrossEntropy(scale=1 / study.n_members if study.mean else 1.0),
         learner=base.learner, schedule=base.schedule, seeds=seeds, progress=progress,
+        checkpoint=checkpoint,
     )  # fmt: skip
-    arrays: dict[str, torch.Tensor] = {
+    return as_arrays({
         "correlations": view_correlations(trajectory.weights, features),
         **trained(trajectory),
         **tested(base, trajectory.weights),
-    }
-    return {key: value.numpy() for key, value in arrays.items()}
+    })  # fmt: skip

@@ -7,8 +7,9 @@ data mean: patches are vectors, classes are numbers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -17,7 +18,28 @@ from torch import Tensor
 from mvlib.checks import require, require_int, require_number
 from mvlib.randomness import stream
 
-CACHE_FLOATS = 1 << 20  # correlations held at a time (4 MB): what the pointwise pass re-reads
+# Correlations of a block of samples (see benchmarks/README.md).  On a CPU what the pointwise pass
+# re-reads should stay in the cache; elsewhere a block should be worth the launch.
+CACHE_FLOATS = 1 << 19
+DEVICE_FLOATS = 1 << 25
+# Correlations of one sample beyond which its patches are gone through in parts: memory stays
+# bounded whatever P is, for a third matrix product.
+SAMPLE_FLOATS = 1 << 21
+
+
+@runtime_checkable
+class Streamed(Protocol):
+    """Inputs that are made anew in every pass instead of stored: as much of a tensor of shape
+    (n, P, d) as training needs."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(n, P, d)."""
+        ...
+
+    def split(self, split_size: int, /) -> Iterable[Tensor]:
+        """The samples in order, in blocks of at most so many."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,63 +116,112 @@ def init_weights(
 
 
 def logits(
-    W: Float[Tensor, "seeds k m d"], X: Float[Tensor, "n P d"], learner: LearnerParams
+    W: Float[Tensor, "seeds k m d"], X: Float[Tensor, "n P d"] | Streamed, learner: LearnerParams
 ) -> Float[Tensor, "seeds n k"]:
     r"""$F_i(X) = \sum_{r \in [m]} \sum_{p \in [P]} \widetilde{ReLU}(\langle w_{i,r}, x_p\rangle)$.
 
     Every network on every input.  These are scores: what the paper calls "logit" is their softmax.
     """
-    S, k, m, _ = W.shape
-    F = W.new_empty(len(X), S, k)
-    for rows in _blocks(len(X), X.shape[1] * S * k * m):
-        F[rows] = _forward_block(W, X[rows], learner)[0]
-    return F.transpose(0, 1)
+    F = W.new_empty(W.shape[0], X.shape[0], W.shape[1])
+    for rows, block in _blocks(W, X):
+        F[:, rows] = _block_scores(W, block, learner)[0].transpose(1, 2)
+    return F
 
 
 Residual = Callable[[Float[Tensor, "n seeds k"], slice], Float[Tensor, "n seeds k"]]
 
 
+def ascent_direction(
+    W: Float[Tensor, "seeds k m d"],
+    X: Float[Tensor, "n P d"] | Streamed,
+    residual: Residual,
+    learner: LearnerParams,
+) -> Float[Tensor, "seeds k m d"]:
+    r"""$\frac1N \sum_X a_i(X)\, \nabla_{w_{i,r}} F_i(X)$ with
+    $\nabla_{w_{i,r}} F_i(X) = \sum_p \widetilde{ReLU}'(\langle w_{i,r}, x_p\rangle)\, x_p$.
+
+    One pass over the data: two matrix products and a pointwise pass a block, which is the whole
+    cost of training.  `residual(F, rows)` is given the scores of one block of samples after the
+    other, in order, and returns $a_i(X)$ for them; for cross-entropy it is
+    $1_{i=y} - \mathrm{softmax}_i(F(X))$, and the result is minus the gradient of the loss.
+    """
+    S, k, m, d = W.shape
+    ascent = W.new_zeros(S * k * m, d)
+    # The slopes of a block lack the factor 1 / varrho^(q-1); the residuals are far fewer.
+    scale = 1 / (X.shape[0] * learner.threshold ** (learner.power - 1))
+    for rows, block in _blocks(W, X):
+        F, slope = _block_scores(W, block, learner)
+        a = (residual(F.permute(2, 0, 1), rows) * scale).permute(1, 2, 0)  # (S, k, n)
+        for part in _parts(W, block):
+            if slope is None:
+                slope = _forward(W, part, learner)[1]
+            slope.view(S, k, m, *part.shape[:2]).mul_(a[:, :, None, :, None])
+            ascent.addmm_(slope, part.reshape(-1, d))
+            slope = None
+    return ascent.view_as(W)
+
+
 def outputs_and_ascent(
     W: Float[Tensor, "seeds k m d"],
-    X: Float[Tensor, "n P d"],
+    X: Float[Tensor, "n P d"] | Streamed,
     residual: Residual,
     learner: LearnerParams,
 ) -> tuple[Float[Tensor, "seeds n k"], Float[Tensor, "seeds k m d"]]:
-    r"""One pass over the data: the scores F and the ascent direction
-    $\frac1N \sum_X a_i(X)\, \nabla_{w_{i,r}} F_i(X)$ with
-    $\nabla_{w_{i,r}} F_i(X) = \sum_p \widetilde{ReLU}'(\langle w_{i,r}, x_p\rangle)\, x_p$.
+    """The scores F beside `ascent_direction`, from the same pass."""
+    F = W.new_empty(W.shape[0], X.shape[0], W.shape[1])
 
-    `residual(F, rows)` returns $a_i(X)$ for one block of samples; for cross-entropy it is
-    $1_{i=y} - \mathrm{softmax}_i(F(X))$, and the result is minus the gradient of the loss.  Two
-    matrix products and a pointwise pass a block: this is the whole cost of training.
+    def noting(scores: Tensor, rows: slice) -> Tensor:
+        F[:, rows] = scores.transpose(0, 1)
+        return residual(scores, rows)
+
+    ascent = ascent_direction(W, X, noting, learner)
+    return F, ascent
+
+
+def _blocks(W: Tensor, X: Tensor | Streamed) -> Iterator[tuple[slice, Tensor]]:
+    """Blocks of samples with their places."""
+    per_sample = X.shape[1] * W[..., 0].numel()
+    start = 0
+    for block in X.split(max(1, _budget(W) // per_sample)):
+        yield slice(start, start + len(block)), block
+        start += len(block)
+
+
+def _parts(W: Tensor, block: Tensor) -> Sequence[Tensor]:
+    """The block as it is, or in parts where even one sample is too large."""
+    limit = max(_budget(W), SAMPLE_FLOATS) // (len(block) * W[..., 0].numel())
+    return block.split(max(1, limit), dim=1)
+
+
+def _budget(W: Tensor) -> int:
+    return CACHE_FLOATS if W.device.type == "cpu" else DEVICE_FLOATS
+
+
+def _block_scores(W: Tensor, block: Tensor, learner: LearnerParams) -> tuple[Tensor, Tensor | None]:
+    """Scores (S, k, n) of a block and, unless it was gone through in parts, its slopes."""
+    first, *others = _parts(W, block)
+    scores, slope = _forward(W, first, learner)
+    for part in others:
+        scores += _forward(W, part, learner)[0]
+    return scores, None if others else slope
+
+
+def _forward(W: Tensor, X: Tensor, learner: LearnerParams) -> tuple[Tensor, Tensor]:
+    r"""Scores (S, k, n) and, at the correlations, slopes times $\varrho^{q-1}$, (S k m, n P).
+
+    With u = z clamped to $[0, \varrho]$ the slope is $u^{q-1}$ and the activation
+    $u\, u^{q-1}/q$, both over $\varrho^{q-1}$, plus $\mathrm{ReLU}(z - \varrho)$: products
+    alone, where `pow` would take longer than the matrix product.  Neurons are rows, so that the
+    sum over patches runs along memory.
     """
     S, k, m, d = W.shape
-    N, P = X.shape[:2]
-    F = W.new_empty(N, S, k)
-    ascent = W.new_zeros(S * k * m, d)
-    for rows in _blocks(N, P * S * k * m):
-        block = X[rows]
-        F[rows], correlations = _forward_block(W, block, learner)
-        weight = residual(F[rows], rows) / N
-        slope = _slope_in_place(correlations, learner).view(len(block), P, S, k, m)
-        slope *= weight[:, None, :, :, None]
-        ascent.addmm_(slope.view(-1, S * k * m).T, block.reshape(-1, d))
-    return F.transpose(0, 1), ascent.view_as(W)
-
-
-def _blocks(n: int, floats_per_sample: int) -> list[slice]:
-    size = max(1, CACHE_FLOATS // floats_per_sample)
-    return [slice(start, min(start + size, n)) for start in range(0, n, size)]
-
-
-def _forward_block(W: Tensor, X: Tensor, learner: LearnerParams) -> tuple[Tensor, Tensor]:
-    """Scores (n, S, k) and correlations <w, x_p> (n P, S k m) of one block."""
-    S, k, m, d = W.shape
-    correlations = X.reshape(-1, d) @ W.reshape(-1, d).T
-    activation = smoothed_relu(correlations, power=learner.power, threshold=learner.threshold)
-    return activation.view(len(X), -1, S, k, m).sum(dim=(1, 4)), correlations
-
-
-def _slope_in_place(correlations: Tensor, learner: LearnerParams) -> Tensor:
-    """`smoothed_relu_slope` written over its argument: the block stays in the cache."""
-    return correlations.clamp_(0, learner.threshold).div_(learner.threshold).pow_(learner.power - 1)
+    q, varrho = learner.power, learner.threshold
+    z = W.reshape(-1, d) @ X.reshape(-1, d).T
+    u = z.clamp(0, varrho)
+    slope = u if q == 2 else u * u
+    for _ in range(q - 3):
+        slope = slope * u
+    # Nothing is written over, so that scores can be differentiated.
+    z = torch.addcmul((z - varrho).relu(), slope, u, value=1 / (q * varrho ** (q - 1)))
+    scores = z.view(S, k, m, len(X), -1).sum(dim=4).sum(dim=2)
+    return scores, slope

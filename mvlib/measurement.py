@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from mvlib.checks import require_int, require_number
-from mvlib.distribution import Kind, MultiViewParams, Sample, chunked_sample
+from mvlib.distribution import BLOCK, Kind, MultiViewParams, Sample, chunked_sample
 from mvlib.learner import LearnerParams, logits, smoothed_relu_slope
 
 LEARNED_SHARE = 0.3  # a view counts as learned above this share of its class's larger correlation
@@ -45,10 +45,11 @@ def test_scores(
     seed: int,
     name: str = "test",
 ) -> TestScores:
-    """Scores on n fresh inputs of one kind, streamed: memory does not grow with n P d."""
+    """Scores on n fresh inputs of one kind, streamed: memory does not grow with n P d.  They are
+    computed where W is and returned on the CPU, where the statistics are made."""
     outputs, labels, views = [], [], []
     for chunk in chunked_sample(params, n, seed=seed, name=name, kind=kind, dtype=W.dtype):
-        outputs.append(logits(W, chunk.patches, learner))
+        outputs.append(logits(W, chunk.patches.to(device=W.device, dtype=W.dtype), learner).cpu())
         labels.append(chunk.labels)
         views.append(chunk.dominant_view)
     return TestScores(
@@ -145,25 +146,43 @@ def takeoff_times(
         BadInput: if q < 3.
     """
     require_int("power", "q", learner.power, 3, "the race needs a power above 2")
-    n_seeds, k, m, d = W0.shape
-    slots = (training_set.view_patches >= 0).sum(dim=2).clamp_min(1)
+    n_seeds, k, m, _ = W0.shape
+    reads_own = _own_reads(W0, training_set)
     times = W0.new_empty(n_seeds, k, m, 2)
     # Distances still to go, spaced evenly in their logarithm: growth is slow near the start.
-    rise = torch.logspace(-4, 0, 65, dtype=W0.dtype) * learner.threshold
+    rise = torch.logspace(-4, 0, 65, dtype=W0.dtype, device=W0.device) * learner.threshold
     for i in range(k):
         rows = (training_set.labels == i).nonzero().squeeze(1)
         for view in (0, 1):
             f = 2 * i + view
-            patch = training_set.view_patches[rows, f]  # (n_i, C_p)
-            x = training_set.patches[rows[:, None], patch].reshape(-1, d)
-            z = (training_set.strengths[rows, f] / slots[rows, f]).repeat_interleave(patch.shape[1])
+            C_p = reads_own.shape[2]
+            z = (training_set.strengths[rows, f] / C_p).repeat_interleave(C_p)
             start = W0[:, i] @ features[f]  # (seeds, m)
-            noise = W0[:, i] @ x.T - start[..., None] * z  # (seeds, m, n_i C_p)
+            read = reads_own[rows, view].flatten(0, 1).movedim(0, -1)  # (seeds, m, n_i C_p)
+            noise = read - start[..., None] * z
             reads = (start[..., None] + rise)[..., None] * z + noise[:, :, None, :]
             slope = smoothed_relu_slope(reads, power=learner.power, threshold=learner.threshold)
             rate = (1 - 1 / k) * (slope * z).sum(dim=-1) / len(training_set)
             times[:, i, :, view] = torch.trapezoid(1 / rate.clamp_min(1e-30), rise, dim=-1)
     return times
+
+
+def _own_reads(W: Float[Tensor, "seeds k m d"], inputs: Sample) -> Float[Tensor, "n 2 C_p seeds m"]:
+    """What the neurons of each input's own class read in the patches of its own views, in one
+    pass: the patches may be streamed."""
+    own = torch.stack([2 * inputs.labels, 2 * inputs.labels + 1], dim=1)
+    # (n, 2, C_p): an own view fills all its slots.
+    patches = inputs.view_patches[torch.arange(len(own), device=own.device)[:, None], own]
+    reads = W.new_empty(*patches.shape, len(W), W.shape[2])
+    start = 0
+    for block in inputs.patches.split(BLOCK):
+        y, places = inputs.labels[start : start + len(block)], patches[start : start + len(block)]
+        for i in y.unique().tolist():
+            chosen = (y == i).nonzero().squeeze(1)
+            x = block[chosen[:, None, None], places[chosen]]
+            reads[start + chosen] = torch.einsum("nvpd,smd->nvpsm", x, W[:, i])
+        start += len(block)
+    return reads
 
 
 def predicted_single_error(one_view_share: float, *, n_classes: int, sparsity: float) -> float:

@@ -7,30 +7,25 @@ module the computation can reach: change either and the entry is no longer found
 
 from __future__ import annotations
 
-import ast
 import dataclasses
-import functools
 import hashlib
-import io
 import json
-import os
 import platform
 import tempfile
 import time
-import tokenize
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from mvlib.checks import BadInput
+from mvlib.files import Arrays, arrays_of, is_full, npz_bytes, write_together
+from mvlib.source import fingerprint
 
-PACKAGE = Path(__file__).parent
-Arrays = Mapping[str, np.ndarray]
 REBUILD = "python -m mvlib run --recompute"
 _DAMAGE = (ValueError, KeyError, TypeError, OSError, zipfile.BadZipFile)
 
@@ -69,77 +64,6 @@ def _plain(value: object) -> object:
     if value is None or isinstance(value, (str, int, float, bool)):
         return value
     raise TypeError(f"a configuration cannot hold {value!r}; use numbers, words and dataclasses.")
-
-
-@functools.cache
-def _sources(package: Path) -> dict[str, str]:
-    """Every module's text as it was when this process began: what is running, even if someone
-    edits a file meanwhile."""
-    return {path.stem: path.read_text() for path in sorted(package.glob("*.py"))}
-
-
-_sources(PACKAGE)
-
-
-@functools.cache  # asked for again with every key
-def bare_source(source: str) -> str:
-    """Python source without comments, docstrings and blank lines: what decides a result."""
-    lines = source.splitlines()
-    for node in ast.walk(ast.parse(source)):
-        body = getattr(node, "body", None)
-        if not isinstance(body, list) or not body or not _is_docstring(node, body[0]):
-            continue
-        _blank(lines, body[0])
-    for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        if token.type == tokenize.COMMENT:
-            row, column = token.start
-            lines[row - 1] = lines[row - 1][:column]
-    return "\n".join(line.rstrip() for line in lines if line.strip())
-
-
-def _blank(lines: list[str], node: ast.stmt) -> None:
-    """Take a statement out of its lines; what shares a line with it stays."""
-    first, last = node.lineno - 1, (node.end_lineno or node.lineno) - 1
-    # Columns of the syntax tree count bytes.
-    before = lines[first].encode()[: node.col_offset].decode()
-    after = lines[last].encode()[node.end_col_offset :].decode()
-    lines[first : last + 1] = [before + after] + [""] * (last - first)
-
-
-def _is_docstring(parent: ast.AST, node: ast.AST) -> bool:
-    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-    return (
-        isinstance(parent, documented)
-        and isinstance(node, ast.Expr)
-        and isinstance(node.value, ast.Constant)
-        and isinstance(node.value.value, str)
-    )
-
-
-def modules_reached(module: str) -> list[str]:
-    """Names of the mvlib modules that `module` imports, itself included, directly or not."""
-    found: set[str] = set()
-    waiting = [module]
-    while waiting:
-        name = waiting.pop()
-        if name in found or name not in _sources(PACKAGE):
-            continue
-        found.add(name)
-        for node in ast.walk(ast.parse(_sources(PACKAGE)[name])):
-            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("mvlib."):
-                waiting.append(str(node.module).removeprefix("mvlib."))
-    return sorted(found)
-
-
-def fingerprint(module: str | None = None) -> str:
-    """Hash of the bare source of `module` and all it reaches; of the whole library by default."""
-    sources = _sources(PACKAGE)
-    names = modules_reached(module) if module else sorted(sources)
-    digest = hashlib.sha256()
-    for name in names:
-        digest.update(f"\n# {name}\n".encode())
-        digest.update(bare_source(sources[name]).encode())
-    return digest.hexdigest()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -202,15 +126,31 @@ class Store:
         self.read[f"{name}/{key}"] = entry.provenance["sha256"]
         return entry
 
-    def save(self, name: str, config: object, module: str, arrays: Arrays, seconds: float) -> Entry:
+    def save(
+        self,
+        name: str,
+        config: object,
+        module: str,
+        arrays: Arrays,
+        seconds: float,
+        *,
+        made_by: Mapping[str, object] | None = None,
+        resumed: bool = False,
+    ) -> Entry:
         """Write an entry, replacing one of the same key.
 
+        Args:
+            seconds: wall time of the computation.
+            made_by: `circumstances()` of the process that computed (default: of this one).
+            resumed: an earlier, interrupted process did a part; `seconds` leaves that out.
+
         Raises:
-            BadInput: if the folder cannot be written.
+            BadInput: if the folder cannot be written or its disk is full.
+            ValueError: if an array holds objects.
         """
         key = self.key(name, config, module)
         arrays_path, record_path = self._paths(name, key)
-        content = _npz_bytes(arrays)
+        content = npz_bytes(arrays)
         record: dict[str, Any] = {
             "name": name,
             "key": key,
@@ -218,27 +158,18 @@ class Store:
             "sha256": hashlib.sha256(content).hexdigest(),
             "module": module,
             "seconds": round(seconds, 2),
-            "device": "cpu",
-            "threads": torch.get_num_threads(),
-            "versions": {
-                "python": platform.python_version(),
-                "numpy": np.__version__,
-                "torch": torch.__version__,
-            },
+            **(circumstances() if made_by is None else made_by),
+            **({"resumed": True} if resumed else {}),
         }
+        text = json.dumps(record, indent=1, sort_keys=True) + "\n"
         try:
             arrays_path.parent.mkdir(parents=True, exist_ok=True)
             # One writer at a time, or the record of one could end beside the arrays of another.
             with self._lock("write"):
                 # The record comes last: an entry exists only once both files are complete.
-                _write_atomically(arrays_path, content)
-                text = json.dumps(record, indent=1, sort_keys=True) + "\n"
-                _write_atomically(record_path, text.encode())
+                write_together([(arrays_path, content), (record_path, text.encode())])
         except OSError as error:
-            raise BadInput(
-                f"results folder (store) = {str(self.root)!r} must be writable ({error.strerror}); "
-                "name another with --results."
-            ) from error
+            raise self._unwritable(error) from error
         self.read[f"{name}/{key}"] = record["sha256"]
         return Entry(arrays=dict(arrays), provenance=record)
 
@@ -282,28 +213,75 @@ class Store:
             with tempfile.TemporaryFile(dir=self.root):
                 pass
         except OSError as error:
-            raise BadInput(
-                f"results folder (store) = {str(self.root)!r} must be writable ({error.strerror}); "
+            raise self._unwritable(error) from error
+
+    def _unwritable(self, error: OSError) -> BadInput:
+        where = f"results folder (store) = {str(self.root)!r}"
+        if is_full(error):
+            return BadInput(
+                f"{where} must have room and its disk is full ({error.strerror}); free some, or "
                 "name another with --results."
-            ) from error
+            )
+        return BadInput(
+            f"{where} must be writable ({error.strerror}); name another with --results."
+        )
 
-    def receipts(self) -> dict[str, object]:
-        """What an executed chapter depends on: the library's fingerprint and each entry read."""
-        return {"library": fingerprint(), "entries": dict(sorted(self.read.items()))}
+    def claim(self, key: str) -> FileLock | None:
+        """The sole right to compute an entry, to be released, or None while another process has
+        it; the system frees it if its holder dies.
 
-    def display_receipts(self) -> Receipts:
+        Raises:
+            BadInput: if the folder cannot be written.
+        """
+        try:
+            lock = self._lock(key)
+            lock.acquire(blocking=False)
+        except Timeout:
+            return None
+        except OSError as error:
+            raise self._unwritable(error) from error
+        return lock
+
+    def checkpoint_path(self, name: str, key: str) -> Path:
+        """Where the state of an interrupted training waits for whoever holds the claim."""
+        return self.root / ".checkpoints" / f"{name}-{key}.npz"
+
+    def receipts(self, *, files: Iterable[Path] = ()) -> dict[str, object]:
+        """What an executed chapter depends on: the library's fingerprint, each entry read, and the
+        sha256 of other `files` it read, if any."""
+        made_from: dict[str, object] = {
+            "library": fingerprint(), "entries": dict(sorted(self.read.items()))
+        }  # fmt: skip
+        hashes = {p.as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
+        return made_from | ({"files": hashes} if hashes else {})
+
+    def display_receipts(self, *, files: Iterable[Path] = ()) -> Receipts:
         """`receipts` as a notebook output that a program can read back."""
-        return Receipts(self.receipts())
+        return Receipts(self.receipts(files=files))
 
     def _lock(self, name: str) -> FileLock:
         """A lock between processes; the system frees it if its holder dies."""
         folder = self.root / ".locks"
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         return FileLock(folder / f"{name}.lock")
 
     def _paths(self, name: str, key: str) -> tuple[Path, Path]:
         folder = self.root / name
         return folder / f"{key}.npz", folder / f"{key}.json"
+
+
+def circumstances(device: str = "cpu") -> dict[str, object]:
+    """What of this process a number may depend on in its last digits: device, torch threads,
+    versions."""
+    return {
+        "device": device,
+        "threads": torch.get_num_threads(),
+        "versions": {
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+            "torch": torch.__version__,
+        },
+    }
 
 
 def _read_entry(arrays_path: Path, record_path: Path, key: str, config: object) -> Entry:
@@ -313,32 +291,4 @@ def _read_entry(arrays_path: Path, record_path: Path, key: str, config: object) 
         raise ValueError("its configuration is not the one in its name")
     if hashlib.sha256(content).hexdigest() != record["sha256"]:
         raise ValueError("its arrays do not match their checksum")
-    with np.load(io.BytesIO(content), allow_pickle=False) as archive:
-        arrays = {array: archive[array] for array in archive.files}
-    return Entry(arrays=arrays, provenance=record)
-
-
-def _npz_bytes(arrays: Arrays) -> bytes:
-    """A compressed npz without time stamps: equal arrays give equal bytes."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name in sorted(arrays):
-            member = io.BytesIO()
-            np.lib.format.write_array(member, np.asarray(arrays[name]), allow_pickle=False)
-            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), member.getvalue(),
-                             compress_type=zipfile.ZIP_DEFLATED)  # fmt: skip
-    return buffer.getvalue()
-
-
-def _write_atomically(path: Path, content: bytes) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            os.chmod(temporary, 0o644)  # mkstemp's 0600 would keep other users from reading
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    return Entry(arrays=arrays_of(content), provenance=record)

@@ -15,12 +15,19 @@ import torch
 from torch import Tensor
 
 from mvlib.checks import require, require_int
-from mvlib.distribution import MultiViewParams, Sample, feature_vectors, sample
+from mvlib.distribution import (
+    MultiViewParams,
+    Sample,
+    feature_vectors,
+    sample,
+    streamed_sample,
+)
 from mvlib.ensemble import bootstrap_ensembles, ensemble_outputs, size_curve
-from mvlib.learner import LearnerParams, init_weights, logits
+from mvlib.learner import LearnerParams, Streamed, init_weights, logits
 from mvlib.measurement import lottery_winners, test_scores, view_correlations
 from mvlib.objectives import CrossEntropy
 from mvlib.training import (
+    Checkpoint,
     FixedSteps,
     Progress,
     Schedule,
@@ -34,6 +41,7 @@ BOOTSTRAP_RESAMPLES = 400
 SEEDS_A_DRAW = 1000
 N_EXAMPLES = 60  # single-view test inputs whose scores are kept, to look at
 TYPICAL_STEPS = 70  # to fit the training set at book scale; for time estimates only
+STORED_BYTES = 4 << 30  # training inputs beyond this size are streamed; decides rounding, no more
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,14 +93,27 @@ def expected_steps(rule: StopRule) -> int:
     return rule.limit if isinstance(rule, FixedSteps) else min(rule.limit, TYPICAL_STEPS)
 
 
-def expected_flops(study: SingleModelStudy) -> float:
+def expected_flops(
+    study: SingleModelStudy, *, steps: int | None = None, networks: int | None = None
+) -> float:
     """Floating-point operations of training and testing, about: 2 N P d k m a network for each
-    matrix product, two products a step and one a test input."""
+    matrix product, two products a step and one a test input; for so many steps and networks, by
+    default the study's own."""
     data = study.data
+    steps = expected_steps(study.schedule.stop_rule) if steps is None else steps
+    networks = study.n_networks if networks is None else networks
     per_input = 2.0 * data.n_patches * data.dim * data.n_classes * study.learner.n_neurons
-    steps = expected_steps(study.schedule.stop_rule)
     passes = 2 * study.n_train * steps + study.n_test_single + study.n_test_multi
-    return per_input * passes * study.n_networks
+    return per_input * passes * networks
+
+
+def training_set(study: SingleModelStudy, *, device: str = "cpu") -> Sample:
+    """The N training samples of a study's draw; streamed where they take more than
+    `STORED_BYTES`, whatever the machine, so that results do not depend on it."""
+    data = study.data
+    size = 4 * study.n_train * data.n_patches * data.dim
+    draw = streamed_sample if size > STORED_BYTES else sample
+    return draw(data, study.n_train, seed=study.draw, name="train", device=device)
 
 
 def network_seeds(study: SingleModelStudy) -> list[int]:
@@ -101,9 +122,18 @@ def network_seeds(study: SingleModelStudy) -> list[int]:
 
 
 def run_single_model(
-    study: SingleModelStudy, progress: Progress | None = None
+    study: SingleModelStudy,
+    progress: Progress | None = None,
+    *,
+    device: str = "cpu",
+    checkpoint: Checkpoint | None = None,
 ) -> dict[str, np.ndarray]:
     """Train, test and describe; all arrays have networks on the first axis unless said.
+
+    Args:
+        study: the configuration.
+        progress, checkpoint: as in `train`.
+        device: where tensors live; random numbers are drawn on the CPU, the same for all devices.
 
     Returns:
         stop_step, fitted; single_error, multi_error (shares); correlations (seeds, k, 2) at the
@@ -117,37 +147,41 @@ def run_single_model(
         training data, watched_single_error, watched_multi_error.
     """
     data, learner = study.data, study.learner
-    features = feature_vectors(data, study.draw)
-    training_set = sample(data, study.n_train, seed=study.draw, name="train")
+    features = feature_vectors(data, study.draw, device=device)
+    train_data = training_set(study, device=device)
     seeds = network_seeds(study)
-    W0 = init_weights(seeds, learner, n_classes=data.n_classes, dim=data.dim)
+    W0 = init_weights(seeds, learner, n_classes=data.n_classes, dim=data.dim, device=device)
     trajectory = train(
         W0,
-        training_set.patches,
-        training_set.labels,
+        train_data.patches,
+        train_data.labels,
         CrossEntropy(),
         learner=learner,
         schedule=study.schedule,
         seeds=seeds,
         record_every=study.record_every,
-        probes=probes(study, features, training_set, n_watch=study.n_watch),
+        probes=probes(study, features, train_data, n_watch=study.n_watch),
         progress=progress,
+        checkpoint=checkpoint,
     )
-    prediction = lottery_winners(W0, features, training_set, learner)
-    final = view_correlations(trajectory.weights, features)
-    arrays = {
-        "correlations": final,
+    prediction = lottery_winners(W0, features, train_data, learner)
+    return as_arrays({
+        "correlations": view_correlations(trajectory.weights, features),
         "predicted_winner": prediction.winner,
         "winner_margin": prediction.margin,
         "initial_correlations": view_correlations(W0, features),
         **trained(trajectory),
         **tested(study, trajectory.weights),
-    }
-    return {name: value.numpy() for name, value in arrays.items()}
+    })  # fmt: skip
+
+
+def as_arrays(tensors: dict[str, Tensor]) -> dict[str, np.ndarray]:
+    """What a study returns, wherever it was computed."""
+    return {name: tensor.cpu().numpy() for name, tensor in tensors.items()}
 
 
 def probes(
-    study: SingleModelStudy, features: Tensor, training_set: Sample, *, n_watch: int
+    study: SingleModelStudy, features: Tensor, train_data: Sample, *, n_watch: int
 ) -> dict[str, Callable[[Tensor], Tensor]]:
     """What is recorded during training: view correlations and, where `n_watch` > 0, errors on
     that many fresh inputs of each kind and residuals of the training data of each kind."""
@@ -155,12 +189,13 @@ def probes(
         "view_correlations": partial(view_correlations, features=features)
     }
     for kind in ("single", "multi") if n_watch else ():
-        watched = sample(study.data, n_watch, seed=study.draw, name="watch", kind=kind)
+        watched = sample(study.data, n_watch, seed=study.draw, name="watch", kind=kind,
+                         device=str(features.device))  # fmt: skip
         chosen[f"watched_{kind}_error"] = partial(
             _error_on, X=watched.patches, labels=watched.labels, learner=study.learner
         )
-        of_kind = training_set.single_view == (kind == "single")
-        part = training_set[of_kind.nonzero().squeeze(1)[:n_watch]]
+        of_kind = train_data.single_view == (kind == "single")
+        part = train_data[of_kind.nonzero().squeeze(1)[:n_watch]]
         if len(part):
             chosen[f"{kind}_residual"] = partial(
                 _residual_on, X=part.patches, labels=part.labels, learner=study.learner
@@ -168,11 +203,13 @@ def probes(
     return chosen
 
 
-def _error_on(W: Tensor, *, X: Tensor, labels: Tensor, learner: LearnerParams) -> Tensor:
+def _error_on(W: Tensor, *, X: Tensor | Streamed, labels: Tensor, learner: LearnerParams) -> Tensor:
     return classification_error(logits(W, X, learner), labels)
 
 
-def _residual_on(W: Tensor, *, X: Tensor, labels: Tensor, learner: LearnerParams) -> Tensor:
+def _residual_on(
+    W: Tensor, *, X: Tensor | Streamed, labels: Tensor, learner: LearnerParams
+) -> Tensor:
     """Mean of 1 - softmax_y(F(X)): how hard these samples still pull, (seeds,)."""
     probability = logits(W, X, learner).softmax(dim=-1)
     return 1 - probability[:, torch.arange(len(labels)), labels].mean(dim=1)

@@ -1,196 +1,101 @@
-"""Computing experiments into a store, with progress: what notebooks and the command line call."""
+"""Computing experiments into a store, with progress: what notebooks and the command line call.
+
+Where the computing is done, in this process, in several or on a cluster, changes nothing of the
+order, of the store, or of what happens to an experiment that fails.
+"""
 
 from __future__ import annotations
 
-import shlex
-import warnings
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from types import TracebackType
-from typing import Any
+import math
 
 import numpy as np
-from tqdm import tqdm
 
-from mvlib.contrast import ContrastStudy, contrast_flops, contrast_steps, run_contrast
-from mvlib.distillation import (
-    DistillationStudy,
-    distillation_flops,
-    run_distillation,
-    student_steps,
-)
+from mvlib.checks import BadInput, require, require_int, require_number
+from mvlib.cluster import Cluster, check_address
+from mvlib.computing import check_device_name
+from mvlib.dispatch import Dispatch, entry_of, plan
 from mvlib.experiments import experiments
-from mvlib.joint_training import JointStudy, joint_flops, joint_steps, run_joint
+from mvlib.pool import Here, Pool, Workers, cores
+from mvlib.progress import ProgressBar
 from mvlib.results import Arrays, Store
-from mvlib.settings import Experiment, Scale, Study
-from mvlib.single_model import SingleModelStudy, expected_flops, expected_steps, run_single_model
-from mvlib.training import Progress
+from mvlib.settings import Experiment, Scale
 
 
-@dataclass(frozen=True, slots=True)
-class _Kind:
-    """What differs between kinds of studies, beside how they are run."""
-
-    module: str
-    work: Callable[[Any], float]
-    steps: Callable[[Any], int]
-
-
-_KINDS: dict[type, _Kind] = {
-    SingleModelStudy: _Kind(
-        "single_model", expected_flops, lambda study: expected_steps(study.schedule.stop_rule)
-    ),
-    DistillationStudy: _Kind("distillation", distillation_flops, student_steps),
-    JointStudy: _Kind("joint_training", joint_flops, joint_steps),
-    ContrastStudy: _Kind("contrast", contrast_flops, contrast_steps),
-}
-
-
-def module_of(study: Study) -> str:
-    """The module whose source, with all it imports, a study's stored numbers depend on."""
-    return _KINDS[type(study)].module
-
-
-def work(study: Study) -> float:
-    """Floating-point operations of a study, about."""
-    return _KINDS[type(study)].work(study)
-
-
-def steps_of(study: Study) -> int:
-    """How often a study will report progress, about."""
-    return _KINDS[type(study)].steps(study)
-
-
-def _compute(study: Study, outputs: np.ndarray | None, progress: Progress) -> Arrays:
-    if isinstance(study, DistillationStudy):
-        arrays = run_distillation(study, outputs, progress)
-        _warn_of_unfitted_teacher(arrays["teacher_train_error"])
-        return arrays
-    if isinstance(study, JointStudy):
-        return run_joint(study, progress)
-    if isinstance(study, ContrastStudy):
-        return run_contrast(study, progress)
-    return run_single_model(study, progress)
-
-
-def _warn_of_unfitted_teacher(train_error: np.ndarray) -> None:
-    """Theorem 3 and self-distillation presume a teacher without training errors."""
-    worst = float(np.nanmax(train_error, initial=0.0))
-    if worst > 0:
-        warnings.warn(
-            f"the teacher's training error is {worst:.4g} and should be 0: its soft labels name "
-            "wrong classes; train it longer.",
-            stacklevel=2,
-        )
-
-
-class ProgressBar:
-    """A bar over several experiments, measured in expected floating-point work, so that its time
-    estimate is right although experiments differ a thousandfold."""
-
-    def __init__(self, chosen: Iterable[Experiment], *, show: bool = True) -> None:
-        total = sum(work(e.study) for e in chosen)
-        # disable=None: no bar where stderr is not a terminal.
-        self._bar = tqdm(
-            total=total / 1e12, disable=None if show else True, unit="TFLOP", bar_format=_FORMAT
-        )
-        self._base = 0.0
-
-    def __enter__(self) -> ProgressBar:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._bar.close()
-
-    def within(self, experiment: Experiment, step: int, share_training: float) -> None:
-        """Called after each training step."""
-        part = min(1.0, step / steps_of(experiment.study))
-        self._bar.set_description(f"{experiment.name} {experiment.label}", refresh=False)
-        self._bar.set_postfix_str(f"step {step}, {share_training:.0%} still training", False)
-        self._move(self._base + part * work(experiment.study))
-
-    def finished(self, experiment: Experiment) -> None:
-        """Called when an experiment is in the store."""
-        self._base += work(experiment.study)
-        self._move(self._base)
-
-    def _move(self, flops: float) -> None:
-        self._bar.update(flops / 1e12 - self._bar.n)
-
-
-_FORMAT = "{desc} {percentage:3.0f}%|{bar:20}| {elapsed} gone, {remaining} to go{postfix}"
-
-
-def run_experiment(
-    experiment: Experiment,
+def fill(
+    chosen: list[Experiment],
     store: Store,
     *,
     recompute: bool = False,
-    bar: ProgressBar | None = None,
-) -> Arrays:
-    """The arrays of one experiment, from the store or computed and stored; its teacher's first.
+    show: bool = True,
+    jobs: int = 1,
+    scheduler: str | None = None,
+    device: str = "cpu",
+    checkpoint_every: float = 60.0,
+) -> list[Experiment]:
+    """Compute what the store lacks of several experiments and of their teachers; returns those
+    that were computed here and now.
+
+    Each is stored as soon as it is finished: an interruption loses what is under way and nothing
+    else, and of that, unless it is on a cluster, only what came after its last checkpoint.
+
+    Args:
+        recompute: also what is stored (but no teacher that was not chosen).
+        show: a progress bar, where stderr is a terminal.
+        jobs: processes of this machine, which share its cores; 1: this one, 0: one a core.
+        scheduler: tcp://host:port of a Dask scheduler whose workers compute instead.
+        device: cpu, cuda or cuda:N, of whoever computes.
+        checkpoint_every: seconds between the checkpoints of a training.
 
     Raises:
-        CorruptEntry: if its entry is damaged and `recompute` is False.
-        BadInput: if the store cannot be written.
+        ExperimentFailed: after all others, if some failed.
+        CorruptEntry: before anything is computed, if a stored one is damaged.
+        BadInput: if an argument is out of its range, the store cannot be written, or workers
+            cannot be reached, run other code, or lack the device.
     """
-
-    def progress(step: int, share_training: float) -> None:
-        if bar:
-            bar.within(experiment, step, share_training)
-
-    def compute() -> Arrays:
-        # Only now: whoever finds the entry in the store needs no teacher.
-        teacher = experiment.teacher
-        outputs = run_experiment(teacher, store)["train_outputs"] if teacher else None
-        return _compute(experiment.study, outputs, progress)
-
-    entry = store.load_or_run(
-        experiment.name,
-        experiment.study,
-        module_of(experiment.study),
-        compute,
-        recompute=recompute,
-        rebuild=rebuild_command(experiment, store),
-    )
-    if bar:
-        bar.finished(experiment)
-    return entry.arrays
-
-
-def rebuild_command(experiment: Experiment, store: Store) -> str:
-    """The command that computes an experiment's family again into the same store."""
-    where = shlex.quote(str(store.root))
-    return (
-        f"python -m mvlib run --recompute --scale {experiment.scale} "
-        f"--name {experiment.name} --results {where}"
-    )
+    _check(jobs, scheduler, device, checkpoint_every)
+    for e in [] if recompute else chosen:
+        entry_of(e, store)
+    tasks = plan(chosen, store, recompute=recompute)
+    if not tasks:
+        return []
+    store.check_writable()
+    workers = _workers(min(jobs or cores(), len(tasks)), scheduler, device)
+    with ProgressBar([task.experiment for task in tasks], show=show) as bar:
+        dispatch = Dispatch(
+            tasks, store, workers, bar, device=device, checkpoint_every=checkpoint_every
+        )
+        dispatch.run()
+    return dispatch.computed
 
 
 def run_all(
-    chosen: list[Experiment], store: Store, *, recompute: bool = False, show: bool = True
+    chosen: list[Experiment],
+    store: Store,
+    *,
+    recompute: bool = False,
+    show: bool = True,
+    jobs: int = 1,
+    scheduler: str | None = None,
+    device: str = "cpu",
+    checkpoint_every: float = 60.0,
 ) -> list[Arrays]:
-    """Arrays of several experiments; each is stored as soon as it is finished, so that an
-    interruption loses the one under way and nothing else."""
-    missing = [e for e in chosen if recompute or not is_stored(e, store)]
-    arrays = []
-    with ProgressBar(missing, show=show and bool(missing)) as bar:
-        for experiment in chosen:
-            todo = experiment in missing
-            arrays.append(
-                run_experiment(experiment, store, recompute=recompute, bar=bar if todo else None)
-            )
-    return arrays
+    """Arrays of several experiments, from the store or computed and stored: see `fill`."""
+    fill(
+        chosen,
+        store,
+        recompute=recompute,
+        show=show,
+        jobs=jobs,
+        scheduler=scheduler,
+        device=device,
+        checkpoint_every=checkpoint_every,
+    )
+    return [_arrays(e, store) for e in chosen]
 
 
-def is_stored(experiment: Experiment, store: Store) -> bool:
-    """Whether the store has the experiment's entry for the present code and configuration."""
-    return store.has(experiment.name, experiment.study, module_of(experiment.study))
+def run_experiment(experiment: Experiment, store: Store, *, recompute: bool = False) -> Arrays:
+    """The arrays of one experiment, from the store or computed and stored; its teacher's first."""
+    return run_all([experiment], store, recompute=recompute, show=False)[0]
 
 
 def load_family(
@@ -199,3 +104,31 @@ def load_family(
     """The experiments called `name` with their arrays: what a notebook begins with."""
     chosen = experiments(scale, name)
     return list(zip(chosen, map(dict, run_all(chosen, store, show=show)), strict=True))
+
+
+def _arrays(experiment: Experiment, store: Store) -> Arrays:
+    entry = entry_of(experiment, store)
+    if entry is None:
+        raise BadInput(
+            f"results folder (store) = {str(store.root)!r} must keep what was stored and lost "
+            f"{experiment.name} ({experiment.label}) meanwhile; run again."
+        )
+    return entry.arrays
+
+
+def _check(jobs: int, scheduler: str | None, device: str, checkpoint_every: float) -> None:
+    require_int("jobs", "--jobs", jobs, 0, "0 takes one a core")
+    if scheduler is not None:
+        check_address(scheduler)
+        alone = "a cluster has as many workers as were started"
+        require(jobs == 1, "jobs", "--jobs", jobs, "be left out beside --scheduler", alone)
+    check_device_name(device)
+    require_number(
+        "checkpoint_every", "--checkpoint-every", checkpoint_every, 0, math.inf, "try 60"
+    )
+
+
+def _workers(jobs: int, scheduler: str | None, device: str) -> Workers:
+    if scheduler is not None:
+        return Cluster(scheduler, device)
+    return Here(device) if jobs == 1 else Pool(jobs, device)

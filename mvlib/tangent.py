@@ -230,7 +230,7 @@ def kernel_descent(
     require_number("temperature", "T", temperature, 0, math.inf, "try 1.0", open_low=True)
     _check_problem(k_train_train, targets)
     goal = _by_class(targets)
-    largest = max(float(torch.linalg.eigvalsh(K.double())[-1]) for K in k_train_train)
+    largest = max(_largest_eigenvalue(K.double()) for K in k_train_train)
     rate = relative_step * min(temperature, 1.0) / largest
     dual, outputs = torch.zeros_like(goal), torch.zeros_like(goal)
     for _ in range(steps):
@@ -239,6 +239,17 @@ def kernel_descent(
         # K is symmetric: from the left the product reads it in order, several times as fast.
         outputs += rate * torch.bmm(pull, k_train_train)
     return _by_fit(dual, targets)
+
+
+def _largest_eigenvalue(K: Float[Tensor, "n n"]) -> float:
+    """Of a positive semi-definite matrix, to rounding: by conjugate directions (LOBPCG), in a few
+    products with K where a full decomposition takes n of them."""
+    n = len(K)
+    if n < 3:  # less than the method needs
+        return float(torch.linalg.eigvalsh(K)[-1])
+    # A kernel's leading vector is nearly constant; the start needs no random numbers.
+    values, _ = torch.lobpcg(K, X=K.new_ones(n, 1), largest=True, tol=1e-9, niter=500)
+    return float(values[0])
 
 
 def _by_class(targets: Float[Tensor, "*fits n k"]) -> Float[Tensor, "k some n"]:

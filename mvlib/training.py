@@ -14,149 +14,39 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from mvlib.checks import BadInput, require, require_int, require_number
-from mvlib.learner import LearnerParams, outputs_and_ascent
+from mvlib.checks import BadInput, require, require_int
+from mvlib.learner import LearnerParams, Streamed, ascent_direction
 from mvlib.objectives import Objective
+from mvlib.schedule import (
+    BoundedRelativeStep,
+    ConstantStep,
+    FixedSteps,
+    Schedule,
+    SharedStep,
+    StepRule,
+    StopRule,
+    WhenFitted,
+)
 
 Probe = Callable[[Tensor], Tensor]  # weights (seeds k m d) -> one row a network
 Progress = Callable[[int, float], None]  # (step, share of networks still training)
 
 
 @runtime_checkable
-class StepRule(Protocol):
-    """How far to go along the ascent direction, per network."""
+class Checkpoint(Protocol):
+    """Where the state of an interrupted training is kept."""
 
-    def __call__(
-        self, W: Float[Tensor, "seeds k m d"], ascent: Float[Tensor, "seeds k m d"]
-    ) -> Float[Tensor, " seeds"]:
-        """The step size of each network."""
+    def load(self) -> dict[str, Tensor] | None:
+        """The state saved last, or None."""
         ...
 
+    def due(self) -> bool:
+        """Whether it is time to save again."""
+        ...
 
-@dataclass(frozen=True, slots=True)
-class ConstantStep:
-    r"""$\eta$ as printed in (3.1), > 0."""
-
-    eta: float
-
-    def __post_init__(self) -> None:
-        big = float("inf")
-        require_number("eta", "eta", self.eta, 0, big, "try 1.0", open_low=True)
-
-    def __call__(self, W: Tensor, ascent: Tensor) -> Tensor:
-        """eta for every network."""
-        return W.new_full((W.shape[0],), self.eta)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class BoundedRelativeStep:
-    r"""A step that changes no class by more than a share of what it has learned.
-
-    For class i let $g_{i,r}$ be the ascent directions of its neurons and
-    $a_i = \max_r |\langle w_{i,r}, g_{i,r}\rangle| / \|g_{i,r}\|$ what they already read along
-    them, or `floor` times the largest $a_j$ if that is more.  Then
-    $\eta_t = \min(\eta_{\max},\ r \min_i a_i / \max_r \|g_{i,r}\|)$.
-
-    Choice: the paper's $\eta \le 1/\mathrm{poly}(k)$ follows gradient flow and needs very many
-    steps, nearly all of them while nothing has grown.  In that phase a correlation grows in
-    proportion to its own power q-1, so a bounded relative change follows the same path with
-    logarithmically few steps.  The bound must hold for every class: one that starts late would
-    otherwise take off, both views at once, within a single step that is small for the others.
-    The rule looks at weights and gradients only, never at features.
-
-    Attributes:
-        max_step: $\eta_{\max} > 0$, in force once weights are large.
-        relative_change: r in (0, 1].
-        floor: in [0, 1]; keeps a class whose pull happens to be at right angles to its weights
-            from stopping all others.
-    """
-
-    max_step: float
-    relative_change: float
-    floor: float = 0.1
-
-    def __post_init__(self) -> None:
-        big = float("inf")
-        require_number("max_step", "eta_max", self.max_step, 0, big, "try 400", open_low=True)
-        require_number("relative_change", "r", self.relative_change, 0, 1, "try 0.3",
-                       open_low=True)  # fmt: skip
-        require_number("floor", "", self.floor, 0, 1, "try 0.1")
-
-    def __call__(self, W: Tensor, ascent: Tensor) -> Tensor:
-        """The step size of each network."""
-        norm = ascent.norm(dim=-1).clamp_min(torch.finfo(W.dtype).tiny)
-        learned = ((W * ascent).sum(dim=-1).abs() / norm).amax(dim=2)
-        learned = torch.maximum(learned, self.floor * learned.amax(dim=1, keepdim=True))
-        step = self.relative_change * learned / norm.amax(dim=2)
-        return step.amin(dim=1).clamp_max(self.max_step)
-
-
-@dataclass(frozen=True, slots=True)
-class SharedStep:
-    """One step size for all networks, the smallest that `rule` gives any: for networks that are
-    trained together."""
-
-    rule: ConstantStep | BoundedRelativeStep
-
-    def __call__(self, W: Tensor, ascent: Tensor) -> Tensor:
-        """The same step size for every network."""
-        return self.rule(W, ascent).amin().expand(W.shape[0])
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FixedSteps:
-    """Stop after exactly `steps` updates (T >= 1)."""
-
-    steps: int
-
-    def __post_init__(self) -> None:
-        require_int("steps", "T", self.steps, 1, "train for at least one step")
-
-    @property
-    def limit(self) -> int:
-        """The number of updates."""
-        return self.steps
-
-    def stops(self, train_error: Tensor) -> Tensor:
-        """Never before the limit."""
-        return torch.zeros_like(train_error, dtype=torch.bool)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class WhenFitted:
-    """Stop each network at the first step at which it classifies its whole training set
-    correctly, or after `limit` updates."""
-
-    limit: int
-
-    def __post_init__(self) -> None:
-        require_int("limit", "T", self.limit, 1, "train for at least one step")
-
-    def stops(self, train_error: Tensor) -> Tensor:
-        """True where the training error is exactly 0."""
-        return train_error == 0
-
-
-StopRule = FixedSteps | WhenFitted
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Schedule:
-    r"""Step sizes, when to stop, weight decay.
-
-    Attributes:
-        step_rule: `ConstantStep`, `BoundedRelativeStep` or `SharedStep`.
-        stop_rule: `FixedSteps` or `WhenFitted`.
-        weight_decay: lambda >= 0; each update first shrinks W by (1 - eta lambda) (footnote 9).
-    """
-
-    step_rule: ConstantStep | BoundedRelativeStep | SharedStep
-    stop_rule: StopRule
-    weight_decay: float = 0.0
-
-    def __post_init__(self) -> None:
-        big = float("inf")
-        require_number("weight_decay", "lambda", self.weight_decay, 0, big, "try 0.0")
+    def save(self, state: Mapping[str, Tensor]) -> None:
+        """Replace the state saved last."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -184,21 +74,26 @@ class Trajectory:
     probes: dict[str, Tensor] = field(default_factory=dict)
 
 
+def misclassified(
+    F: Float[Tensor, "seeds n k"], labels: Int[Tensor, " n"]
+) -> Bool[Tensor, "seeds n"]:
+    r"""Inputs for which some other class scores at least as high as the label's:
+    $\exists i \ne y: F_y \le F_i$.  Ties count as errors, so an untrained network that answers 0
+    everywhere is wrong everywhere, not right on class 0."""
+    own = F.gather(2, labels[None, :, None].expand(F.shape[0], -1, 1))
+    return (F >= own).sum(dim=2) != 1
+
+
 def classification_error(
     F: Float[Tensor, "seeds n k"], labels: Int[Tensor, " n"]
 ) -> Float[Tensor, " seeds"]:
-    r"""Share of inputs for which some other class scores at least as high as the label's:
-    $\Pr[\exists i \ne y: F_y \le F_i]$.  Ties count as errors, so an untrained network that
-    answers 0 everywhere is wrong everywhere, not right on class 0."""
-    k = F.shape[-1]
-    own = F.gather(2, labels[None, :, None].expand(F.shape[0], -1, 1)).squeeze(2)
-    other = F.masked_fill(torch.arange(k, device=F.device) == labels[:, None], -torch.inf)
-    return (own <= other.amax(dim=2)).to(F.dtype).mean(dim=1)
+    """Share of inputs that are `misclassified`."""
+    return misclassified(F, labels).to(F.dtype).mean(dim=1)
 
 
 def train(
     W0: Float[Tensor, "seeds k m d"],
-    X: Float[Tensor, "n P d"],
+    X: Float[Tensor, "n P d"] | Streamed,
     labels: Int[Tensor, " n"],
     objective: Objective,
     *,
@@ -208,103 +103,178 @@ def train(
     record_every: int = 0,
     probes: Mapping[str, Probe] | None = None,
     progress: Progress | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> Trajectory:
     r"""$w^{(t+1)}_{i,r} = w^{(t)}_{i,r} + \eta_t\, \mathbb E_{\mathcal Z}[a_i(X)\,
     \nabla_{w_{i,r}} F_i(X)] - \eta_t\lambda w^{(t)}_{i,r}$, full batch, every network at once.
 
     Args:
         W0: initial weights; not changed.
-        X, labels: the training set.
+        X, labels: the training set, stored or streamed.
         objective: gives the residuals a_i and the loss; for (3.1) `CrossEntropy()`.
         seeds: names of the networks, for error messages (default 0, 1, ...).
         record_every: record loss, error and probes every so many steps and at the end; 0: only
             at the end.  A network that has stopped repeats its last state in later records.
         probes: functions of the weights, evaluated at each record.
         progress: called after every step with (step, share of networks still training).
+        checkpoint: where the state is saved from time to time; a state found there is continued,
+            to the very weights that an uninterrupted run gives on the same machine.
 
     Raises:
-        BadInput: if shapes do not fit together.
+        BadInput: if shapes do not fit together, or a state found does not fit them.
         FloatingPointError: at the first non-finite loss, naming step, network and step size.
 
     Paper: eq. (3.1).
     """
     _check_shapes(W0, X, labels)
     require_int("record_every", "", record_every, 0, "0 records the end only")
-    S, k = W0.shape[:2]
-    objective.check((len(X), S, k))
-    seeds = list(range(S)) if seeds is None else list(seeds)
+    objective.check((X.shape[0], *W0.shape[:2]))
+    seeds = list(range(len(W0))) if seeds is None else list(seeds)
+    probes = probes or {}
+    state = _resumed(checkpoint, W0, X.shape[0]) or _State.at_start(W0, X.shape[0])
+    objective = objective if bool(state.active.all()) else objective.keep(state.active)
     rule, limit = schedule.stop_rule, schedule.stop_rule.limit
-    W = W0.clone()
-    active = torch.arange(S, device=W.device)
-    stop_step = torch.zeros(S, dtype=torch.long, device=W.device)
-    outputs = W.new_zeros(S, len(X), k)
-    loss, error = W.new_zeros(S), W.new_zeros(S)
-    eta = W.new_zeros(S)
-    book = _Records(probes or {})
-
-    def residual(F: Tensor, rows: slice) -> Tensor:
-        return objective.residual(F, labels[rows], rows)
-
-    for t in range(limit + 1):
-        F, ascent = outputs_and_ascent(W[active], X, residual, learner)
-        outputs[active] = F
-        loss[active] = objective.loss(F.transpose(0, 1), labels).mean(dim=0)
-        counted = objective.scores(F.transpose(0, 1)).transpose(0, 1)
-        error[active] = classification_error(counted, labels)
-        _check_finite(loss, t, seeds, eta)
-        stopping = rule.stops(error[active])
-        stop_step[active] = t
-        moving = ~stopping
+    for t in range(state.step, limit + 1):
+        ascent = _look(state, X, labels, objective, learner)
+        _check_finite(state.loss, t, seeds, state.eta)
+        moving = ~rule.stops(state.error[state.active])
         last = t == limit or not bool(moving.any())
         if last or (record_every and t % record_every == 0):
-            book.add(t, W, loss, error)
+            state.record(t, probes)
         if progress:
-            progress(t, float(moving.sum()) / S)
+            progress(t, float(moving.sum()) / len(W0))
         if last:
             break
-        active, ascent, objective = active[moving], ascent[moving], objective.keep(moving)
-        current = W[active]
-        eta[active] = schedule.step_rule(current, ascent)
-        step = eta[active][:, None, None, None]
-        W[active] = current * (1 - step * schedule.weight_decay) + step * ascent
+        objective = objective.keep(moving)
+        state.stop(moving)
+        _move(state, ascent[moving], schedule)
+        if checkpoint and checkpoint.due():
+            checkpoint.save(state.tensors())
     return Trajectory(
-        weights=W,
-        stop_step=stop_step,
-        fitted=error == 0,
-        train_outputs=outputs,
-        recorded_steps=torch.tensor(book.steps),
-        loss=torch.stack(book.loss),
-        train_error=torch.stack(book.error),
-        probes={name: torch.stack(rows) for name, rows in book.probes.items()},
+        weights=state.W,
+        stop_step=state.stop_step,
+        fitted=state.error == 0,
+        train_outputs=state.outputs,
+        recorded_steps=torch.tensor(state.steps),
+        loss=torch.stack(state.records["loss"]),
+        train_error=torch.stack(state.records["train_error"]),
+        probes={name: torch.stack(state.records[name]) for name in probes},
     )
 
 
-class _Records:
-    """Rows of a trajectory as they come in."""
+@dataclass(slots=True)
+class _State:
+    """All that training knows between two steps; networks on the first axis."""
 
-    def __init__(self, probes: Mapping[str, Probe]) -> None:
-        self.functions = probes
-        self.steps: list[int] = []
-        self.loss: list[Tensor] = []
-        self.error: list[Tensor] = []
-        self.probes: dict[str, list[Tensor]] = {name: [] for name in probes}
+    W: Tensor
+    active: Tensor  # still training
+    stop_step: Tensor
+    outputs: Tensor
+    loss: Tensor
+    error: Tensor
+    eta: Tensor
+    step: int = 0
+    steps: list[int] = field(default_factory=list)  # those recorded
+    records: dict[str, list[Tensor]] = field(default_factory=dict)
 
-    def add(self, step: int, W: Tensor, loss: Tensor, error: Tensor) -> None:
+    @classmethod
+    def at_start(cls, W0: Tensor, n: int) -> _State:
+        S, k = W0.shape[:2]
+        return cls(
+            W=W0.clone(),
+            active=torch.ones(S, dtype=torch.bool, device=W0.device),
+            stop_step=torch.zeros(S, dtype=torch.long, device=W0.device),
+            outputs=W0.new_zeros(S, n, k),
+            loss=W0.new_zeros(S),
+            error=W0.new_zeros(S),
+            eta=W0.new_zeros(S),
+        )
+
+    def record(self, step: int, probes: Mapping[str, Probe]) -> None:
         self.steps.append(step)
-        self.loss.append(loss.clone())
-        self.error.append(error.clone())
-        for name, function in self.functions.items():
-            self.probes[name].append(function(W))
+        rows = {"loss": self.loss.clone(), "train_error": self.error.clone()}
+        for name, row in (rows | {name: probe(self.W) for name, probe in probes.items()}).items():
+            self.records.setdefault(name, []).append(row)
+
+    def stop(self, moving: Tensor) -> None:
+        """Of the active networks those that are not moving stop here."""
+        self.active[self.active.nonzero().squeeze(1)[~moving]] = False
+        self.step += 1
+        self.stop_step[self.active] = self.step
+
+    def tensors(self) -> dict[str, Tensor]:
+        rows = {f"record {name}": torch.stack(rows) for name, rows in self.records.items()}
+        state = {name: getattr(self, name) for name in _TENSORS}
+        return state | rows | {"step": torch.tensor(self.step), "steps": torch.tensor(self.steps)}
+
+    @classmethod
+    def from_tensors(cls, found: Mapping[str, Tensor], like: Tensor) -> _State:
+        on = {name: tensor.to(like.device) for name, tensor in found.items()}
+        records = {
+            name.removeprefix("record "): list(rows.unbind(0))
+            for name, rows in on.items()
+            if name.startswith("record ")
+        }
+        steps = [int(t) for t in found["steps"]]
+        state = {name: on[name] for name in _TENSORS}
+        return cls(**state, step=int(found["step"]), steps=steps, records=records)
 
 
-def _check_shapes(W: Tensor, X: Tensor, labels: Tensor) -> None:
+_TENSORS = ("W", "active", "stop_step", "outputs", "loss", "error", "eta")
+
+
+def _resumed(checkpoint: Checkpoint | None, W0: Tensor, n: int) -> _State | None:
+    found = checkpoint.load() if checkpoint else None
+    if found is None:
+        return None
+    shape, need = tuple(found["outputs"].shape), (len(W0), n, W0.shape[1])
+    remedy = "it is of another training: remove it"
+    fits = found["W"].shape == W0.shape and shape == need and found["W"].dtype == W0.dtype
+    require(fits, "checkpoint", "W", tuple(found["W"].shape), f"hold {tuple(W0.shape)}", remedy)
+    return _State.from_tensors(found, like=W0)
+
+
+def _look(
+    state: _State,
+    X: Tensor | Streamed,
+    labels: Tensor,
+    objective: Objective,
+    learner: LearnerParams,
+) -> Tensor:
+    """One pass over the data: the active networks' ascent direction; their outputs, loss and error
+    are noted in the state."""
+    active = state.active.nonzero().squeeze(1)
+    loss = state.loss.new_zeros(len(active))
+    wrong = torch.zeros_like(active)
+
+    def residual(F: Tensor, rows: slice) -> Tensor:
+        y = labels[rows]
+        state.outputs[active, rows] = F.transpose(0, 1)
+        loss.add_(objective.loss(F, y).sum(dim=0))
+        wrong.add_(misclassified(objective.scores(F).transpose(0, 1), y).sum(dim=1))
+        return objective.residual(F, y, rows)
+
+    ascent = ascent_direction(state.W[active], X, residual, learner)
+    state.loss[active] = loss / X.shape[0]
+    state.error[active] = wrong.to(loss.dtype) / X.shape[0]
+    return ascent
+
+
+def _move(state: _State, ascent: Tensor, schedule: Schedule) -> None:
+    """One update of the active networks."""
+    current = state.W[state.active]
+    state.eta[state.active] = schedule.step_rule(current, ascent)
+    step = state.eta[state.active][:, None, None, None]
+    state.W[state.active] = current * (1 - step * schedule.weight_decay) + step * ascent
+
+
+def _check_shapes(W: Tensor, X: Tensor | Streamed, labels: Tensor) -> None:
     require(W.ndim == 4, "W0", "W", tuple(W.shape), "have axes (seeds, k, m, d)", "add an axis")
-    d = W.shape[3]
-    fits = X.ndim == 3 and X.shape[2] == d and len(X) > 0
-    need = f"have axes (n, P, {d}) with n >= 1"
-    require(fits, "X", "X", tuple(X.shape), need, "match the weights' d")
-    same = labels.shape == (len(X),)
-    require(same, "labels", "y", tuple(labels.shape), f"have shape ({len(X)},)", "one a sample")
+    d, shape = W.shape[3], tuple(X.shape)
+    fits = len(shape) == 3 and shape[2] == d and shape[0] > 0
+    require(fits, "X", "X", shape, f"have axes (n, P, {d}) with n >= 1", "match the weights' d")
+    same = labels.shape == shape[:1]
+    require(same, "labels", "y", tuple(labels.shape), f"have shape {shape[:1]}", "one a sample")
     k = W.shape[1]
     if int(labels.min()) < 0 or int(labels.max()) >= k:
         raise BadInput(
@@ -321,3 +291,22 @@ def _check_finite(loss: Tensor, step: int, seeds: Sequence[int], eta: Tensor) ->
             f"loss of network {seeds[i]} is {float(loss[i])} at step {step}, after a step of size "
             f"{float(eta[i]):.3g}; lower the step size."
         )
+
+
+__all__ = [
+    "BoundedRelativeStep",
+    "Checkpoint",
+    "ConstantStep",
+    "FixedSteps",
+    "Probe",
+    "Progress",
+    "Schedule",
+    "SharedStep",
+    "StepRule",
+    "StopRule",
+    "Trajectory",
+    "WhenFitted",
+    "classification_error",
+    "misclassified",
+    "train",
+]

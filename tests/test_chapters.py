@@ -185,6 +185,25 @@ def test_why_stale(desk: Desk) -> None:
     assert desk.why("01-a") == "the notebook has changed"
 
 
+def test_a_chapter_is_stale_when_a_file_it_read_has_changed(desk: Desk) -> None:
+    read_file = desk.notebooks.parent / "measured.json"
+    read_file.write_text("1")
+    files = {"../measured.json": hashlib.sha256(b"1").hexdigest()}
+    shown = {"library": "f1", "entries": {}, "files": files}
+    show = f"from IPython.display import JSON\nJSON({shown!r})"
+    desk.write("01-a", receipts=False)
+    notebook = read(desk.notebooks / "01-a.ipynb")
+    cell = notebook["cells"][0] | {"id": "last", "metadata": {"tags": ["receipts"]}, "source": show}
+    notebook["cells"].append(cell)
+    (desk.notebooks / "01-a.ipynb").write_text(json.dumps(notebook))
+    assert desk.run("01-a") == 0
+    assert desk.why("01-a") is None
+    read_file.write_text("2")
+    assert desk.why("01-a") == "../measured.json has changed"
+    read_file.unlink()
+    assert desk.why("01-a") == "../measured.json is gone"
+
+
 def test_output_text_is_not_part_of_the_hash(desk: Desk) -> None:
     notebook = read(desk.write("01-a", "1"))
     before = sources_sha256(notebook)

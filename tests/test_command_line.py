@@ -12,21 +12,24 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from shapes import unchecked
 
-from mvlib import sweep
+from mvlib import computing
 from mvlib.__main__ import main
 from mvlib.claims import needed
+from mvlib.dispatch import is_stored
 from mvlib.experiments import experiments
 from mvlib.finding import Finding
 from mvlib.results import Store
 from mvlib.settings import SCALES, Scale
+from mvlib.single_model import SingleModelStudy
 
 FIELDS = ["claim", "statement", "predicted", "measured", "low", "high", "n", "unit", "caveat"]
 SMOKE = ["--scale", "smoke"]
 N_STORED = len(needed("smoke"))  # in smoke_store
 
 
-def fake_arrays(*_: object) -> dict[str, np.ndarray]:
+def fake_arrays(*_: object, **__: object) -> dict[str, np.ndarray]:
     """In place of the computation, where a test is about everything else."""
     return {"x": np.arange(3)}
 
@@ -79,7 +82,7 @@ def test_status(smoke_store: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_run_resumes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(sweep, "run_single_model", fake_arrays)
+    monkeypatch.setattr(computing, "run_single_model", fake_arrays)
     n = len(experiments("smoke", "sweep-threshold"))
     command = ["run", *SMOKE, "--name", "sweep-threshold", "--results", str(tmp_path / "r")]
     for more, count in (([], n), ([], 0), (["--recompute"], n)):
@@ -99,6 +102,66 @@ def test_unknown_name(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert_one_sentence(capsys, "experiment = 'nothing' must be one of", "single-model")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--jobs", "-1"], ["jobs (--jobs) = -1 must be an integer >= 0"]),
+        (["--jobs", "half"], ["jobs (--jobs) = 'half' must be an integer >= 0"]),
+        (["--jobs", "1.5"], ["jobs (--jobs) = '1.5'"]),
+        (["--device", "gpu"], ["device (--device) = 'gpu' must be cpu, cuda or cuda:N"]),
+        (["--device", "cuda:99"], ["device (--device) = 'cuda:99' must be there", "finds"]),
+        (["--scheduler", "here"], ["scheduler (--scheduler) = 'here' must be tcp://host:port"]),
+        (["--checkpoint-every", "often"], ["checkpoint_every (--checkpoint-every) = 'often'"]),
+        (["--checkpoint-every", "nan"], ["checkpoint_every (--checkpoint-every) = nan"]),
+    ],
+)
+def test_where_to_run_is_checked(
+    arguments: list[str], words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with unchecked():
+        assert main(["run", *SMOKE, "--results", str(tmp_path), *arguments]) == 2
+    assert_one_sentence(capsys, *words)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_jobs_and_scheduler_exclude_each_other(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["run", *SMOKE, "--jobs", "2", "--scheduler", "tcp://127.0.0.1:8786"])
+    assert caught.value.code == 2
+    assert "not allowed with argument --jobs" in capsys.readouterr().err
+
+
+def test_a_failing_experiment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails(study: SingleModelStudy, *_: object, **__: object) -> dict[str, np.ndarray]:
+        if study.learner.threshold == 2.0:
+            raise MemoryError("not enough")
+        return fake_arrays()
+
+    monkeypatch.setattr(computing, "run_single_model", fails)
+    assert main(["run", *SMOKE, "--name", "sweep-threshold", "--results", str(tmp_path)]) == 1
+    assert_one_sentence(capsys, "sweep-threshold (threshold = 2.0) failed (MemoryError: not eno")
+    first, second = experiments("smoke", "sweep-threshold")
+    assert is_stored(first, Store(tmp_path)) and not is_stored(second, Store(tmp_path))
+
+
+def test_teachers_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def outputs(*_: object, **__: object) -> dict[str, np.ndarray]:
+        return {"train_outputs": np.zeros(3)}
+
+    monkeypatch.setattr(computing, "run_single_model", outputs)
+    monkeypatch.setattr(computing, "run_distillation", outputs)
+    command = ["run", *SMOKE, "--name", "distilled", "--results", str(tmp_path)]
+    n = len(experiments("smoke", "distilled"))
+    assert main(command) == 0
+    assert f": {n} computed now and {n} more that teach them." in capsys.readouterr().out
+    assert main(command) == 0
+    assert ": 0 computed now." in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("arguments", [[], ["fly"], ["run", "--speed", "9"]])
 def test_unknown_words(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
@@ -113,7 +176,9 @@ def test_unwritable_results(
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     computed: list[object] = []
-    monkeypatch.setattr(sweep, "run_single_model", lambda *_: computed.append(1) or fake_arrays())
+    monkeypatch.setattr(
+        computing, "run_single_model", lambda *_, **__: computed.append(1) or fake_arrays()
+    )
     (tmp_path / "file").write_text("")
     assert main([command, *SMOKE, "--results", str(tmp_path / "file" / "below")]) == 2
     assert_one_sentence(capsys, "results folder", "must be writable", "--results")
@@ -153,7 +218,7 @@ def test_status_shows_a_corrupt_entry(own_store: Path, capsys: pytest.CaptureFix
 def test_the_command_that_is_named_rebuilds(
     own_store: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(sweep, "run_single_model", fake_arrays)
+    monkeypatch.setattr(computing, "run_single_model", fake_arrays)
     damage(own_store)
     assert main(["run", *SMOKE, "--name", "single-model", "--results", str(own_store)]) == 2
     command = shlex.split(capsys.readouterr().err.split("`")[1])
@@ -167,34 +232,34 @@ def test_the_command_that_is_named_rebuilds(
 def test_an_interruption_keeps_finished_entries(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def second_is_interrupted(study: object, progress: object) -> dict[str, np.ndarray]:
+    def second_is_interrupted(study: object, *_: object, **__: object) -> dict[str, np.ndarray]:
         if calls:
             raise KeyboardInterrupt
         calls.append(study)
         return fake_arrays()
 
     calls: list[object] = []
-    monkeypatch.setattr(sweep, "run_single_model", second_is_interrupted)
-    assert main(["run", *SMOKE, "--results", str(tmp_path)]) == 130
+    monkeypatch.setattr(computing, "run_single_model", second_is_interrupted)
+    assert main(["run", *SMOKE, "--name", "single-model", "--results", str(tmp_path)]) == 130
     assert "what was finished is stored" in capsys.readouterr().err
-    first, second = experiments("smoke")[:2]
+    first, second = experiments("smoke", "single-model")
     store = Store(tmp_path)
-    assert sweep.is_stored(first, store) and not sweep.is_stored(second, store)
+    assert is_stored(first, store) and not is_stored(second, store)
 
 
 SLOW = """
 import sys, time
 import numpy as np
-from mvlib import sweep
+from mvlib import computing
 from mvlib.__main__ import main
 calls = []
-def slow(study, progress):
+def slow(study, *_, **__):
     calls.append(study)
     if len(calls) == 2:
         print("under way", flush=True)
         time.sleep(300)
     return {"x": np.arange(3)}
-sweep.run_single_model = slow
+computing.run_single_model = slow
 sys.exit(main(["run", "--scale", "smoke", "--name", "single-model", "--results", sys.argv[1]]))
 """
 
@@ -214,7 +279,7 @@ def test_control_c(tmp_path: Path) -> None:
     assert "Traceback" not in said and "interrupted" in said
     assert sorted(p.suffix for p in (tmp_path / "single-model").iterdir()) == [".json", ".npz"]
     store = Store(tmp_path)
-    assert sweep.is_stored(experiments("smoke", "single-model")[0], store)
+    assert is_stored(experiments("smoke", "single-model")[0], store)
 
 
 def test_as_a_module() -> None:

@@ -8,7 +8,8 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from mvlib import figures, student_figures
+from mvlib import cost_figures, figures, student_figures
+from mvlib.cost import PowerLaw
 from mvlib.figures import PALETTE, Picture
 
 rng = np.random.default_rng(0)
@@ -20,6 +21,9 @@ CURVES = {
 }
 PAIR = [np.array([0.4, 0.5]), np.array([0.3, 0.2])]  # two data draws
 SIZES = np.array([[0.5, 0.4, 0.6], [0.2, 0.25, 0.3], [0.1, np.nan, np.nan]])
+
+LAW = PowerLaw(exponent=1.0, low=0.9, high=1.1, factor=2.0)
+ALONG = {name: [1, 2, 4] for name in cost_figures.SYMBOLS}
 
 PICTURES: dict[str, Callable[[], Picture]] = {
     "patch_pictures": lambda: figures.patch_pictures(
@@ -89,10 +93,22 @@ STUDENT_PICTURES: dict[str, Callable[[], Picture]] = {
         [0, 1, 2], [*PAIR, np.array([0.1])], [0.0, 0.4, 0.5]
     ),
 }  # fmt: skip
-ALL = PICTURES | STUDENT_PICTURES
+COST_PICTURES: dict[str, Callable[[], Picture]] = {
+    "scaling_panels": lambda: cost_figures.scaling_panels(
+        ALONG, {n: np.array([[2.0, 1.9, 2.2], [4, 4, 4], [8, 7, 9]]) for n in ALONG},
+        dict.fromkeys(ALONG, LAW), {n: [2.0, 4.0, 8.0] for n in ALONG},
+    ),
+    "foretold": lambda: cost_figures.foretold(
+        {"fitted": ([1.0, 2.0], [1.1, 1.9]), "not fitted": ([3.0], [4.0])}, unit="seconds a step"
+    ),
+}  # fmt: skip
+ALL = PICTURES | STUDENT_PICTURES | COST_PICTURES
+ROOMS = [
+    (figures, PICTURES), (student_figures, STUDENT_PICTURES), (cost_figures, COST_PICTURES)
+]  # fmt: skip
 
 
-@pytest.mark.parametrize("room, drawn", [(figures, PICTURES), (student_figures, STUDENT_PICTURES)])
+@pytest.mark.parametrize("room, drawn", ROOMS)
 def test_every_public_picture_is_drawn_here(
     room: ModuleType, drawn: dict[str, Callable[[], Picture]]
 ) -> None:

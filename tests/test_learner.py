@@ -84,9 +84,19 @@ def test_slope_is_the_derivative(q: int) -> None:
     torch.testing.assert_close(slope, gradient, **ROUNDING)
 
 
-@pytest.mark.parametrize("block", [1, 3, 100])
-def test_logits_against_a_loop(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "CACHE_FLOATS", block * P * S * k * m)
+def limit_memory(monkeypatch: pytest.MonkeyPatch, samples: int, patches: int) -> None:
+    """Blocks of so many samples; where that is one, parts of so many of its patches."""
+    monkeypatch.setattr(room, "CACHE_FLOATS", samples * patches * S * k * m)
+    monkeypatch.setattr(room, "SAMPLE_FLOATS", patches * S * k * m)
+
+
+# Whole data at once; blocks of 3, 3 and 1 samples; each sample alone; in parts of 3 and 1 patches.
+BLOCKS = [(100, P), (3, P), (1, P), (1, 3)]
+
+
+@pytest.mark.parametrize(("samples", "patches"), BLOCKS)
+def test_logits_against_a_loop(samples: int, patches: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    limit_memory(monkeypatch, samples, patches)
     W, X, _ = network_and_inputs()
 
     def activation(z: float, q: int, varrho: float) -> float:
@@ -101,10 +111,12 @@ def test_logits_against_a_loop(block: int, monkeypatch: pytest.MonkeyPatch) -> N
     torch.testing.assert_close(logits(W, X, LEARNER), expected, **ROUNDING)
 
 
-@pytest.mark.parametrize("block", [1, 3, 100])  # 3: blocks of 3, 3 and 1
-@pytest.mark.parametrize("q", [2, 3, 4])
-def test_ascent_against_autograd(q: int, block: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "CACHE_FLOATS", block * P * S * k * m)
+@pytest.mark.parametrize(("samples", "patches"), BLOCKS)
+@pytest.mark.parametrize("q", [2, 3, 4, 5])
+def test_ascent_against_autograd(
+    q: int, samples: int, patches: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit_memory(monkeypatch, samples, patches)
     learner = LearnerParams(n_neurons=m, power=q, threshold=0.7)
     W, X, y = network_and_inputs(q)
     F, ascent = outputs_and_ascent(
@@ -161,3 +173,13 @@ def test_symmetries() -> None:
     gaussian = torch.randn(d, d, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     Q = torch.linalg.qr(gaussian).Q
     torch.testing.assert_close(logits(W @ Q, X @ Q, LEARNER), F, **ROUNDING)
+
+
+@pytest.mark.parametrize("q", [2, 4])
+def test_scores_can_be_differentiated(q: int) -> None:
+    W, X, _ = network_and_inputs()
+    learner = LearnerParams(n_neurons=m, power=q, threshold=0.7)
+    leaf = W.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(logits(leaf, X, learner).sum(), leaf)
+    ones = outputs_and_ascent(W, X, lambda F, rows: torch.ones_like(F), learner)[1]
+    torch.testing.assert_close(gradient / N, ones, **ROUNDING)

@@ -1,20 +1,23 @@
 """The store: keys, bytes, and faults."""
 
+import errno
 import hashlib
 import json
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from mvlib import results
+from mvlib import results, source
 from mvlib.checks import BadInput
-from mvlib.results import CorruptEntry, Store, bare_source, canonical_json, modules_reached
+from mvlib.results import CorruptEntry, Store, canonical_json
+from mvlib.source import bare_source, fingerprint, modules_reached
 from mvlib.training import ConstantStep
 
 MODULE = "single_model"
@@ -77,12 +80,14 @@ def test_key_depends_on_name_and_configuration(store: Store) -> None:
 
 
 @pytest.fixture
-def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A copy of the package that may be edited."""
     copy = tmp_path / "mvlib"
-    shutil.copytree(results.PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
-    monkeypatch.setattr(results, "PACKAGE", copy)
-    return copy
+    shutil.copytree(source.PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(source, "PACKAGE", copy)
+    start_again()
+    yield copy
+    start_again()
 
 
 def edit(path: Path, old: str, new: str) -> None:
@@ -93,7 +98,8 @@ def edit(path: Path, old: str, new: str) -> None:
 
 def start_again() -> None:
     """As in a new process: sources are read once, when a process begins."""
-    results._sources.cache_clear()
+    source._sources.cache_clear()
+    fingerprint.cache_clear()
 
 
 def test_key_follows_the_numerical_source(store: Store, sources: Path) -> None:
@@ -113,16 +119,16 @@ def test_key_ignores_words_and_unrelated_rooms(store: Store, sources: Path) -> N
     (sources / "theorems.py").write_text("x = 1\n")
     start_again()
     assert store.key("toy", Config(), MODULE) == before
-    assert results.fingerprint() != results.fingerprint(MODULE)
+    assert fingerprint() != fingerprint(MODULE)
 
 
 def test_bare_source() -> None:
-    source = (
+    text = (
         '"""Module."""\n\nimport os  # why\n\n\ndef f(x):\n    """Words\n\n    and more."""\n'
         '    # reason\n    s = "# not a comment"\n    return s  # end\n\n\n'
         'class A:\n    "doc"\n\n    y = """kept"""\n'
     )
-    assert bare_source(source) == (
+    assert bare_source(text) == (
         'import os\ndef f(x):\n    s = "# not a comment"\n    return s\n'
         'class A:\n    y = """kept"""'
     )
@@ -180,10 +186,14 @@ def test_objects_are_not_pickled(store: Store) -> None:
 def test_receipts_name_what_was_read(store: Store) -> None:
     arrays_path, _ = save(store)
     reader = Store(store.root)
-    assert reader.receipts() == {"library": results.fingerprint(), "entries": {}}
+    assert reader.receipts() == {"library": fingerprint(), "entries": {}}
     reader.load("toy", Config(), QUICK)
     sha = hashlib.sha256(arrays_path.read_bytes()).hexdigest()
     assert reader.receipts()["entries"] == {f"toy/{arrays_path.stem}": sha}
+    other = arrays_path.parent / "measured.json"
+    other.write_text("1")
+    files = reader.display_receipts(files=[other]).content["files"]
+    assert files == {other.as_posix(): hashlib.sha256(b"1").hexdigest()}
     shown = reader.display_receipts()._repr_mimebundle_()
     assert shown["application/json"] == reader.receipts()
 
@@ -301,7 +311,7 @@ def test_killed_before_and_between_the_renames(tmp_path: Path) -> None:
         assert store.load("toy", {"size": 3}, "checks") is None
         # What it left behind is recognisable as litter and does not stand in the way.
         left = [p for p in (store.root / "toy").iterdir() if p.suffix == ".tmp"]
-        assert len(left) == 1 and left[0].name.startswith(".")
+        assert len(left) == 3 - turn and all(p.name.startswith(".") for p in left)
         store.load_or_run("toy", {"size": 3}, "checks", lambda: ARRAYS)
         assert store.load("toy", {"size": 3}, "checks") is not None
 
@@ -315,6 +325,80 @@ def test_a_failing_rename_leaves_nothing(store: Store, monkeypatch: pytest.Monke
         save(store)
     monkeypatch.undo()
     assert list((store.root / "toy").iterdir()) == []
+
+
+@pytest.mark.parametrize("step", ["fsync", "replace", "fdopen"])
+@pytest.mark.parametrize("when", [1, 2], ids=["arrays", "record"])
+def test_a_full_disk(store: Store, monkeypatch: pytest.MonkeyPatch, step: str, when: int) -> None:
+    """While an entry is replaced: what was there before stays, or what comes is complete."""
+    old, _ = save(store)
+    calls = []
+    true = getattr(os, step)
+
+    def full(*arguments: object) -> object:
+        calls.append(arguments)
+        if len(calls) == when:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return true(*arguments)
+
+    monkeypatch.setattr(os, step, full)
+    with pytest.raises(BadInput, match=r"results.* disk is full .*free some, or .*--results"):
+        store.save("toy", Config(), QUICK, ARRAYS, 2.0)
+    monkeypatch.undo()
+    entry = store.load("toy", Config(), QUICK)
+    assert entry is not None and entry.provenance["seconds"] == 1.0
+    assert sorted(p.suffix for p in old.parent.iterdir()) == [".json", ".npz"]
+
+
+TINY = """
+import errno, os, sys
+import numpy as np
+from mvlib.checks import BadInput
+from mvlib.results import Store
+store = Store(sys.argv[1])
+store.save("toy", {"size": 1}, "checks", {"a": np.arange(10)}, 1.0)
+noise = np.random.default_rng(0).random(100_000)
+try:
+    store.save("toy", {"size": 2}, "checks", {"a": noise}, 1.0)
+except BadInput as error:
+    print(error)
+assert store.load("toy", {"size": 1}, "checks") is not None
+assert store.load("toy", {"size": 2}, "checks") is None
+print(sorted(p.suffix for p in (store.root / "toy").iterdir()))
+"""
+
+
+def test_a_disk_that_is_really_full(tmp_path: Path) -> None:
+    # In a mount namespace of its own, which is gone with the process.
+    mount = 'mount -t tmpfs -o size=256k none "$0" && exec "$@"'
+    inside = ["unshare", "--mount", "--map-root-user", "sh", "-c"]
+    if (
+        shutil.which("unshare") is None
+        or subprocess.run([*inside, mount, tmp_path, "true"], capture_output=True).returncode
+    ):
+        pytest.skip("may not mount here")
+    done = subprocess.run(
+        [*inside, mount, tmp_path, sys.executable, "-c", TINY, tmp_path],
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    said, left = done.stdout.splitlines()
+    assert "disk is full (No space left on device)" in said and left == "['.json', '.npz']"
+
+
+def test_a_claim_is_one_processs(store: Store) -> None:
+    key = store.key("toy", Config(), QUICK)
+    store.check_writable()
+    mine = store.claim(key)
+    assert mine is not None
+    script = (
+        "import sys; from mvlib.results import Store; "
+        "sys.exit(Store(sys.argv[1]).claim(sys.argv[2]) is None)"
+    )
+    for expected in (1, 0):
+        process = python(script, store.root, key)
+        assert process.communicate(timeout=120)[1] == "" and process.returncode == expected
+        mine.release()
 
 
 def test_two_processes_save_the_same_entry(tmp_path: Path) -> None:

@@ -1,31 +1,34 @@
 """Computing experiments into a store: teachers first, each kind of study by its own function."""
 
+import errno
+import os
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from shapes import unchecked
+from sweeps import failing
 from toys import TEACHER, student
 
-from mvlib import sweep
+from mvlib import computing, pool, sweep
+from mvlib.checks import BadInput
+from mvlib.computing import check_device, module_of, steps_of, work
 from mvlib.contrast import ContrastStudy, contrast_flops, contrast_steps
+from mvlib.dispatch import ExperimentFailed, Task, entry_of, is_stored, plan
 from mvlib.distillation import DistillationStudy, distillation_flops
 from mvlib.experiments import experiments
 from mvlib.joint_training import JointStudy, joint_flops
-from mvlib.results import CorruptEntry, Store
+from mvlib.progress import ProgressBar
+from mvlib.results import CorruptEntry, Store, circumstances
 from mvlib.settings import SCALES, Experiment, Scale
 from mvlib.single_model import SingleModelStudy, expected_flops, run_single_model
-from mvlib.sweep import (
-    ProgressBar,
-    is_stored,
-    load_family,
-    module_of,
-    run_all,
-    run_experiment,
-    steps_of,
-    work,
-)
+from mvlib.sweep import fill, load_family, run_all, run_experiment
 from mvlib.training import SharedStep
 
 NETWORKS = Experiment(name="networks", scale="smoke", label="toy", study=TEACHER)
@@ -48,15 +51,15 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     done: list[object] = []
 
     def counted(function: Callable) -> Callable:
-        def run(study: object, *rest: object) -> dict[str, np.ndarray]:
-            arrays = function(study, *rest)
+        def run(study: object, *rest: object, **more: object) -> dict[str, np.ndarray]:
+            arrays = function(study, *rest, **more)
             done.append(study)
             return arrays
 
         return run
 
     for name in ("run_single_model", "run_distillation"):
-        monkeypatch.setattr(sweep, name, counted(getattr(sweep, name)))
+        monkeypatch.setattr(computing, name, counted(getattr(computing, name)))
     return done
 
 
@@ -76,7 +79,7 @@ def test_a_student_brings_its_teacher(store: Store, computed: list[object]) -> N
     assert len(computed) == 2, "both were found"
     assert all(np.array_equal(arrays[name], again[name], equal_nan=True) for name in arrays)
     # It was these networks that taught.
-    by_hand = sweep.run_distillation(FIRST.study, networks["train_outputs"])
+    by_hand = computing.run_distillation(FIRST.study, networks["train_outputs"])
     assert np.array_equal(arrays["train_outputs"], by_hand["train_outputs"])
 
 
@@ -135,13 +138,176 @@ def test_several_at_once(store: Store, computed: list[object]) -> None:
     assert len(run_all(chosen, store, show=False)) == 3 and len(computed) == 3
 
 
+def test_what_must_be_computed(store: Store) -> None:
+    def planned(*chosen: Experiment, recompute: bool = False) -> list[Experiment]:
+        return [task.experiment for task in plan(chosen, store, recompute=recompute)]
+
+    assert planned(SECOND, FIRST, NETWORKS) == [NETWORKS, FIRST, SECOND]
+    assert planned(FIRST) == [NETWORKS, FIRST], "a teacher that nobody chose"
+    # The same work under another label is the same work.
+    assert planned(FIRST, replace(NETWORKS, label="again")) == [NETWORKS, FIRST]
+    run_experiment(NETWORKS, store)
+    assert planned(FIRST, NETWORKS) == [FIRST]
+    assert planned(FIRST, recompute=True) == [FIRST], "only what was chosen"
+    assert planned(FIRST, NETWORKS, recompute=True) == [NETWORKS, FIRST]
+
+
+def test_the_longest_line_of_students_comes_first(store: Store) -> None:
+    larger = replace(TEACHER, n_networks=4)
+    alone = Experiment(name="networks", scale="smoke", label="larger", study=larger)
+    assert work(NETWORKS.study) < work(alone.study) < work(NETWORKS.study) + work(FIRST.study)
+    by_label = {t.experiment.label: t for t in plan([alone, SECOND], store)}
+    line = [work(e.study) for e in (NETWORKS, FIRST, SECOND)]
+    assert by_label["toy"].priority == pytest.approx(sum(line))
+    assert by_label["first"].priority == pytest.approx(line[1] + line[2])
+    assert by_label["larger"].priority == work(alone.study) < sum(line)
+    assert by_label["second"].teacher is by_label["first"] and isinstance(by_label["toy"], Task)
+
+
+def test_a_sweep_does_not_wait_for_what_another_computes(
+    store: Store, computed: list[object]
+) -> None:
+    larger = replace(TEACHER, n_networks=4)
+    alone = Experiment(name="networks", scale="smoke", label="larger", study=larger)
+    claim = store.claim(store.key("networks", TEACHER, "single_model"))
+    assert claim is not None
+    with ThreadPoolExecutor(1) as thread:
+        sweeping = thread.submit(fill, [FIRST, alone], store, show=False)
+        while not computed:
+            time.sleep(0.01)
+        assert computed == [larger] and not is_stored(FIRST, store)
+        # The other finishes.
+        arrays = run_single_model(TEACHER)
+        store.save("networks", TEACHER, "single_model", arrays, 1.0)
+        claim.release()
+        assert sweeping.result(120) == [alone, FIRST]
+    assert computed == [larger, TAUGHT]
+
+
+def test_an_entry_says_how_it_was_made(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow(*_: object, **__: object) -> dict[str, np.ndarray]:
+        nonlocal now
+        now += 1000
+        return arrays
+
+    now, arrays = 0.0, run_single_model(TEACHER)
+    monkeypatch.setattr(computing, "run_single_model", slow)
+    monkeypatch.setattr(computing.time, "perf_counter", lambda: now)
+    run_experiment(FIRST, store)
+    teacher, taught = (entry_of(e, store) for e in (NETWORKS, FIRST))
+    assert teacher is not None and taught is not None
+    assert teacher.provenance["seconds"] == 1000
+    assert taught.provenance["seconds"] == 0, "without its teacher's time"
+    assert taught.provenance["device"] == "cpu" and "resumed" not in taught.provenance
+    assert taught.provenance["threads"] == torch.get_num_threads()
+
+
+def test_a_key_does_not_depend_on_where(store: Store) -> None:
+    key = store.key("networks", TEACHER, "single_model")
+    made = {**circumstances("cuda:1"), "threads": 64}
+    store.save("networks", TEACHER, "single_model", {"x": np.ones(1)}, 1.0, made_by=made)
+    entry = entry_of(NETWORKS, store)
+    assert entry is not None and entry.provenance["key"] == key
+    assert (entry.provenance["device"], entry.provenance["threads"]) == ("cuda:1", 64)
+
+
+BROKEN = failing()
+OF_BROKEN = Experiment(
+    name="students", scale="smoke", label="of failing networks", teacher=BROKEN,
+    study=student(teacher=BROKEN.study),
+)  # fmt: skip
+OF_THOSE = Experiment(
+    name="students", scale="smoke", label="second generation", teacher=OF_BROKEN,
+    study=student(teacher=OF_BROKEN.study, generation=2),
+)  # fmt: skip
+
+
+def test_a_failing_experiment_is_named_after_all_others(store: Store) -> None:
+    with pytest.raises(ExperimentFailed) as caught:
+        run_all([OF_THOSE, OF_BROKEN, BROKEN, FIRST], store, show=False)
+    said = str(caught.value)
+    assert said.startswith("experiment failing (too large a step) failed (FloatingPointError: ")
+    assert said.endswith("; 2 that it teaches left out; all others are stored."), said
+    assert isinstance(caught.value.__cause__, FloatingPointError)
+    assert is_stored(NETWORKS, store) and is_stored(FIRST, store)
+    assert not any(is_stored(e, store) for e in (BROKEN, OF_BROKEN, OF_THOSE))
+
+
+def test_a_full_disk_stops_the_sweep(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_experiment(NETWORKS, store)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(BadInput, match="disk is full.*--results"):
+        run_all([FIRST, SECOND], store, show=False)
+    monkeypatch.undo()
+    assert not list((store.root).glob("*/.*.tmp"))
+    assert is_stored(NETWORKS, store) and not is_stored(FIRST, store)
+    assert len(run_all([FIRST, SECOND], store, show=False)) == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"jobs": -1}, r"jobs \(--jobs\) = -1 must be an integer >= 0; 0 takes one a core"),
+        ({"jobs": "many"}, r"jobs \(--jobs\) = 'many' must be an integer"),
+        ({"jobs": 2, "scheduler": "tcp://h:1"}, "jobs .* = 2 must be left out beside --scheduler"),
+        ({"scheduler": "h:1"}, r"scheduler \(--scheduler\) = 'h:1' must be tcp://host:port"),
+        ({"device": "gpu"}, r"device \(--device\) = 'gpu' must be cpu, cuda or cuda:N"),
+        ({"device": "cuda:99"}, r"device \(--device\) = 'cuda:99' must be there and PyTorch"),
+        ({"jobs": 2, "device": "cuda:99"}, "device .* must be there and PyTorch"),
+        ({"checkpoint_every": -1.0}, r"checkpoint_every .* = -1.0 must lie in \[0, inf\)"),
+    ],
+)
+def test_where_and_how_is_checked_before_anything_is_computed(
+    store: Store, computed: list[object], changes: dict[str, Any], said: str
+) -> None:
+    with unchecked(), pytest.raises(BadInput, match=said):
+        fill([NETWORKS, FIRST], store, show=False, **changes)
+    assert computed == []
+
+
+@pytest.mark.parametrize(
+    ("count", "asked", "said"),
+    [(0, "cuda", "finds no CUDA device; use cpu"), (2, "cuda:2", "finds cuda:0, cuda:1; pick one")],
+)
+def test_a_device_that_is_not_there(
+    monkeypatch: pytest.MonkeyPatch, count: int, asked: str, said: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: count > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+    with pytest.raises(BadInput, match=said):
+        check_device(asked)
+    assert [check_device(d) for d in ("cpu", "cuda", "cuda:1")[: 1 + count]]
+
+
+@pytest.mark.parametrize(
+    ("n_cores", "allowed", "jobs", "each"),
+    [(8, 8, 1, 8), (8, 8, 2, 4), (8, 8, 3, 2), (8, 8, 8, 1), (8, 8, 9, 1), (8, 1, 2, 1)],
+)
+def test_processes_share_the_cores(
+    monkeypatch: pytest.MonkeyPatch, n_cores: int, allowed: int, jobs: int, each: int
+) -> None:
+    monkeypatch.setattr(pool, "cores", lambda: n_cores)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: allowed)
+    assert pool.threads_each(jobs) == each
+
+
+def test_other_code_than_the_orders(store: Store) -> None:
+    with pytest.raises(computing.Unfit, match="must be the 12345678 .* start again"):
+        computing.carry_out(computing.Order(study=TEACHER, library="1234567890"))
+
+
 def test_the_bar_ends_where_it_should(store: Store) -> None:
-    chosen = [NETWORKS, FIRST]
-    with ProgressBar(chosen, show=False) as bar:
-        for experiment in chosen:
-            run_experiment(experiment, store, bar=bar)
-        total = work(NETWORKS.study) + work(FIRST.study)
-        assert bar._base == pytest.approx(total)
+    total = work(NETWORKS.study) + work(FIRST.study)
+    with ProgressBar([NETWORKS, FIRST], show=False) as bar:
+        bar.started(NETWORKS)
+        bar.within(NETWORKS, 1, 1.0)
+        bar.ended(NETWORKS)
+        bar.ended(FIRST)  # found in the store: never started
+        assert bar._base == pytest.approx(total) and not bar._under_way
 
 
 @pytest.mark.parametrize("scale", SCALES)

@@ -1,6 +1,7 @@
 """Gradient descent (3.1): against a loop, network by network, and when it stops."""
 
 import math
+from collections.abc import Mapping
 from itertools import product
 
 import pytest
@@ -12,7 +13,7 @@ from mvlib.checks import BadInput
 from mvlib.distribution import MultiViewParams, feature_vectors, sample
 from mvlib.learner import LearnerParams, init_weights, logits
 from mvlib.measurement import view_correlations
-from mvlib.objectives import CrossEntropy
+from mvlib.objectives import CrossEntropy, TruncatedDistillation
 from mvlib.training import (
     BoundedRelativeStep,
     ConstantStep,
@@ -220,3 +221,64 @@ def test_shapes_that_do_not_fit(W: Tensor, X: Tensor, y: Tensor, words: str) -> 
     with unchecked(), pytest.raises(BadInput) as caught:
         train(W.double(), X, y, CrossEntropy(), learner=LEARNER, schedule=schedule)
     assert words in str(caught.value)
+
+
+class Kept:
+    """A checkpoint in memory, due at every step."""
+
+    def __init__(self) -> None:
+        self.state: dict[str, Tensor] | None = None
+
+    def load(self) -> dict[str, Tensor] | None:
+        return self.state
+
+    def due(self) -> bool:
+        return True
+
+    def save(self, state: Mapping[str, Tensor]) -> None:
+        self.state = {name: tensor.clone() for name, tensor in state.items()}
+
+
+@pytest.mark.parametrize("interrupted_at", [1, 7, 9])
+def test_an_interrupted_training_goes_on_to_the_same_bits(interrupted_at: int) -> None:
+    # Float32, whose rounding shows every change of order; networks that stop at different steps,
+    # each with a teacher of its own.
+    G = torch.randn(len(SEEDS), len(Z), 3, generator=torch.Generator().manual_seed(0))
+    objective = TruncatedDistillation(teacher_outputs=G, tau=0.5, rate_ratio=0.1)
+    schedule = Schedule(
+        step_rule=BoundedRelativeStep(max_step=10.0, relative_change=0.3),
+        stop_rule=WhenFitted(limit=400),
+    )
+    X = Z.patches.float()
+    W0 = init_weights(SEEDS, LEARNER, n_classes=3, dim=8)
+    views = feature_vectors(DATA, 0)
+
+    def run_to(stop: int | None, checkpoint: Kept | None) -> Trajectory:
+        def progress(step: int, share: float) -> None:
+            if step == stop:
+                raise KeyboardInterrupt
+
+        return train(W0, X, Z.labels, objective, learner=LEARNER, schedule=schedule, seeds=SEEDS,
+                     record_every=7, probes={"views": lambda W: view_correlations(W, views)},
+                     progress=progress, checkpoint=checkpoint)  # fmt: skip
+
+    whole = run_to(None, None)
+    assert len(set(whole.stop_step.tolist())) > 1 and int(whole.stop_step.max()) > interrupted_at
+    kept = Kept()
+    with pytest.raises(KeyboardInterrupt):
+        run_to(interrupted_at, kept)
+    assert kept.state is not None and int(kept.state["step"]) == interrupted_at
+    resumed = run_to(None, kept)
+    for name in ("weights", "stop_step", "fitted", "train_outputs", "recorded_steps", "loss",
+                 "train_error"):  # fmt: skip
+        assert torch.equal(getattr(whole, name), getattr(resumed, name)), name
+    assert torch.equal(whole.probes["views"], resumed.probes["views"])
+
+
+def test_a_checkpoint_of_another_training_is_refused() -> None:
+    kept = Kept()
+    run(SEEDS, FixedSteps(steps=2), checkpoint=kept)
+    with pytest.raises(
+        BadInput, match=r"checkpoint \(W\) = \(4, 3, 2, 8\) must hold \(2, 3, 2, 8\)"
+    ):
+        run(SEEDS[:2], FixedSteps(steps=3), checkpoint=kept)

@@ -1,0 +1,132 @@
+"""The largest training this machine bears, k = 50 and P = k^2 = 2,500, against its prediction.
+
+    python benchmarks/largest.py     # about eight minutes on two cores -> benchmarks/largest.json
+
+The inputs take more than the memory of most desks and are made anew in every pass
+(`mvlib.streamed_sample`).  What a step should take is written down first: the cost model of
+`scaling.json`, which was fitted to shapes a hundred times smaller, plus the price of drawing a
+number, measured on a small sample.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from mvlib.cost import CostModel, Shape, predict_extra_bytes, predict_seconds
+from mvlib.distribution import CHUNK_FLOATS, MultiViewParams, StreamedPatches, streamed_sample
+from mvlib.learner import init_weights
+from mvlib.objectives import CrossEntropy
+from mvlib.settings import base_study
+from mvlib.training import FixedSteps, train
+from peak_memory import peak_over_now
+from report import HERE, provenance, write_atomically
+from scaling import SCALING_PATH
+
+LARGEST_PATH = HERE / "largest.json"
+SHAPE = Shape(n_train=2000, n_patches=2500, dim=500, n_classes=50, n_neurons=5, n_networks=2)
+STEPS = 5
+DRAWN = 40  # samples on which the price of drawing is measured
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Predict, run, write; returns the exit code 0."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--output", type=Path, default=LARGEST_PATH, help="where to write")
+    parser.add_argument("--note", default="", help="kept with the numbers")
+    parser.add_argument("--run", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    if options.run:
+        print(json.dumps(run(SHAPE)))
+        return 0
+    made_by = provenance(options.note)
+    record = {"shape": asdict(SHAPE), **prediction(SHAPE)}
+    print(json.dumps(record, indent=2))
+    # A process of its own: a peak of memory, once reached, is never undone.
+    done = subprocess.run(
+        [sys.executable, __file__, "--run"], check=True, stdout=subprocess.PIPE, text=True
+    )
+    record |= json.loads(done.stdout) | {"details": made_by}
+    write_atomically(options.output, record)
+    print(json.dumps(record, indent=2))
+    return 0
+
+
+def params(shape: Shape) -> MultiViewParams:
+    """The book's data at this shape; views beyond the patches do not occur at P = k^2."""
+    data = base_study("book").data
+    return replace(
+        data, n_classes=shape.n_classes, n_patches=shape.n_patches, dim=shape.dim,
+        noise_std=data.noise_norm / shape.dim**0.5,
+    )  # fmt: skip
+
+
+def prediction(shape: Shape) -> dict[str, float]:
+    """Seconds a step and bytes over data and weights, from small shapes alone."""
+    scaling = json.loads(SCALING_PATH.read_text())
+    numbers = float(shape.rows * shape.dim)
+    price = drawing_price(shape)
+    training = predict_seconds(shape, CostModel(**scaling["seconds_model"]))
+    # Two chunks at a time: the next is drawn while the last one is still held.
+    chunks = 2 * 4 * CHUNK_FLOATS
+    held = replace(shape, n_train=1)  # of the data themselves nothing stays
+    return {
+        "drawing_price": price,
+        "predicted_training_seconds": training,
+        "predicted_seconds": training + price * numbers,
+        "predicted_extra_bytes": chunks
+        + predict_extra_bytes(held, CostModel(**scaling["extra_bytes_model"])),
+        "data_bytes": 4 * numbers,
+    }
+
+
+def drawing_price(shape: Shape) -> float:
+    """Seconds to draw one number of the inputs, the median of five small samples."""
+    turns = []
+    for turn in range(5):
+        drawn = streamed_sample(params(shape), DRAWN, seed=turn, name="train")
+        assert isinstance(drawn.patches, StreamedPatches)
+        start = time.perf_counter()
+        for block in drawn.patches.split(DRAWN):
+            del block
+        turns.append(time.perf_counter() - start)
+    return statistics.median(turns) / (DRAWN * shape.n_patches * shape.dim)
+
+
+def run(shape: Shape) -> dict[str, Any]:
+    """Train for `STEPS` steps on streamed inputs: seconds of each, peak memory, loss."""
+    study = base_study("book")
+    drawn = streamed_sample(params(shape), shape.n_train, seed=0, name="train")
+    learner = replace(study.learner, n_neurons=shape.n_neurons)
+    W0 = init_weights(range(shape.n_networks), learner, n_classes=shape.n_classes, dim=shape.dim)
+    schedule = replace(study.schedule, stop_rule=FixedSteps(steps=STEPS))
+    reports: list[float] = []
+
+    def training() -> list[float]:
+        trajectory = train(
+            W0, drawn.patches, drawn.labels, CrossEntropy(), learner=learner, schedule=schedule,
+            record_every=1, progress=lambda step, share: reports.append(time.perf_counter()),
+        )  # fmt: skip
+        return trajectory.loss.mean(dim=1).tolist()
+
+    loss, extra = peak_over_now(training)
+    seconds = [after - before for before, after in zip(reports[:-1], reports[1:], strict=True)]
+    return {
+        "seconds": statistics.median(seconds),
+        "seconds_of_steps": seconds,
+        "extra_bytes": extra,
+        "loss": loss,
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,85 @@
+"""How much memory training takes over its data and weights.
+
+    python benchmarks/peak_memory.py '{"n_train": 2000, "n_patches": 40, ...}'
+
+prints the bytes for one shape.  `extra_bytes` calls it in a fresh process, since a peak once
+reached is never undone.  The peak is read from /proc and not from `ru_maxrss`, into which a child
+inherits the peak of the process that started it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from contenders import Problem, random_problem
+from mvlib.cost import Shape
+from mvlib.objectives import CrossEntropy
+from mvlib.settings import base_study
+from mvlib.training import FixedSteps, train
+
+T = TypeVar("T")
+MMAP_THRESHOLD = 1 << 17  # glibc's own at the start; naming it keeps it from growing
+PROC = Path("/proc/self")
+TINY = Shape(n_train=20, n_patches=4, dim=8, n_classes=3, n_neurons=2, n_networks=2)
+
+
+def extra_bytes(shape: Shape, *, repeatable: bool = False) -> int:
+    """Peak resident memory of a training run of this shape minus what was resident just before,
+    measured in a fresh process.
+
+    `repeatable` makes the C library return every freed block to the system.  Otherwise it keeps
+    some, how much depends on where the system put its heap, and the same run differs by tens of
+    megabytes; that reserve is part of what a user sees, but says nothing about training.
+
+    Raises:
+        OSError: where there is no /proc (it is Linux's).
+        subprocess.CalledProcessError: if that process fails; its words are on standard error.
+    """
+    if not (PROC / "clear_refs").exists():
+        raise OSError("peak memory is read from /proc, which this system does not have.")
+    command = [sys.executable, __file__, json.dumps(asdict(shape))]
+    env = os.environ | ({"MALLOC_MMAP_THRESHOLD_": str(MMAP_THRESHOLD)} if repeatable else {})
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=env)
+    return int(done.stdout)
+
+
+def measure(shape: Shape) -> int:
+    """The same in this process, whose memory must not be in use for anything else."""
+    schedule = base_study("book").schedule
+    _train(random_problem(TINY, schedule))  # libraries loaded, thread pools started
+    given = random_problem(shape, schedule)
+    return peak_over_now(partial(_train, given))[1]
+
+
+def peak_over_now(work: Callable[[], T]) -> tuple[T, int]:
+    """What `work` returns, and the bytes by which this process's peak then exceeded what was
+    resident before."""
+    (PROC / "clear_refs").write_text("5")  # forgets the peak so far
+    before = _kilobytes("VmRSS")
+    done = work()
+    return done, 1024 * max(0, _kilobytes("VmHWM") - before)
+
+
+def _train(given: Problem) -> None:
+    """Two steps: the second finds what the first has left behind."""
+    schedule = replace(given.schedule, stop_rule=FixedSteps(steps=2))
+    train(given.W, given.X, given.labels, CrossEntropy(), learner=given.learner, schedule=schedule)
+
+
+def _kilobytes(field: str) -> int:
+    found = re.search(rf"^{field}:\s*(\d+) kB$", (PROC / "status").read_text(), re.MULTILINE)
+    assert found, field
+    return int(found[1])
+
+
+if __name__ == "__main__":
+    print(measure(Shape(**json.loads(sys.argv[1]))))

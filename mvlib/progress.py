@@ -1,0 +1,70 @@
+"""How far a sweep has come, for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from types import TracebackType
+
+from tqdm import tqdm
+
+from mvlib.computing import steps_of, work
+from mvlib.settings import Experiment
+
+
+class ProgressBar:
+    """A bar over several experiments, measured in expected floating-point work, so that its time
+    estimate is right although experiments differ a thousandfold."""
+
+    def __init__(self, chosen: Iterable[Experiment], *, show: bool = True) -> None:
+        total = sum(work(e.study) for e in chosen)
+        # disable=None: no bar where stderr is not a terminal.
+        self._bar = tqdm(
+            total=total / 1e12, disable=None if show else True, unit="TFLOP", bar_format=_FORMAT
+        )
+        self._base = 0.0
+        self._under_way: list[Experiment] = []
+
+    def __enter__(self) -> ProgressBar:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.close()
+
+    def started(self, experiment: Experiment) -> None:
+        """Called when an experiment is given to whoever computes."""
+        self._under_way.append(experiment)
+        self._describe()
+
+    def within(self, experiment: Experiment, step: int, share_training: float) -> None:
+        """Called after each training step of the only experiment under way."""
+        part = min(1.0, step / steps_of(experiment.study))
+        self._bar.set_postfix_str(f"step {step}, {share_training:.0%} still training", False)
+        self._move(self._base + part * work(experiment.study))
+
+    def ended(self, experiment: Experiment) -> None:
+        """Called when an experiment is in the store, or will not be."""
+        if experiment in self._under_way:
+            self._under_way.remove(experiment)
+        self._base += work(experiment.study)
+        self._describe()
+        self._move(self._base)
+
+    def refresh(self) -> None:
+        """Show the time that has gone by."""
+        self._bar.refresh()
+
+    def _describe(self) -> None:
+        named = [f"{e.name} {e.label}" for e in self._under_way[:1]]
+        more = [f"{len(self._under_way) - 1} more"] if len(self._under_way) > 1 else []
+        self._bar.set_description(" and ".join(named + more))
+
+    def _move(self, flops: float) -> None:
+        self._bar.update(flops / 1e12 - self._bar.n)
+
+
+_FORMAT = "{desc} {percentage:3.0f}%|{bar:20}| {elapsed} gone, {remaining} to go{postfix}"
