@@ -12,8 +12,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -91,21 +90,14 @@ def residual_of(y: Tensor) -> learner.Residual:
     return lambda F, rows: cross_entropy_residual(F, y[rows])
 
 
-@contextmanager
-def block_size(floats: int) -> Iterator[None]:
-    """Another size of mvlib's blocks, for the time being."""
+def in_blocks(kept: Pass, floats: int) -> Tensor:
+    """The pass as it is with blocks of another size."""
     before = learner.CACHE_FLOATS
     learner.CACHE_FLOATS = floats
     try:
-        yield
+        return kept()
     finally:
         learner.CACHE_FLOATS = before
-
-
-def in_blocks(kept: Pass, floats: int) -> Tensor:
-    """The pass as it is with other blocks."""
-    with block_size(floats):
-        return kept()
 
 
 def with_pow(z: Tensor, given: Problem) -> tuple[Tensor, Tensor]:
@@ -144,7 +136,7 @@ def by_columns(given: Problem) -> Tensor:
         x = block.reshape(-1, d)
         z = x @ given.W.view(-1, d).T
         u = z.clamp(0, varrho)
-        slope = u**1
+        slope = u.clone()
         for _ in range(q - 2):
             slope.mul_(u)
         z.sub_(varrho).relu_().addcmul_(slope, u, value=1 / (q * varrho ** (q - 1)))

@@ -80,8 +80,11 @@ def run_all(
     checkpoint_every: float = 60.0,
 ) -> list[Arrays]:
     """Arrays of several experiments, from the store or computed and stored: see `fill`."""
+    _check(jobs, scheduler, device, checkpoint_every)
+    # What is stored is read once: `fill` is left with what is not.
+    found = [None if recompute else entry_of(e, store) for e in chosen]
     fill(
-        chosen,
+        [e for e, entry in zip(chosen, found, strict=True) if entry is None],
         store,
         recompute=recompute,
         show=show,
@@ -90,7 +93,10 @@ def run_all(
         device=device,
         checkpoint_every=checkpoint_every,
     )
-    return [_arrays(e, store) for e in chosen]
+    return [
+        _arrays(e, store) if entry is None else entry.arrays
+        for e, entry in zip(chosen, found, strict=True)
+    ]
 
 
 def run_experiment(experiment: Experiment, store: Store, *, recompute: bool = False) -> Arrays:
