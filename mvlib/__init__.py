@@ -19,6 +19,9 @@ from mvlib.ensemble import ensemble_outputs as ensemble_outputs
 from mvlib.ensemble import size_curve as size_curve
 from mvlib.experiments import experiments as experiments
 from mvlib.finding import Finding as Finding
+from mvlib.gaussian import GaussianData as GaussianData
+from mvlib.gaussian import GaussianStudy as GaussianStudy
+from mvlib.gaussian import run_gaussian as run_gaussian
 from mvlib.joint_training import JointStudy as JointStudy
 from mvlib.joint_training import run_joint as run_joint
 from mvlib.learner import LearnerParams as LearnerParams
@@ -31,6 +34,10 @@ from mvlib.measurement import learned_views as learned_views
 from mvlib.measurement import lottery_winners as lottery_winners
 from mvlib.measurement import strengths_by_role as strengths_by_role
 from mvlib.measurement import view_correlations as view_correlations
+from mvlib.networks import Architecture as Architecture
+from mvlib.networks import init_many as init_many
+from mvlib.networks import outputs_many as outputs_many
+from mvlib.networks import train_many as train_many
 from mvlib.objectives import CrossEntropy as CrossEntropy
 from mvlib.objectives import TemperatureDistillation as TemperatureDistillation
 from mvlib.objectives import TruncatedDistillation as TruncatedDistillation

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from mvlib.contradictions import networks_train_average, ntk_contradictions
 from mvlib.experiments import experiments
 from mvlib.finding import Finding
+from mvlib.gaussian import GaussianStudy
+from mvlib.gaussian_gain import Row, gaussian_ensemble_gain
 from mvlib.results import Arrays
 from mvlib.settings import Experiment, Scale, base_study
 from mvlib.students import (
@@ -28,6 +30,7 @@ NEEDED = (
     "distilled",
     "self-distilled",
     *CONTROLS,
+    "gaussian",
 )
 
 
@@ -50,4 +53,11 @@ def findings(scale: Scale, run: Callable[[Experiment], Arrays]) -> list[Finding]
         distilled_ensemble_gain(study, of["distilled"]),
         self_distillation_claim(study, hard, of["self-distilled"]),
         *(control(study, name, hard, of[name]) for name in CONTROLS),
+        gaussian_ensemble_gain(gaussian_rows(scale, of["gaussian"]), study, single),
     ]
+
+
+def gaussian_rows(scale: Scale, arrays: Sequence[Arrays]) -> list[Row]:
+    """The rows of chapter 7's grid with what was measured."""
+    studies = [e.study for e in experiments(scale, "gaussian")]
+    return [(s, a) for s, a in zip(studies, arrays, strict=True) if isinstance(s, GaussianStudy)]

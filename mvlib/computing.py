@@ -22,6 +22,7 @@ from mvlib.distillation import (
     student_steps,
 )
 from mvlib.files import Arrays
+from mvlib.gaussian import GaussianStudy, gaussian_flops, gaussian_steps, run_gaussian
 from mvlib.heap import keep_freed_blocks
 from mvlib.joint_training import JointStudy, joint_flops, joint_steps, run_joint
 from mvlib.results import circumstances
@@ -47,6 +48,7 @@ _KINDS: dict[type, _Kind] = {
     DistillationStudy: _Kind("distillation", distillation_flops, student_steps),
     JointStudy: _Kind("joint_training", joint_flops, joint_steps),
     ContrastStudy: _Kind("contrast", contrast_flops, contrast_steps),
+    GaussianStudy: _Kind("gaussian", gaussian_flops, gaussian_steps),
 }
 
 
@@ -176,4 +178,6 @@ def _compute(
         return run_joint(study, progress, device=device, checkpoint=checkpoint)
     if isinstance(study, ContrastStudy):
         return run_contrast(study, progress, device=device)
+    if isinstance(study, GaussianStudy):
+        return run_gaussian(study, progress, device=device)
     return run_single_model(study, progress, device=device, checkpoint=checkpoint)

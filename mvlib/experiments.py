@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from mvlib.checks import BadInput
+from mvlib.gaussian_experiments import gaussian_grid, gaussian_samples, gaussian_widths
 from mvlib.settings import (
     FIRST_DRAW,
     SINGLE_VIEW_PER_CLASS,
@@ -55,6 +56,9 @@ def experiments(scale: Scale, name: str | None = None) -> list[Experiment]:
         "joint": joint,
         "joint-size": joint_sizes,
         "contrast": contrast,
+        "gaussian": gaussian_grid,
+        "gaussian-samples": gaussian_samples,
+        "gaussian-width": gaussian_widths,
     }
     if name is None:
         return [e for make in families.values() for e in make(scale)]

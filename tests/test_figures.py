@@ -8,7 +8,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from mvlib import cost_figures, figures, student_figures
+from mvlib import cost_figures, figures, gaussian_figures, student_figures
 from mvlib.cost import PowerLaw
 from mvlib.figures import PALETTE, Picture
 
@@ -102,9 +102,31 @@ COST_PICTURES: dict[str, Callable[[], Picture]] = {
         {"fitted": ([1.0, 2.0], [1.1, 1.9]), "not fitted": ([3.0], [4.0])}, unit="seconds a step"
     ),
 }  # fmt: skip
-ALL = PICTURES | STUDENT_PICTURES | COST_PICTURES
+
+ERRORS = [gaussian_figures.Errors("linear: residual", np.array([0.2, 0.3]), 0.15)]
+POINTS = [(100, np.array([0.3, 0.4]), 0.25), (200, np.array([0.2, 0.3]), 0.2)]
+GAUSSIAN_PICTURES: dict[str, Callable[[], Picture]] = {
+    "error_grid": lambda: gaussian_figures.error_grid(
+        {("one Gaussian", "clean"): ERRORS, ("mixture", "clean"): ERRORS}
+    ),
+    "errors_left": lambda: gaussian_figures.errors_left(
+        np.array([[1, 0.9, 0.85], [1, 0.8, 0.7]]), np.array([[1, 0.5, 0.2, 0.1]])
+    ),
+    "who_is_followed": lambda: gaussian_figures.who_is_followed(
+        {"no views": (np.array([5, 4, 0, 9]), np.array([0, 1, 0, 9])),
+         "single-view inputs": (np.array([1, 4, 4]), np.array([0, 4, 4]))}
+    ),
+    "gain_and_variance": lambda: gaussian_figures.gain_and_variance(
+        {"linear labels": (np.array([0.1]), np.array([0.5]), np.array([0.6]))}
+    ),
+    "gain_sweeps": lambda: gaussian_figures.gain_sweeps(
+        [("N", {"linear": POINTS}), ("width", {"linear": POINTS})]
+    ),
+}  # fmt: skip
+ALL = PICTURES | STUDENT_PICTURES | COST_PICTURES | GAUSSIAN_PICTURES
 ROOMS = [
-    (figures, PICTURES), (student_figures, STUDENT_PICTURES), (cost_figures, COST_PICTURES)
+    (figures, PICTURES), (student_figures, STUDENT_PICTURES), (cost_figures, COST_PICTURES),
+    (gaussian_figures, GAUSSIAN_PICTURES),
 ]  # fmt: skip
 
 
