@@ -22,6 +22,13 @@ from mvlib.finding import Finding as Finding
 from mvlib.gaussian import GaussianData as GaussianData
 from mvlib.gaussian import GaussianStudy as GaussianStudy
 from mvlib.gaussian import run_gaussian as run_gaussian
+from mvlib.image_findings import image_claims as image_claims
+from mvlib.image_kernels import ImageKernelStudy as ImageKernelStudy
+from mvlib.image_kernels import run_image_kernels as run_image_kernels
+from mvlib.image_networks import ResidualNet as ResidualNet
+from mvlib.image_sets import ImageData as ImageData
+from mvlib.image_training import ImageStudy as ImageStudy
+from mvlib.image_training import run_image_study as run_image_study
 from mvlib.joint_training import JointStudy as JointStudy
 from mvlib.joint_training import run_joint as run_joint
 from mvlib.learner import LearnerParams as LearnerParams

@@ -9,6 +9,7 @@ from mvlib.experiments import experiments
 from mvlib.finding import Finding
 from mvlib.gaussian import GaussianStudy
 from mvlib.gaussian_gain import Row, gaussian_ensemble_gain
+from mvlib.image_findings import image_claims
 from mvlib.results import Arrays
 from mvlib.settings import Experiment, Scale, base_study
 from mvlib.students import (
@@ -21,6 +22,8 @@ from mvlib.students import (
 from mvlib.theorems import CLAIMS
 
 CONTROLS = ("control-one-hot", "control-shuffled")
+# In the order in which `image_claims` takes them.
+IMAGES = ("single", "average", "distilled", "self-distilled", "kernels")
 # The families of experiments that the findings rest on.
 NEEDED = (
     "single-model",
@@ -31,6 +34,7 @@ NEEDED = (
     "self-distilled",
     *CONTROLS,
     "gaussian",
+    *(f"images-{kind}" for kind in IMAGES),
 )
 
 
@@ -54,6 +58,7 @@ def findings(scale: Scale, run: Callable[[Experiment], Arrays]) -> list[Finding]
         self_distillation_claim(study, hard, of["self-distilled"]),
         *(control(study, name, hard, of[name]) for name in CONTROLS),
         gaussian_ensemble_gain(gaussian_rows(scale, of["gaussian"]), study, single),
+        *image_claims(*(of[f"images-{kind}"][0] for kind in IMAGES)),
     ]
 
 

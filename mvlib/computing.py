@@ -24,6 +24,10 @@ from mvlib.distillation import (
 from mvlib.files import Arrays
 from mvlib.gaussian import GaussianStudy, gaussian_flops, gaussian_steps, run_gaussian
 from mvlib.heap import keep_freed_blocks
+from mvlib.image_inside import InsideStudy, inside_flops, inside_steps, run_inside
+from mvlib.image_kernels import ImageKernelStudy, kernel_flops, kernel_steps, run_image_kernels
+from mvlib.image_training import ImageStudy, image_flops, image_steps, run_image_study
+from mvlib.image_views import ViewStudy, run_views, view_flops, view_steps
 from mvlib.joint_training import JointStudy, joint_flops, joint_steps, run_joint
 from mvlib.results import circumstances
 from mvlib.settings import Study
@@ -49,6 +53,20 @@ _KINDS: dict[type, _Kind] = {
     JointStudy: _Kind("joint_training", joint_flops, joint_steps),
     ContrastStudy: _Kind("contrast", contrast_flops, contrast_steps),
     GaussianStudy: _Kind("gaussian", gaussian_flops, gaussian_steps),
+    ImageStudy: _Kind("image_training", image_flops, image_steps),
+    ImageKernelStudy: _Kind("image_kernels", kernel_flops, kernel_steps),
+    ViewStudy: _Kind("image_views", view_flops, view_steps),
+    InsideStudy: _Kind("image_inside", inside_flops, inside_steps),
+}
+
+
+# Studies that are computed in one go: no teacher, no checkpoint.
+_WHOLE: dict[type, Callable[..., Arrays]] = {
+    ContrastStudy: run_contrast,
+    GaussianStudy: run_gaussian,
+    ImageKernelStudy: run_image_kernels,
+    ViewStudy: run_views,
+    InsideStudy: run_inside,
 }
 
 
@@ -176,8 +194,8 @@ def _compute(
         )
     if isinstance(study, JointStudy):
         return run_joint(study, progress, device=device, checkpoint=checkpoint)
-    if isinstance(study, ContrastStudy):
-        return run_contrast(study, progress, device=device)
-    if isinstance(study, GaussianStudy):
-        return run_gaussian(study, progress, device=device)
-    return run_single_model(study, progress, device=device, checkpoint=checkpoint)
+    if isinstance(study, SingleModelStudy):
+        return run_single_model(study, progress, device=device, checkpoint=checkpoint)
+    if isinstance(study, ImageStudy):
+        return run_image_study(study, order.outputs, progress, device=device)
+    return _WHOLE[type(study)](study, progress, device=device)

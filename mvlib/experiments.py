@@ -11,6 +11,7 @@ from typing import Any
 
 from mvlib.checks import BadInput
 from mvlib.gaussian_experiments import gaussian_grid, gaussian_samples, gaussian_widths
+from mvlib.image_experiments import IMAGE_FAMILIES
 from mvlib.settings import (
     FIRST_DRAW,
     SINGLE_VIEW_PER_CLASS,
@@ -59,6 +60,7 @@ def experiments(scale: Scale, name: str | None = None) -> list[Experiment]:
         "gaussian": gaussian_grid,
         "gaussian-samples": gaussian_samples,
         "gaussian-width": gaussian_widths,
+        **IMAGE_FAMILIES,
     }
     if name is None:
         return [e for make in families.values() for e in make(scale)]

@@ -15,6 +15,10 @@ from mvlib.contrast import ContrastStudy
 from mvlib.distillation import DistillationStudy
 from mvlib.distribution import MultiViewParams
 from mvlib.gaussian import GaussianStudy
+from mvlib.image_inside import InsideStudy
+from mvlib.image_kernels import ImageKernelStudy
+from mvlib.image_training import ImageStudy
+from mvlib.image_views import ViewStudy
 from mvlib.joint_training import JointStudy
 from mvlib.learner import LearnerParams
 from mvlib.single_model import SingleModelStudy
@@ -25,7 +29,17 @@ SCALES: tuple[Scale, ...] = ("smoke", "book", "paper")
 FIRST_DRAW = 10  # the book reports draws 10, 11, ...; settings were chosen on 0 to 5 and 900 to 903
 
 
-Study = SingleModelStudy | DistillationStudy | JointStudy | ContrastStudy | GaussianStudy
+Study = (
+    SingleModelStudy
+    | DistillationStudy
+    | JointStudy
+    | ContrastStudy
+    | GaussianStudy
+    | ImageStudy
+    | ImageKernelStudy
+    | ViewStudy
+    | InsideStudy
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

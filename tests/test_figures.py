@@ -8,7 +8,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from mvlib import cost_figures, figures, gaussian_figures, student_figures
+from mvlib import cost_figures, figures, gaussian_figures, image_figures, student_figures
 from mvlib.cost import PowerLaw
 from mvlib.figures import PALETTE, Picture
 
@@ -123,10 +123,30 @@ GAUSSIAN_PICTURES: dict[str, Callable[[], Picture]] = {
         [("N", {"linear": POINTS}), ("width", {"linear": POINTS})]
     ),
 }  # fmt: skip
-ALL = PICTURES | STUDENT_PICTURES | COST_PICTURES | GAUSSIAN_PICTURES
+IMAGE_PICTURES: dict[str, Callable[[], Picture]] = {
+    "error_rows": lambda: image_figures.error_rows(
+        [("networks", {"single": PAIR[0], "ensemble": np.array([0.2])}),
+         ("NTK", {"single": PAIR[1], "ensemble": np.array([0.3])})]
+    ),
+    "ensemble_sizes": lambda: image_figures.ensemble_sizes(
+        {"single networks": SIZES, "distilled students": SIZES / 2}
+    ),
+    "spread_and_gain": lambda: image_figures.spread_and_gain(["0%", "10%"], PAIR, [0.1, 0.2]),
+    "view_curves": lambda: image_figures.view_curves(
+        [0.0, 0.5], [("one photograph", np.full((2, 2), 0.5), np.eye(2))]
+    ),
+    "deletion_curves": lambda: image_figures.deletion_curves(
+        [0.0, 0.5], [("at random", np.full((2, 3), 0.4), np.array([0.1, 0.2]))]
+    ),
+    "heat_maps": lambda: image_figures.heat_maps(
+        np.arange(384.0).reshape(2, 3, 8, 8), np.eye(6, 12).reshape(4, 2, 3, 3), ["a", "b"]
+    ),
+    "channel_images": lambda: image_figures.channel_images(np.ones((9, 1, 8, 8)), "Channels"),
+}  # fmt: skip
+ALL = PICTURES | STUDENT_PICTURES | COST_PICTURES | GAUSSIAN_PICTURES | IMAGE_PICTURES
 ROOMS = [
     (figures, PICTURES), (student_figures, STUDENT_PICTURES), (cost_figures, COST_PICTURES),
-    (gaussian_figures, GAUSSIAN_PICTURES),
+    (gaussian_figures, GAUSSIAN_PICTURES), (image_figures, IMAGE_PICTURES),
 ]  # fmt: skip
 
 

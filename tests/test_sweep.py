@@ -23,6 +23,11 @@ from mvlib.contrast import ContrastStudy, contrast_flops, contrast_steps
 from mvlib.dispatch import ExperimentFailed, Task, entry_of, is_stored, plan
 from mvlib.distillation import DistillationStudy, distillation_flops
 from mvlib.experiments import experiments
+from mvlib.gaussian import GaussianStudy, gaussian_flops
+from mvlib.image_inside import InsideStudy, inside_flops
+from mvlib.image_kernels import ImageKernelStudy, kernel_flops
+from mvlib.image_training import ImageStudy, image_flops
+from mvlib.image_views import ViewStudy, view_flops
 from mvlib.joint_training import JointStudy, joint_flops
 from mvlib.progress import ProgressBar
 from mvlib.results import CorruptEntry, Store, circumstances
@@ -317,6 +322,11 @@ def test_every_experiment_has_its_function(scale: Scale) -> None:
         DistillationStudy: ("distillation", distillation_flops),
         JointStudy: ("joint_training", joint_flops),
         ContrastStudy: ("contrast", contrast_flops),
+        GaussianStudy: ("gaussian", gaussian_flops),
+        ImageStudy: ("image_training", image_flops),
+        ImageKernelStudy: ("image_kernels", kernel_flops),
+        ViewStudy: ("image_views", view_flops),
+        InsideStudy: ("image_inside", inside_flops),
     }
     seen = set()
     for e in experiments(scale):
@@ -325,7 +335,8 @@ def test_every_experiment_has_its_function(scale: Scale) -> None:
         assert steps_of(e.study) >= 1
         seen.add(type(e.study))
         # Who needs outputs has a teacher, and it is the one that the study names.
-        if isinstance(e.study, DistillationStudy):
+        taught = isinstance(e.study, ImageStudy) and e.study.target != "labels"
+        if isinstance(e.study, DistillationStudy) or taught:
             assert e.teacher is not None and e.teacher.study == e.study.teacher
             assert e.teacher.scale == scale
         else:
