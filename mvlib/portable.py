@@ -46,13 +46,13 @@ def uniforms(n: int, *words: int) -> np.ndarray:
     """
     require_int("n", "n", n, 0, "ask for no fewer than none")
     require(len(words) > 0, "words", "", words, "hold at least one integer", "name the stream")
-    key = np.uint64(0)
+    key = np.zeros(1, dtype=np.uint64)
     for word in words:
         require_int("word", "", word, 0, "use integers from 0 on")
         require(word < WORD, "word", "", word, "be below 2^32", "use a smaller one")
-        key = mix(np.asarray((int(key) + GOLDEN + word) % WORD, dtype=np.uint64))
+        key = mix((key + np.uint64(GOLDEN + word)) % np.uint64(WORD))
     counter = np.arange(1, n + 1, dtype=np.uint64)
-    drawn = mix((np.uint64(key) + counter * np.uint64(GOLDEN)) % np.uint64(WORD))
+    drawn = mix((key + counter * np.uint64(GOLDEN)) % np.uint64(WORD))
     return (drawn + 0.5) / WORD
 
 

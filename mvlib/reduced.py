@@ -28,7 +28,7 @@ from mvlib.reduced_data import Points, RaceParams
 NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(8)
 WEIGHTS = WEIGHTS / WEIGHTS.sum()
 RELATIVE_CHANGE, MAX_STEP, FLOOR = 0.3, 3e4, 0.1  # of the step rule, as everywhere in the book
-MAX_STEPS = 400
+MAX_STEPS = 300
 
 Residual = Callable[[Float[np.ndarray, "n k"]], Float[np.ndarray, "n k"]]
 
@@ -43,9 +43,7 @@ def activation(
     return clamped * slope / q + np.maximum(z - varrho, 0), slope
 
 
-def spread(
-    c: Float[np.ndarray, "k m views"], params: RaceParams
-) -> Float[np.ndarray, "k m"]:
+def spread(c: Float[np.ndarray, "k m views"], params: RaceParams) -> Float[np.ndarray, "k m"]:
     r"""$s_{i,r} = \sigma_p\|w_{i,r}\|$: how much a neuron's reading of noise varies."""
     start = params.init_std**2 * params.dim
     return params.noise_std * np.sqrt(start + (c**2).sum(axis=-1))
@@ -155,6 +153,7 @@ def train(
     *,
     extra: Residual | None = None,
     steps: int | None = None,
+    max_steps: int = MAX_STEPS,
 ) -> Run:
     r"""Gradient ascent of c and M:
     $\dot c_{i,r,f} = \frac1N \sum_X a_i(X) \sum_p z_p\, \varphi'(z_p c_{i,r,f})$ and
@@ -165,7 +164,8 @@ def train(
         noise: g of the single-view training points.
         points: the training set.
         extra: what a teacher adds to the residual $1_{i=y} - \mathrm{softmax}_i(F)$.
-        steps: exactly so many; None: until every point is fitted, or `MAX_STEPS`.
+        steps: exactly so many; None: until every point is fitted.
+        max_steps: but never more.
     """
     views, N = 2 * params.n_classes, len(points)
     held = memorised(points, noise, params)
@@ -173,7 +173,8 @@ def train(
     per_sight = params.patch_strengths() * params.patch_counts()
     one_hot = np.eye(params.n_classes)[points.labels]
     curve = []
-    for t in range((MAX_STEPS if steps is None else steps) + 1):
+    last = max_steps if steps is None else min(steps, max_steps)
+    for t in range(last + 1):
         F, slope = averaged_scores(c, points, params)
         seen = held.strength[:, None, None] * c[:, :, held.view].transpose(2, 0, 1, 3)
         read = seen + spread(c, params)[:, :, None] * held.noise + memory
@@ -181,7 +182,7 @@ def train(
         F[held.rows] = value.sum(axis=(2, 3))
         curve.append(_own_largest(c))
         fitted = not misclassified(F, points.labels).any()
-        if t == MAX_STEPS or t == steps or (steps is None and fitted):
+        if t == last or (steps is None and fitted):
             break
         a = one_hot - softmax(F) + (0 if extra is None else extra(F))
         pull = a[held.rows][:, :, None, None] * steep / N  # (n1, k, m, P)
@@ -215,9 +216,7 @@ def _step_size(
     return min(MAX_STEP, float((RELATIVE_CHANGE * learned / norm.max(axis=1)).min()))
 
 
-def distillation(
-    teacher: Float[np.ndarray, "n k"], *, tau: float, rate_ratio: float
-) -> Residual:
+def distillation(teacher: Float[np.ndarray, "n k"], *, tau: float, rate_ratio: float) -> Residual:
     r"""The second term of the paper's distillation, capped as in chapter 5: an output below
     $1/\tau^2$ is pushed up where the teacher's soft label exceeds the student's."""
     soft = softmax(np.minimum(tau**2 * teacher, 1) / tau)

@@ -121,14 +121,13 @@ def reduce_study(study: SingleModelStudy) -> Reduced:
     """
     params = race_params(study.data, study.learner, study.n_train)
     points = _record(study, "train", "mixture", study.n_train)
+    limit = study.schedule.stop_rule.limit
     runs = [
-        train(params, *reduced_start(study, params, seed), points)
+        train(params, *reduced_start(study, params, seed), points, max_steps=limit)
         for seed in network_seeds(study)
     ]
     single, multi = _errors(study, params, [run.correlations for run in runs])
-    return Reduced(
-        params=params, points=points, runs=runs, single_error=single, multi_error=multi
-    )
+    return Reduced(params=params, points=points, runs=runs, single_error=single, multi_error=multi)
 
 
 def reduced_students(

@@ -54,7 +54,8 @@ def initial_state(
 
 
 def play(params: RaceParams, *, n_networks: int, seed: int) -> Game:
-    """Train, average, distil, test.
+    """Train, average, distil, test.  Students take as many steps as the slowest network, and at
+    least as many as in chapter 5.
 
     Raises:
         BadInput: if L < 1 or seed < 0.
@@ -62,12 +63,11 @@ def play(params: RaceParams, *, n_networks: int, seed: int) -> Game:
     require_int("n_networks", "L", n_networks, 1, "train at least one network")
     require_int("seed", "seed", seed, 0, "number the games from 0")
     points = training_points(params, seed)
-    networks = [
-        train(params, *initial_state(params, seed, n), points) for n in range(n_networks)
-    ]
+    networks = [train(params, *initial_state(params, seed, n), points) for n in range(n_networks)]
     teachers = [np.mean([run.train_scores for run in networks], axis=0), networks[0].train_scores]
     start, noise = initial_state(params, seed, 0, student=True)  # one student, taught twice
-    students = [taught(params, start, noise, G, points) for G in teachers]
+    steps = max(STUDENT_STEPS, *(run.steps for run in networks))
+    students = [taught(params, start, noise, G, points, steps=steps) for G in teachers]
     single, multi = (
         game_errors(params, [run.correlations for run in networks],
                     [run.correlations for run in students], fresh)
@@ -82,10 +82,12 @@ def taught(
     noise: Float[np.ndarray, "n1 k m P"],
     G: Float[np.ndarray, "n k"],
     points: Points,
+    *,
+    steps: int = STUDENT_STEPS,
 ) -> Run:
-    """A student of a teacher with these scores on the training points."""
+    """A student of a teacher with these scores on the training points, after exactly `steps`."""
     push = distillation(TEACHER_SCALE * G, tau=TAU, rate_ratio=RATE_RATIO)
-    return train(params, start, noise, points, extra=push, steps=STUDENT_STEPS)
+    return train(params, start, noise, points, extra=push, steps=steps)
 
 
 def game_errors(
