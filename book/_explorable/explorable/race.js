@@ -18,13 +18,13 @@
       min: 1, max: 1.8, step: 0.05, at: "own_strengths", index: 0 },
     { group: "The data", key: "view2", symbol: "z₂", label: "strength of view 2",
       min: 1, max: 1.8, step: 0.05, at: "own_strengths", index: 1 },
-    { group: "The data", key: "other", symbol: "z′", label: "other classes’ views, multi-view inputs",
+    { group: "The data", key: "other", symbol: "z′", label: "other classes’ views, multi-view",
       min: 0.1, max: 0.4, step: 0.025, at: "other_strength" },
-    { group: "The data", key: "rho", symbol: "ρ", label: "weak own view, single-view inputs",
+    { group: "The data", key: "rho", symbol: "ρ", label: "weak own view, single-view",
       min: 0.05, max: 0.5, step: 0.05, at: "weak_strength" },
-    { group: "The data", key: "Gamma", symbol: "Γ", label: "other classes’ views, single-view inputs",
+    { group: "The data", key: "Gamma", symbol: "Γ", label: "other classes’ views, single-view",
       min: 0.03, max: 0.6, step: 0.03, at: "faint_strength" },
-    { group: "The data", key: "s", symbol: "s", label: "other classes expected to show a given view",
+    { group: "The data", key: "s", symbol: "s", label: "how often these are present",
       min: 0, max: 8, step: 0.5, at: "sparsity" },
     { group: "The data", key: "noise", symbol: "ν", label: "length of a patch’s noise",
       min: 0, max: 1.6, step: 0.1, at: "noise_norm" },
@@ -131,7 +131,9 @@
     const progress = el("div", { class: "mv-progress", "aria-hidden": "true" }, bar);
     const summary = el("p", { class: "mv-summary", "aria-live": "polite" });
     const pictures = el("div", { class: "mv-pictures" });
-    root.replaceChildren(presets, controls, progress, summary, pictures);
+    // The figures of the summary once more, in sight while sliders move.
+    const board = el("div", { class: "mv-board", "aria-hidden": "true" });
+    root.replaceChildren(presets, controls, progress, summary, pictures, board);
 
     function change(changes) {
       state = { ...state, ...changes };
@@ -200,11 +202,15 @@
         ends: [...game.networks, ...game.students].map((run) => Array.from(run.curve[run.steps])),
       });
       summary.replaceChildren(...sentences(L));
+      board.replaceChildren(...scores(L).map(({ short, error, colour }) => el("div", {},
+        el("span", {}, short), el("b", {}, percent(error)),
+        el("div", { class: "mv-track" }, el("span", { class: `mv-bar ${colour}`,
+          style: `width:${percent(Math.min(1, error / 0.6))}` })))));
       root.dataset.state = "done";
     }
 
     function sentences(L) {
-      const single = game.single_error, k = STANDARD.n_classes;
+      const k = STANDARD.n_classes;
       let first = 0, both = 0;
       game.networks.forEach((run, n) => {
         const own = run.curve[run.steps];
@@ -216,16 +222,13 @@
       const late = game.networks.filter((run) => !run.fitted).length;
       const unfit = late ? `${late} of ${L} networks do not fit their training points in `
         + `${M.MAX_STEPS} steps. ` : "";
-      return [
-        `${unfit}Of ${L * k} races, view 1 won ${first} alone, view 2 won ${L * k - first - both} `
-        + `alone, in ${both} both were learned. On single-view test inputs `,
-        el("b", {}, L > 1 ? "one network" : "the network"),
-        ` errs in ${percent(average(single.slice(0, L)))} of cases`, L > 1 ? ", " : null,
-        L > 1 ? el("b", {}, `the average of ${L}`) : null,
-        L > 1 ? ` in ${percent(single[L])}` : null, ", ",
-        el("b", {}, "its student"), ` in ${percent(single[L + 1])}, `,
-        el("b", {}, "a student of network 1"), ` in ${percent(single[L + 2])}.`,
-      ];
+      const parts = [`${unfit}Of ${L * k} races, view 1 won ${first} alone, view 2 won `
+        + `${L * k - first - both} alone, in ${both} both were learned. Errors on single-view test `
+        + "inputs: "];
+      scores(L).forEach(({ name, error }, n) => {
+        parts.push(n ? ", " : "", el("b", {}, name), ` ${percent(error)}`);
+      });
+      return [...parts, "."];
     }
 
     const rowName = (n, L) => n < L ? `network ${n + 1}`
@@ -309,22 +312,29 @@
           + ` over ${run.steps} steps.`]);
     }
 
+    /* Who errs how often: mean of the networks, their average, the students. */
+    function scores(L) {
+      const single = game.single_error, multi = game.multi_error, members = single.slice(0, L);
+      const rows = [
+        { name: L > 1 ? "one network, mean" : "the network", short: "one network",
+          error: average(members), other: average(multi.slice(0, L)), colour: "mv-single",
+          theory: 0.5, dots: members },
+        { name: `average of ${L}`, short: `average of ${L}`, error: single[L], other: multi[L],
+          colour: "mv-ensemble", theory: 0, dots: [] },
+        { name: "student of the average", short: "its student", error: single[L + 1],
+          other: multi[L + 1], colour: "mv-student", theory: 0, dots: [] },
+        { name: "student of network 1", short: "student of one", error: single[L + 2],
+          other: multi[L + 2], colour: "mv-student", theory: 0.25, dots: [] },
+      ];
+      return L > 1 ? rows : [rows[0], rows[3]];  // the average of one is that one
+    }
+
     /* Errors: a table with bars. */
     function errors(L) {
-      const single = game.single_error, multi = game.multi_error;
-      const members = single.slice(0, L);
-      const rows = [
-        [L > 1 ? "one network, mean" : "the network", average(members), average(multi.slice(0, L)),
-          "mv-single", 0.5, members],
-        L > 1 ? [`average of ${L}`, single[L], multi[L], "mv-ensemble", 0, []] : null,
-        [L > 1 ? "student of the average" : "student of the network", single[L + 1], multi[L + 1],
-          "mv-student", L > 1 ? 0 : 0.25, []],
-        L > 1 ? ["student of network 1", single[L + 2], multi[L + 2], "mv-student", 0.25, []] : null,
-      ].filter(Boolean);
-      const full = Math.max(0.6, ...single);
+      const rows = scores(L), full = Math.max(0.6, ...game.single_error);
       const place = (v) => `left:${percent(v / full)}`;
       const body = el("tbody");
-      for (const [name, error, other, colour, theory, dots] of rows) {
+      for (const { name, error, other, colour, theory, dots } of rows) {
         const track = el("div", { class: "mv-track", "aria-hidden": "true" },
           el("span", { class: `mv-bar ${colour}`, style: `width:${percent(error / full)}` }),
           ...(dots.length > 1 ? dots.map((v) => el("span", { class: "mv-dot", style: place(v) })) : []),
@@ -335,10 +345,10 @@
       return figure("What they get wrong",
         el("table", { class: "mv-errors" }, el("thead", {}, el("tr", {},
           el("th", { scope: "col" }, "who"), el("td", {}),
-          el("th", { scope: "col" }, "single-view inputs"),
-          el("th", { scope: "col" }, "multi-view inputs"))), body),
+          el("th", { scope: "col" }, "single-view"),
+          el("th", { scope: "col" }, "multi-view"))), body),
         [`Errors on ${STANDARD.n_test} fresh inputs of each kind. Dots: the networks, one by one. `
-          + "Grey marks: what the theory says of many classes (½, 0, 0, ¼)."]);
+          + "Dashed: what the theory says of many classes (½, 0, 0, ¼)."]);
     }
 
     /* One test input, and what everybody makes of it. */
@@ -403,7 +413,7 @@
       return el("span", { class: "mv-key" }, el("i", { class: colour }), name);
     }
     function figure(title, content, caption) {
-      return el("figure", {}, el("h3", {}, title), content, el("figcaption", {}, ...caption));
+      return el("figure", {}, el("h2", {}, title), content, el("figcaption", {}, ...caption));
     }
 
     window.addEventListener("hashchange", () => {
