@@ -247,6 +247,16 @@ def test_a_bad_link_is_put_right(visit: Visit) -> None:
     assert visit.value("L") == 1
 
 
+def test_following_a_link_twice(visit: Visit) -> None:
+    """A moved slider takes the address back, so that the same link acts again."""
+    for _ in range(2):
+        visit.page.evaluate("location.hash = '#race:q=3&L=1'")
+        visit.page.wait_for_function("document.querySelector('#mv-race-q').value === '3'")
+        visit.slide("q", "ArrowRight")
+        assert "#" not in visit.page.url and visit.value("q") == 4
+    visit.result()
+
+
 def test_choosing_a_network_and_an_input(visit: Visit) -> None:
     page = visit.page
     row = page.get_by_role("button", name="network 2", exact=True)

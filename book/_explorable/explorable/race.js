@@ -135,8 +135,12 @@
     const board = el("div", { class: "mv-board", "aria-hidden": "true" });
     root.replaceChildren(presets, controls, progress, summary, pictures, board);
 
-    function change(changes) {
+    function change(changes, linked = false) {
       state = { ...state, ...changes };
+      // The address never says what the sliders do not: the same link can be followed again.
+      if (!linked && location.hash.startsWith(PREFIX)) {
+        history.replaceState(null, "", location.pathname + location.search);
+      }
       example.nth = 0;
       mirror();
       root.dataset.state = "waiting";
@@ -417,8 +421,15 @@
     }
 
     window.addEventListener("hashchange", () => {
-      if (location.hash.startsWith(PREFIX)) change(stateFromAddress());
+      if (!location.hash.startsWith(PREFIX)) return;
+      change(stateFromAddress(), true);
+      come();
     });
+    function come() {
+      const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+      root.scrollIntoView({ behavior: still ? "auto" : "smooth", block: "start" });
+    }
+    if (location.hash.startsWith(PREFIX)) come();
     mirror();
     compute();
   }
