@@ -1,0 +1,78 @@
+"""The book in one picture: who knows which views, and what that costs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from mvlib.figures import PALETTE, Picture, picture
+
+GAP = 0.5  # between classes, in squares
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Learner:
+    r"""A row of `who_knows_what`.
+
+    Attributes:
+        name: e.g. "network 1".
+        kind: of `PALETTE`: "single", "ensemble" or "student".
+        knows: (k, 2), whether each view of each class is learned.
+        error: test error in units of $\mu$.
+    """
+
+    name: str
+    kind: str
+    knows: np.ndarray
+    error: float
+
+
+def who_knows_what(learners: Sequence[Learner]) -> Picture:
+    """A square for every view of every class, filled where the learner knows it, and a bar for the
+    learner's test error."""
+    k = len(learners[0].knows)
+
+    def draw() -> Figure:
+        figure, (left, right) = plt.subplots(
+            1, 2, figsize=(9.5, 0.32 * len(learners) + 1.1), width_ratios=[3.2, 1], sharey=True
+        )
+        for row, learner in enumerate(learners):
+            for (j, view), known in np.ndenumerate(learner.knows):
+                colour = PALETTE[f"view {view + 1}"]
+                corner = (j * (2 + GAP) + view + 0.06, row - 0.38)
+                left.add_patch(Rectangle(corner, 0.88, 0.76, ec=colour, lw=0.6,
+                                         fc=colour if known else "none",
+                                         alpha=1.0 if known else 0.45))  # fmt: skip
+            right.barh(row, learner.error, color=PALETTE[learner.kind], height=0.76)
+            right.text(learner.error, row, f" {learner.error:.2f}", va="center", fontsize=9)
+        left.set(xlim=(-0.3, k * (2 + GAP)), ylim=(len(learners) - 0.4, -0.6),
+                 xlabel="class (left square: view 1, right square: view 2)",
+                 title="filled: the view is learned")  # fmt: skip
+        left.set_xticks([j * (2 + GAP) + 1 for j in range(k)], [str(j) for j in range(k)])
+        left.set_yticks(range(len(learners)), [learner.name for learner in learners])
+        left.tick_params(length=0)
+        left.spines[:].set_visible(False)
+        top = max(learner.error for learner in learners)
+        right.set(xlabel=r"test error / $\mu$", xlim=(0, 1.25 * top))
+        right.tick_params(axis="y", length=0)
+        return figure
+
+    singles = [learner for learner in learners if learner.kind == "single"]
+    others = [learner for learner in learners if learner.kind != "single"]
+    each = [int(learner.knows.sum()) for learner in singles]
+    said = "; ".join(
+        f"{learner.name} knows {int(learner.knows.sum())} and errs on {learner.error:.2f} mu"
+        for learner in others
+    )
+    return picture(
+        draw,
+        f"A grid of {2 * k} views, two for each of {k} classes, and a bar of test error for every "
+        f"learner. Each of {len(singles)} networks knows {min(each)} to {max(each)} views, mostly "
+        f"one of the two of each class, another one in each network, and errs on "
+        f"{min(s.error for s in singles):.2f} to {max(s.error for s in singles):.2f} mu. {said}.",
+    )
