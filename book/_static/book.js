@@ -1,0 +1,140 @@
+// What the theme does not do: previews of statements and equations, and boxes that the keyboard
+// can scroll.  No library, nothing from elsewhere.
+(() => {
+  "use strict";
+  const root = new URL(document.documentElement.dataset.content_root || "./", location.href);
+
+  // -- boxes that scroll sideways -------------------------------------------------------------
+
+  // Only those that do scroll: every other one would be a needless stop of the Tab key.
+  const BOXES = "pre, .text_html, .mv-scroll, .pst-scrollable-table-container, div.math, .cell_output .output";
+  function reachable() {
+    for (const box of document.querySelectorAll(BOXES)) {
+      const scrolls = box.scrollWidth > box.clientWidth + 1 && getComputedStyle(box).overflowX !== "visible";
+      if (scrolls) {
+        box.tabIndex = 0;
+      } else {
+        box.removeAttribute("tabindex");
+      }
+    }
+  }
+
+  // -- previews -------------------------------------------------------------------------------
+
+  let data = null; // promise of what links show, fetched when first needed
+  let tip = null; // the box, while it is open
+  let timer = 0;
+
+  function load(address) {
+    return new Promise((done, failed) => {
+      const script = document.createElement("script");
+      script.src = address;
+      script.onload = done;
+      script.onerror = failed;
+      document.head.append(script);
+    });
+  }
+
+  // Formulas need MathJax, which pages without any do not load.
+  function mathjax() {
+    if (!window.MathJax || !window.MathJax.startup) {
+      window.MathJax = Object.assign({ startup: {} }, window.MathJax || window.bookMathJax);
+      return load(new URL("mathjax/tex-chtml.js", root)).then(() => MathJax.startup.promise);
+    }
+    return MathJax.startup.promise;
+  }
+
+  // The page's file and the anchor: the name under which a preview is kept.
+  function key(link) {
+    const target = new URL(link.href);
+    const path = target.pathname.startsWith(root.pathname) ? target.pathname.slice(root.pathname.length) : "";
+    return decodeURIComponent(`${path || "index.html"}${target.hash}`);
+  }
+
+  async function open(link) {
+    data ||= load(new URL("_static/previews-data.js", root));
+    await data;
+    const content = window.bookPreviews[key(link)];
+    if (!content || timer === 0) return;
+    close();
+    tip = document.createElement("div");
+    tip.className = "mv-preview bd-article";
+    tip.id = "mv-preview";
+    tip.setAttribute("role", "tooltip");
+    tip.innerHTML = content;
+    link.setAttribute("aria-describedby", tip.id);
+    tip.link = link;
+    // Inside the page's main part, so that the theme's colours reach it.
+    (link.closest("article") || document.body).append(tip);
+    tip.addEventListener("mouseenter", () => clearTimeout(timer));
+    tip.addEventListener("mouseleave", leave);
+    const mine = tip;
+    if (tip.querySelector(".math")) {
+      tip.style.visibility = "hidden"; // until its formulas are set
+      await mathjax();
+      await MathJax.typesetPromise([mine]);
+    }
+    place(mine, link);
+    mine.style.visibility = "";
+  }
+
+  // Below the link, or above it where there is no room, and never beyond the window's sides.
+  function place(box, link) {
+    const at = link.getBoundingClientRect();
+    const width = document.documentElement.clientWidth;
+    box.style.left = `${Math.max(8, Math.min(at.left, width - box.offsetWidth - 8))}px`;
+    const below = at.bottom + 6;
+    const fits = below + box.offsetHeight < innerHeight || at.top < box.offsetHeight + 6;
+    box.style.top = `${fits ? below : at.top - box.offsetHeight - 6}px`;
+  }
+
+  function close() {
+    if (!tip) return;
+    tip.link.removeAttribute("aria-describedby");
+    tip.remove();
+    tip = null;
+  }
+
+  // A moment's delay: a pointer on its way elsewhere opens nothing, and may cross into the box.
+  function enter(event) {
+    clearTimeout(timer);
+    const link = event.currentTarget;
+    timer = setTimeout(() => open(link), event.type === "focus" ? 0 : 250);
+  }
+
+  function leave() {
+    clearTimeout(timer);
+    timer = setTimeout(close, 200);
+  }
+
+  function previews() {
+    for (const link of document.querySelectorAll("article a.reference.internal[href*='#']")) {
+      link.addEventListener("mouseenter", enter);
+      link.addEventListener("focus", enter);
+      link.addEventListener("mouseleave", leave);
+      link.addEventListener("blur", leave);
+    }
+    document.addEventListener("keydown", (event) => event.key === "Escape" && close());
+    // It stands where its link stood.
+    document.addEventListener("scroll", close, { passive: true });
+  }
+
+  // -- print ----------------------------------------------------------------------------------
+
+  // On paper nothing can be unfolded: every answer and every cell is printed open.
+  let folded = [];
+  addEventListener("beforeprint", () => {
+    folded = [...document.querySelectorAll("details:not([open])")];
+    folded.forEach((part) => (part.open = true));
+  });
+  addEventListener("afterprint", () => folded.forEach((part) => (part.open = false)));
+
+  addEventListener("DOMContentLoaded", () => {
+    previews();
+    reachable();
+    addEventListener("resize", reachable);
+    // Formulas get their width when they are set, the others' fonts when they have come.
+    addEventListener("load", () => (window.MathJax?.startup?.promise || Promise.resolve()).then(reachable));
+    document.addEventListener("toggle", reachable, true);
+  });
+})();
