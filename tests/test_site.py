@@ -374,9 +374,9 @@ def test_print_leaves_the_text(origin: str, context: BrowserContext) -> None:
         assert not page.locator(gone).first.is_visible(), gone
     assert page.locator("img.mv-light").first.is_visible()
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
-    assert page.locator("details:not([open])").count() == 0
+    assert page.locator("details.sd-dropdown:not([open])").count() == 0
     page.evaluate("dispatchEvent(new Event('afterprint'))")
-    assert page.locator("details:not([open])").count() > 0
+    assert page.locator("details.sd-dropdown:not([open])").count() > 0
 
 
 # -- notebooks --------------------------------------------------------------------------------

@@ -121,10 +121,11 @@
 
   // -- print ----------------------------------------------------------------------------------
 
-  // On paper nothing can be unfolded: every answer and every cell is printed open.
+  // On paper nothing can be unfolded, so solutions are printed open.  Folded code is left out:
+  // who wants to read it has the notebook.
   let folded = [];
   addEventListener("beforeprint", () => {
-    folded = [...document.querySelectorAll("details:not([open])")];
+    folded = [...document.querySelectorAll("details:not([open]):not(.hide)")];
     folded.forEach((part) => (part.open = true));
   });
   addEventListener("afterprint", () => folded.forEach((part) => (part.open = false)));
