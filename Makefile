@@ -2,6 +2,7 @@
 #   make book        environment -> notebooks run by papermill -> website; prints where it is
 #   make test        environment -> lint -> tests
 #   make reproduce   recompute every stored result, run every chapter again, build the site
+#   make pages       write the pages that are made from docstrings and stored results
 #   make pdf         print the built site by headless Chromium: one PDF a page, in book/_build/pdf
 #   make bench       time and memory of training against the machine and against other ways
 #   make findings    every theorem's claim beside what was measured
@@ -20,10 +21,11 @@ TORCH_INDEX ?= $(or $(shell cat .venv/.torch-index 2>/dev/null),https://download
 BIN := .venv/bin
 STAMP := .venv/.installed
 BOOK_OPTIONS = $(if $(JOBS),--jobs $(JOBS))
+PAGES = $(BIN)/python book/paper_to_code.py && $(BIN)/python book/api.py && $(BIN)/python book/trust_lists.py
 BUILD = $(BIN)/jupyter-book build book/ -W -n --keep-going
 
 .DEFAULT_GOAL := help
-.PHONY: ask help venv book pdf test reproduce findings bench lint clean
+.PHONY: ask help venv book pages pdf test reproduce findings bench lint clean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -65,14 +67,19 @@ export PROBE
 book: $(STAMP)
 	$(BIN)/python -m mvlib run --scale $(SCALE)
 	$(BIN)/python book/execute.py --scale $(SCALE) $(BOOK_OPTIONS) $(if $(FORCE),--force)
+	$(PAGES)
 	$(BUILD)
 	@echo "The book: file://$(CURDIR)/book/_build/html/index.html"
 
 reproduce: $(STAMP)
 	$(BIN)/python -m mvlib run --scale $(SCALE) --recompute
 	$(BIN)/python book/execute.py --scale $(SCALE) $(BOOK_OPTIONS) --force
+	$(PAGES)
 	$(BUILD)
 	@echo "The book: file://$(CURDIR)/book/_build/html/index.html"
+
+pages: $(STAMP)
+	$(PAGES)
 
 pdf: $(STAMP)
 	$(BUILD)
