@@ -60,7 +60,7 @@ def print_page(browser: Browser, page: Path, target: Path) -> None:
     context = browser.new_context(color_scheme="light")
     tab = context.new_page()
     tab.goto(page.as_uri(), wait_until="load")
-    tab.evaluate("() => window.MathJax && MathJax.startup.promise.then(() => 0)")
+    tab.evaluate("() => window.MathJax?.startup?.promise.then(() => 0)")
     tab.evaluate("() => document.fonts.ready.then(() => 0)")
     tab.pdf(
         path=target,

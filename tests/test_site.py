@@ -14,7 +14,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from browser import ROOT, build_site, open_browser, serving
 from bs4 import BeautifulSoup
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, Page, Route
 
 WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 # Of 1 MB for the first page: what a server without compression sends to a fresh browser.
@@ -22,6 +22,8 @@ FIRST_PAGE, SITE = 1_000_000, 40_000_000
 SOURCES = sorted((ROOT / "notebooks").glob("*.ipynb"))
 # Findings of axe-core that the theme causes and no style or template of ours can cure, by rule.
 EXCEPTIONS: dict[str, str] = {}
+# In dark mode other colours and other images are shown; nothing else of a page changes.
+IN_DARK = ["color-contrast", "link-in-text-block", "image-alt"]
 
 
 @dataclass
@@ -166,7 +168,7 @@ def test_sitemap_lists_every_page(site: Path, parsed: dict[str, BeautifulSoup]) 
 
 def test_nothing_can_be_launched_without_a_repository(parsed: dict[str, BeautifulSoup]) -> None:
     for page, soup in parsed.items():
-        assert not soup.select('a[href*="mybinder"], .dropdown-launch-buttons'), page
+        assert not soup.select('a[href*="mybinder.org/v2"], .dropdown-launch-buttons'), page
 
 
 def test_site_is_small(site: Path) -> None:
@@ -242,7 +244,7 @@ def page_faults(page: Page) -> list[str]:
 
 def settled(page: Page) -> None:
     """Wait until formulas are set."""
-    page.evaluate("() => window.MathJax && MathJax.startup.promise.then(() => 0)")
+    page.evaluate("() => window.MathJax?.startup?.promise.then(() => 0)")
 
 
 def audit(page: Page, rules: list[str] | None = None) -> list[str]:
@@ -276,7 +278,7 @@ def test_every_page_wide_and_narrow_light_and_dark(
         page.emulate_media(color_scheme="dark")
         if address != "404.html":
             page.wait_for_selector("html[data-theme=dark]")
-        visit.faults += [f"dark: {fault}" for fault in audit(page)]
+        visit.faults += [f"dark: {fault}" for fault in audit(page, IN_DARK)]
         page.set_viewport_size(PHONE)  # type: ignore[arg-type]
         settled(page)
         visit.faults += [f"phone: {fault}" for fault in page_faults(page)]
@@ -325,8 +327,8 @@ def test_links_show_where_they_lead(origin: str, context: BrowserContext) -> Non
     page = context.new_page()
     visit = Visit("previews")
     visit.watch(page, origin)
-    # A page without formulas of its own has to fetch MathJax for the preview.
     page.goto(origin + "notation.html")
+    settled(page)
     link = page.locator('article a[href$="#def-data"]').first
     link.hover()
     box = page.locator("#mv-preview")
@@ -344,6 +346,25 @@ def test_links_show_where_they_lead(origin: str, context: BrowserContext) -> Non
     assert on_screen and on_screen["x"] >= 0 and on_screen["x"] + on_screen["width"] <= 1280
     page.keyboard.press("Escape")
     assert box.count() == 0
+    assert not visit.faults
+
+
+def test_a_page_without_formulas_can_preview_them(origin: str, context: BrowserContext) -> None:
+    page = context.new_page()
+    visit = Visit("previews")
+    visit.watch(page, origin)
+    target = "chapters/05-distillation.html#equation-eq-distill"
+    link = f'<a id="probe" class="reference internal" href="{target}">'
+
+    def with_link(route: Route) -> None:
+        body = route.fetch().text().replace("</section>", f"<p>{link}a formula</a></p></section>")
+        route.fulfill(body=body, content_type="text/html")
+
+    page.route("**/references.html", with_link)
+    page.goto(origin + "references.html")
+    assert page.evaluate("window.MathJax?.typesetPromise === undefined")
+    page.locator("#probe").hover()
+    page.locator("#mv-preview mjx-container").wait_for(state="visible")
     assert not visit.faults
 
 
@@ -406,3 +427,21 @@ def test_a_downloaded_notebook_runs(site: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr[-2000:]
     cells = json.loads((tmp_path / "out.ipynb").read_text())["cells"]
     assert any(cell.get("execution_count") for cell in cells)
+
+
+# -- paper ------------------------------------------------------------------------------------
+
+
+def test_a_page_prints(site: Path, tmp_path: Path) -> None:
+    """In a process of its own: a second driver cannot start beside this module's."""
+    command = [sys.executable, str(ROOT / "book" / "pdf.py"), "04-ensemble", "--site", str(site)]
+    done = subprocess.run(
+        [*command, "--output", str(tmp_path)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    content = (tmp_path / "04-ensemble.pdf").read_bytes()
+    assert content.startswith(b"%PDF-")
+    assert len(re.findall(rb"/Type\s*/Page\b", content)) >= 3
+    unknown = subprocess.run([*command, "no-page"], capture_output=True, text=True, check=False)
+    assert unknown.returncode == 2 and "'no-page'" in unknown.stderr
+    assert "04-ensemble" in unknown.stderr and "Traceback" not in unknown.stderr

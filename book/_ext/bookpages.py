@@ -92,10 +92,11 @@ def finish_page(
 
 def _needed(script: Any, body: str) -> bool:
     """Whether a page needs a script: formulas are not everywhere, live kernels nowhere."""
-    text = f"{getattr(script, 'filename', script)} {getattr(script, 'attributes', {})}".lower()
-    if "thebe" in text:
+    name = str(getattr(script, "filename", script) or "")
+    inline = str(getattr(script, "attributes", {}).get("body", ""))
+    if "thebe" in (name + inline).lower():
         return False
-    return "mathjax" not in text or 'class="math' in body
+    return "mathjax" not in name or 'class="math' in body
 
 
 def _meta(app: Sphinx, pagename: str, title: str, description: str) -> str:
@@ -193,8 +194,11 @@ def finish_site(app: Sphinx, failure: Exception | None) -> None:
         for path in out.glob(pattern):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
     # A script and not JSON: pages opened as files may load scripts, and nothing else.
+    macros = json.dumps(app.config.mathjax3_config or {})
     (out / "_static" / "previews-data.js").write_text(
-        f"window.bookPreviews = {json.dumps(shown, ensure_ascii=False)};\n", encoding="utf-8"
+        f"window.bookPreviews = {json.dumps(shown, ensure_ascii=False)};\n"
+        f"window.bookMathJax = {macros};\n",
+        encoding="utf-8",
     )
     base = app.config.html_baseurl or PLACEHOLDER
     documents = sorted(app.env.found_docs & set(app.env.all_docs))

@@ -23,6 +23,7 @@
 
   let data = null; // promise of what links show, fetched when first needed
   let tip = null; // the box, while it is open
+  let wanted = null; // the link whose preview is to be open
   let timer = 0;
 
   function load(address) {
@@ -35,10 +36,12 @@
     });
   }
 
-  // Formulas need MathJax, which pages without any do not load.
+  // Formulas need MathJax, which pages without any do not load; the configuration comes with the
+  // previews.
   function mathjax() {
-    if (!window.MathJax || !window.MathJax.startup) {
-      window.MathJax = Object.assign({ startup: {} }, window.MathJax || window.bookMathJax);
+    window.MathJax ||= window.bookMathJax;
+    if (!MathJax.startup) {
+      MathJax.startup = {};
       return load(new URL("mathjax/tex-chtml.js", root)).then(() => MathJax.startup.promise);
     }
     return MathJax.startup.promise;
@@ -55,7 +58,8 @@
     data ||= load(new URL("_static/previews-data.js", root));
     await data;
     const content = window.bookPreviews[key(link)];
-    if (!content || timer === 0) return;
+    // It may have been left while its content was on the way.
+    if (!content || wanted !== link) return;
     close();
     tip = document.createElement("div");
     tip.className = "mv-preview bd-article";
@@ -66,13 +70,14 @@
     tip.link = link;
     // Inside the page's main part, so that the theme's colours reach it.
     (link.closest("article") || document.body).append(tip);
-    tip.addEventListener("mouseenter", () => clearTimeout(timer));
+    tip.addEventListener("mouseenter", () => clearTimeout(timer)); // it may be read and selected
     tip.addEventListener("mouseleave", leave);
     const mine = tip;
     if (tip.querySelector(".math")) {
       tip.style.visibility = "hidden"; // until its formulas are set
       await mathjax();
       await MathJax.typesetPromise([mine]);
+      if (tip !== mine) return;
     }
     place(mine, link);
     mine.style.visibility = "";
@@ -99,12 +104,29 @@
   function enter(event) {
     clearTimeout(timer);
     const link = event.currentTarget;
+    wanted = link;
     timer = setTimeout(() => open(link), event.type === "focus" ? 0 : 250);
   }
 
   function leave() {
     clearTimeout(timer);
-    timer = setTimeout(close, 200);
+    timer = setTimeout(dismiss, 200);
+  }
+
+  function dismiss() {
+    wanted = null;
+    close();
+  }
+
+  // It goes where its link goes: the Tab key scrolls a page, too.
+  function follow() {
+    if (!tip) return;
+    const at = tip.link.getBoundingClientRect();
+    if (at.bottom < 0 || at.top > innerHeight) {
+      dismiss();
+    } else {
+      place(tip, tip.link);
+    }
   }
 
   function previews() {
@@ -114,9 +136,8 @@
       link.addEventListener("mouseleave", leave);
       link.addEventListener("blur", leave);
     }
-    document.addEventListener("keydown", (event) => event.key === "Escape" && close());
-    // It stands where its link stood.
-    document.addEventListener("scroll", close, { passive: true });
+    document.addEventListener("keydown", (event) => event.key === "Escape" && dismiss());
+    document.addEventListener("scroll", follow, { passive: true });
   }
 
   // -- print ----------------------------------------------------------------------------------
