@@ -434,10 +434,9 @@ def test_a_downloaded_notebook_runs(site: Path, tmp_path: Path) -> None:
 
 def test_a_page_prints(site: Path, tmp_path: Path) -> None:
     """In a process of its own: a second driver cannot start beside this module's."""
-    command = [sys.executable, str(ROOT / "book" / "pdf.py"), "04-ensemble", "--site", str(site)]
-    done = subprocess.run(
-        [*command, "--output", str(tmp_path)], capture_output=True, text=True, check=False
-    )
+    command = [sys.executable, str(ROOT / "book" / "pdf.py"), "--site", str(site)]
+    command += ["--output", str(tmp_path), "04-ensemble"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     content = (tmp_path / "04-ensemble.pdf").read_bytes()
     assert content.startswith(b"%PDF-")
