@@ -2,10 +2,13 @@
 #   make book        environment -> notebooks run by papermill -> website; prints where it is
 #   make test        environment -> lint -> tests
 #   make reproduce   recompute every stored result, run every chapter again, build the site
+#   make pages       write the pages that are made from docstrings and stored results
+#   make pdf         print the built site by headless Chromium: one PDF a page, in book/_build/pdf
 #   make bench       time and memory of training against the machine and against other ways
 #   make findings    every theorem's claim beside what was measured
 #   make lint | venv | clean
 # Variables: SCALE=smoke|book|paper  FORCE=1 (run chapters again though current)  JOBS=n
+#            BOOK_URL=... BOOK_REPOSITORY=...  (where site and source stand, see book/rerun.md)
 #            PYTHON=python3.12 (used once, to make .venv)
 #            TORCH_INDEX=https://download.pytorch.org/whl/cu130  (a GPU build of torch)
 
@@ -18,10 +21,11 @@ TORCH_INDEX ?= $(or $(shell cat .venv/.torch-index 2>/dev/null),https://download
 BIN := .venv/bin
 STAMP := .venv/.installed
 BOOK_OPTIONS = $(if $(JOBS),--jobs $(JOBS))
+PAGES = $(BIN)/python book/paper_to_code.py && $(BIN)/python book/api.py && $(BIN)/python book/trust_lists.py
 BUILD = $(BIN)/jupyter-book build book/ -W -n --keep-going
 
 .DEFAULT_GOAL := help
-.PHONY: ask help venv book test reproduce findings bench lint clean
+.PHONY: ask help venv book pages pdf test reproduce findings bench lint clean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -63,14 +67,23 @@ export PROBE
 book: $(STAMP)
 	$(BIN)/python -m mvlib run --scale $(SCALE)
 	$(BIN)/python book/execute.py --scale $(SCALE) $(BOOK_OPTIONS) $(if $(FORCE),--force)
+	$(PAGES)
 	$(BUILD)
 	@echo "The book: file://$(CURDIR)/book/_build/html/index.html"
 
 reproduce: $(STAMP)
 	$(BIN)/python -m mvlib run --scale $(SCALE) --recompute
 	$(BIN)/python book/execute.py --scale $(SCALE) $(BOOK_OPTIONS) --force
+	$(PAGES)
 	$(BUILD)
 	@echo "The book: file://$(CURDIR)/book/_build/html/index.html"
+
+pages: $(STAMP)
+	$(PAGES)
+
+pdf: $(STAMP)
+	$(BUILD)
+	$(BIN)/python book/pdf.py
 
 findings: $(STAMP)
 	$(BIN)/python -m mvlib findings --scale $(SCALE)

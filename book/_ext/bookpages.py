@@ -1,0 +1,256 @@
+"""What the theme leaves to do: addresses, what others see of a page, previews, a light first load.
+
+A Sphinx extension, named in `_config.yml`.  It changes pages as they are written and adds a
+sitemap, a page for wrong addresses and the previews that `_static/book.js` shows.  Two variables
+of the environment tell it what nobody can know before the book is published:
+
+    BOOK_URL         where the site will stand; else `html_baseurl` of _config.yml
+    BOOK_REPOSITORY  where the source stands; else `repository: url` of _config.yml
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from bs4 import BeautifulSoup, Tag
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.config import Config
+
+HERE = Path(__file__).parent
+# Sitemaps and social cards need whole addresses.  `.example` can belong to nobody.
+PLACEHOLDER = "https://multi-view-book.example/"
+CARD = "_static/social-card.png"
+CARD_ALT = "Two overlapping discs, blue and orange: two views of one thing. The multi-view book."
+# For building and for other languages; no page asks for them.
+UNUSED = (
+    "_static/locales",
+    "_static/scripts/*.map",
+    "_static/scripts/fontawesome.js*",
+    "_static/styles/*.map",
+    "_static/vendor/**/*.ttf",
+)
+ICON = re.compile(
+    r'<(?P<tag>i|span) class="(?P<classes>[^"]*\bfa-(?P<name>[a-z0-9-]+)[^"]*)"(?P<rest>[^>]*)>'
+    r"\s*</(?P=tag)>"
+)
+# The theme's style sheet names all icons of a font of which it uses a handful, for admonitions.
+ICON_NAMES = re.compile(r'\.fa-[a-z0-9-]+:before\{content:"[^"]*"\}')
+SIZES = {"solid", "brands", "regular", "lg", "fw"}
+PROOF = re.compile(
+    r'(<div class="proof [^"]*" id="(?P<id>[^"]+)">\s*<p class="admonition-title">.*?)(</p>)'
+)
+EMBEDDED = re.compile(r'src="data:[^"]*"')
+
+
+# -- addresses ----------------------------------------------------------------------------------
+
+
+def set_addresses(app: Sphinx, config: Config) -> None:
+    """Take the two addresses from the environment; without a repository nothing can be launched."""
+    base = os.environ.get("BOOK_URL") or str(config.html_baseurl or "")
+    config.html_baseurl = base.rstrip("/") + "/" if base else ""
+    options = config.html_theme_options
+    options["repository_url"] = os.environ.get("BOOK_REPOSITORY") or options.get("repository_url")
+    if not options["repository_url"]:
+        options["repository_url"] = ""
+        options["launch_buttons"] = {}
+
+
+# -- every page ---------------------------------------------------------------------------------
+
+
+def finish_page(
+    app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: nodes.Node
+) -> None:
+    """The parts of a page that its source does not say."""
+    body = context.get("body", "")
+    context["script_files"] = [s for s in context["script_files"] if _needed(s, body)]
+    if pagename == app.config.root_doc:
+        context["docstitle"] = ""  # or its title would read "The book - The book"
+    if not doctree:
+        return
+    for button in context.get("header_buttons", []):
+        for item in button.get("buttons", []):
+            # The book shows executed chapters; what one wants to run is the notebook.
+            if "url" in item and "://" in item["url"]:
+                item["url"] = item["url"].replace("chapters%2F", "notebooks%2F")
+                item["url"] = item["url"].replace("/chapters/", "/notebooks/")
+    context["metatags"] += _meta(app, pagename, context["title"], _description(doctree))
+    # Every theorem's content has the same id; ids must be unique, and nothing uses this one.
+    body = body.replace(' id="proof-content"', "")
+    permalink = r'\1<a class="headerlink" href="#\g<id>" title="Link to this statement">#</a>\3'
+    context["body"] = PROOF.sub(permalink, body)
+
+
+def _needed(script: Any, body: str) -> bool:
+    """Whether a page needs a script: formulas are not everywhere, live kernels nowhere."""
+    name = str(getattr(script, "filename", script) or "")
+    inline = str(getattr(script, "attributes", {}).get("body", ""))
+    if "thebe" in (name + inline).lower():
+        return False
+    return "mathjax" not in name or 'class="math' in body
+
+
+def _meta(app: Sphinx, pagename: str, title: str, description: str) -> str:
+    base = app.config.html_baseurl or PLACEHOLDER
+    title = BeautifulSoup(title, "html.parser").get_text()
+    tags = {
+        "og:title": title,
+        "og:description": description,
+        "og:type": "website" if pagename == app.config.root_doc else "article",
+        "og:url": base + app.builder.get_target_uri(pagename),
+        "og:site_name": app.config.html_title,
+        "og:image": base + CARD,
+        "og:image:width": "1200",
+        "og:image:height": "630",
+        "og:image:alt": CARD_ALT,
+    }
+    names = {"description": description, "twitter:card": "summary_large_image"}
+    lines = [f'<meta property="{k}" content="{html.escape(v)}" />' for k, v in tags.items()]
+    lines += [f'<meta name="{k}" content="{html.escape(v)}" />' for k, v in names.items()]
+    return "\n    ".join(["", *lines, ""])
+
+
+def _description(doctree: nodes.Node, limit: int = 200) -> str:
+    """The page's first paragraph (a chapter's is its claim), cut after a sentence or a word."""
+    text = ""
+    for paragraph in doctree.findall(nodes.paragraph):
+        text += " " + "".join(
+            _in_words(part.astext()) if isinstance(part.parent, nodes.math) else part.astext()
+            for part in paragraph.findall(nodes.Text)
+        )
+        if len(text) > 60:
+            break
+    text = " ".join(text.split())
+    if len(text) <= limit:
+        return text
+    cut = text[:limit]
+    stop = max(cut.rfind(end) for end in (". ", "? "))
+    return cut[: stop + 1] if stop > 60 else cut.rsplit(" ", 1)[0] + " ..."
+
+
+def _in_words(tex: str) -> str:
+    """A short formula as text: a search engine shows no mathematics."""
+    tex = re.sub(r"\\frac(\d)(\d)", r"\1/\2 ", tex).replace(r"\mu", "μ").replace(r"\to", "→")
+    return re.sub(r"[\\{}$]", "", tex.replace(r"\infty", "∞"))
+
+
+def previews(address: str, page: str) -> dict[str, str]:
+    """What links to a page's statements, equations and glossary entries show before one goes."""
+    if not any(part in page for part in ('class="proof', 'id="equation-', 'class="glossary')):
+        return {}
+    soup = BeautifulSoup(EMBEDDED.sub('src=""', page), "html.parser")
+    found = {}
+    for target in soup.select('div.proof[id], div.math[id^="equation-"], dl.glossary dt[id]'):
+        shown: list[Tag | None] = [target]
+        if target.name == "dt":
+            shown.append(target.find_next_sibling("dd"))
+        found[f"{address}#{target['id']}"] = "".join(_bare(part) for part in shown if part)
+    return found
+
+
+def _bare(element: Tag) -> str:
+    """A copy without ids, permalinks and links, which would lead nowhere from another page."""
+    copy = BeautifulSoup(str(element), "html.parser")
+    for link in copy.select("a.headerlink"):
+        link.decompose()
+    for link in copy.select("a"):
+        link.unwrap()
+    for part in copy.select("[id]"):
+        del part["id"]
+    return str(copy)
+
+
+# -- the whole site -----------------------------------------------------------------------------
+
+
+def finish_site(app: Sphinx, failure: Exception | None) -> None:
+    """Draw icons into the pages, drop what nothing uses, write the site's own files."""
+    if failure or app.builder.format != "html":
+        return
+    out = Path(app.outdir)
+    pages = [p for p in sorted(out.rglob("*.html")) if "_static" not in p.relative_to(out).parts]
+    library = out / "_static" / "scripts" / "fontawesome.js"
+    # Absent where a build began with pages that an earlier one has finished.
+    icons = Icons(library.read_text(encoding="utf-8")) if library.exists() else None
+    shown: dict[str, str] = {}
+    for page in pages:
+        text = page.read_text(encoding="utf-8")
+        done = finish_html(text, icons)
+        if done != text:
+            page.write_text(done, encoding="utf-8")
+        shown |= previews(page.relative_to(out).as_posix(), done)
+    sheet = out / "_static" / "styles" / "pydata-sphinx-theme.css"
+    sheet.write_text(ICON_NAMES.sub("", sheet.read_text(encoding="utf-8")), encoding="utf-8")
+    for pattern in UNUSED:
+        for path in out.glob(pattern):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    # A script and not JSON: pages opened as files may load scripts, and nothing else.
+    macros = json.dumps(app.config.mathjax3_config or {})
+    (out / "_static" / "previews-data.js").write_text(
+        f"window.bookPreviews = {json.dumps(shown, ensure_ascii=False)};\n"
+        f"window.bookMathJax = {macros};\n",
+        encoding="utf-8",
+    )
+    base = app.config.html_baseurl or PLACEHOLDER
+    documents = sorted(app.env.found_docs & set(app.env.all_docs))
+    (out / "sitemap.xml").write_text(sitemap(base, documents), encoding="utf-8")
+    lost = (HERE / "404.html").read_text(encoding="utf-8")
+    root = urlsplit(app.config.html_baseurl).path or "/"
+    (out / "404.html").write_text(lost.replace("{root}", root), encoding="utf-8")
+
+
+class Icons:
+    """The drawings in the theme's icon script, which is larger than all the rest of a page."""
+
+    def __init__(self, script: str) -> None:
+        self.script = script
+
+    def draw(self, found: re.Match[str]) -> str:
+        """The element's replacement: its icon, without the script that would have drawn it."""
+        names = re.findall(r"\bfa-([a-z0-9-]+)", found["classes"])
+        name = next(n for n in names if n not in SIZES)
+        drawing = re.search(
+            rf'"?\b{name}"?:\[(\d+),(\d+),\[[^\]]*\],"\w+","([^"]+)"\]', self.script
+        )
+        if drawing is None:
+            return found[0]
+        width, height, path = drawing.groups()
+        return (
+            f'<svg class="mv-icon {found["classes"]}"{found["rest"]} aria-hidden="true" '
+            f'viewBox="0 0 {width} {height}"><path fill="currentColor" d="{path}"/></svg>'
+        )
+
+
+def finish_html(text: str, icons: Icons | None) -> str:
+    """What the theme's templates have no option for."""
+    if icons:
+        text = ICON.sub(icons.draw, text)
+        text = re.sub(r'\s*<script defer src="[^"]*fontawesome\.js[^"]*"></script>', "", text)
+    # A notebook is to be saved, not to be opened as text in a new tab.
+    text = re.sub(r'(<a href="[^"]*_sources/[^"]*") target="_blank"', r"\1 download", text)
+    # A list holds list items; this one holds references, which have a role of their own.
+    return text.replace('<div role="list" class="citation-list">', '<div class="citation-list">')
+
+
+def sitemap(base: str, documents: list[str]) -> str:
+    urls = "".join(f"  <url><loc>{html.escape(base + d)}.html</loc></url>\n" for d in documents)
+    return (
+        '<?xml version="1.0" encoding="utf-8"?>\n'
+        f'<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">\n{urls}</urlset>\n'
+    )
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    app.connect("config-inited", set_addresses, priority=1)
+    app.connect("html-page-context", finish_page, priority=900)
+    app.connect("build-finished", finish_site, priority=900)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,164 @@
+"""Pages made from docstrings, from the store and from lists say what their sources say."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+import api
+import trust_lists
+from mvlib.claims import CONTROLS
+from mvlib.finding import Finding
+
+BOOK = api.ROOT / "book"
+PACKAGE = api.ROOT / "mvlib"
+
+SOURCE = '''
+"""A room.
+
+More of it.
+"""
+
+from lib.other import Elsewhere as Elsewhere
+
+
+class Thing(ValueError):
+    """What it is; see `act` and `private`.
+
+    Choice: the first one.
+
+    Attributes:
+        size: $n > 0$, over
+            two lines.
+        kind: one.  Choice: of two.
+
+    Paper: Definition 3.1.
+    """
+
+    size: int = 3
+    kind: str
+
+    def double(self) -> int:
+        """Twice."""
+
+
+def act(
+    x: "Float[Tensor, \\"n d\\"]", *, scale: float = 1.0
+) -> None:
+    """Do it.
+
+    Returns:
+        ``a``: one; and no list.
+    """
+'''
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    folder = tmp_path / "lib"
+    folder.mkdir()
+    (folder / "room.py").write_text(SOURCE)
+    (folder / "other.py").write_text('"""Other."""\nclass Elsewhere:\n    """There."""\n')
+    names = ("Thing", "act", "Elsewhere")
+    imports = "".join(f"from lib.room import {name} as {name}\n" for name in names)
+    (folder / "__init__.py").write_text(imports)
+    return folder
+
+
+# -- the reference ----------------------------------------------------------------------------
+
+
+def test_reference_is_current() -> None:
+    assert api.PAGE.read_text(encoding="utf-8") == api.page(PACKAGE), "run `make pages`"
+
+
+def test_reference_has_every_public_name() -> None:
+    text = api.PAGE.read_text(encoding="utf-8")
+    imported = re.findall(r"import \w+ as (\w+)", (PACKAGE / "__init__.py").read_text())
+    assert imported
+    for name in imported:
+        assert text.count(f"\n### `{name}`\n") == 1, name
+
+
+def test_reference_reads_docstrings(package: Path) -> None:
+    text = api.page(package)
+    assert "## `mvlib.room`\n\nA room.\n" in text
+    assert "(api-class-Thing)=\n### `Thing`\n" in text
+    assert (
+        "class Thing(ValueError):\n    size: int = 3\n    kind: str\n    def double(self)" in text
+    )
+    assert "see [`act`](#api-function-act) and `private`." in text
+    assert "**Fields**\n\n`size`\n: $n > 0$, over two lines.\n" in text
+    assert "**Choice** the first one.\n" in text
+    assert "**Paper** Definition 3.1; in this book {prf:ref}`def-data`.\n" in text
+    head = 'def act(\n    x: "Float[Tensor, \\"n d\\"]", *, scale: float = 1.0\n) -> None\n```'
+    assert head in text
+    # A name that the module only passes on is found where it is defined.
+    assert "*class* `mvlib.other.Elsewhere`" in text
+
+
+def test_reference_refuses_a_name_without_a_home(package: Path) -> None:
+    (package / "__init__.py").write_text("from lib.room import lost as lost\n")
+    with pytest.raises(LookupError, match="lost is not defined in room.py"):
+        api.page(package)
+
+
+# -- the lists of the page on trust -----------------------------------------------------------
+
+
+def test_choices_are_found_wherever_they_stand(package: Path) -> None:
+    assert list(trust_lists.choices(package)) == [
+        ("room.Thing", "the first one."),
+        ("room.Thing", "of two."),
+    ]
+
+
+def test_choices_are_current_and_explained() -> None:
+    written = trust_lists.CHOICES.read_text(encoding="utf-8")
+    assert written == trust_lists.choices_page(PACKAGE), "run `make pages`"
+    prose = (BOOK / "trust.md").read_text(encoding="utf-8")
+    for name, _ in trust_lists.choices(PACKAGE):
+        assert f"`{name.rpartition('.')[2]}`" in prose, f"trust.md does not speak of {name}"
+
+
+def test_differences_are_current() -> None:
+    found = trust_lists.stored_findings(api.ROOT / "results")
+    written = trust_lists.DIFFERENCES.read_text(encoding="utf-8")
+    assert written == trust_lists.differences_page(found), "run `make pages`"
+
+
+def test_a_finding_differs_when_its_interval_leaves_out_the_prediction() -> None:
+    def finding(claim: str, low: float, high: float) -> Finding:
+        return Finding(claim=claim, statement="s", predicted=0.5, measured=(low + high) / 2,
+                       low=low, high=high, n=1, unit="u", caveat="c")  # fmt: skip
+
+    inside, below = finding("inside", 0.4, 0.5), finding("below", 0.4, 0.49)
+    control = finding(CONTROLS[0], 0.1, 0.2)
+    assert trust_lists.differing([inside, below, control]) == [below]
+
+
+def test_without_results_nothing_is_computed(tmp_path: Path) -> None:
+    with pytest.raises(trust_lists.NotStored):
+        trust_lists.stored_findings(tmp_path / "results")
+
+
+# -- lists written by hand --------------------------------------------------------------------
+
+
+def test_every_reference_can_be_found() -> None:
+    entries = re.split(r"\n(?=@)", (BOOK / "references.bib").read_text(encoding="utf-8").strip())
+    assert entries
+    for entry in entries:
+        where = r"\b(doi|eprint) *=|arXiv:\d{4}\.\d{4,5}|\burl *= *\{https://"
+        assert re.search(where, entry), entry.splitlines()[0]
+
+
+def test_every_word_of_the_glossary_leads_on() -> None:
+    text = (BOOK / "glossary.md").read_text(encoding="utf-8")
+    body = text.split("```{glossary}\n")[1].split("```")[0].strip()
+    entries = [entry.split("\n", 1) for entry in body.split("\n\n")]
+    terms = [term for term, _ in entries]
+    assert len(terms) >= 30
+    assert terms == sorted(terms, key=str.lower)
+    for term, meaning in entries:
+        assert re.search(r"\{(doc|eq|prf:ref)\}`", meaning), term
