@@ -21,7 +21,8 @@ TORCH_INDEX ?= $(or $(shell cat .venv/.torch-index 2>/dev/null),https://download
 BIN := .venv/bin
 STAMP := .venv/.installed
 BOOK_OPTIONS = $(if $(JOBS),--jobs $(JOBS))
-PAGES = $(BIN)/python book/paper_to_code.py && $(BIN)/python book/api.py && $(BIN)/python book/trust_lists.py
+PAGES = $(BIN)/python book/paper_to_code.py && $(BIN)/python book/api.py && $(BIN)/python book/trust_lists.py && \
+    $(BIN)/python book/answer.py
 BUILD = $(BIN)/jupyter-book build book/ -W -n --keep-going
 
 .DEFAULT_GOAL := help

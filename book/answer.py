@@ -1,15 +1,15 @@
 """Draw the book in one picture for its first page and the README:
 
-    python book/answer.py [--results DIR] [--output DIR]
+    python book/answer.py [--results DIR]
 
-It writes `answer-light.svg`, `answer-dark.svg` and `answer.json` (the alternative text), from the
-first data draw of the store.  A test fails when they are not what the store gives.
+It writes `_static/answer-light.svg` and `_static/answer-dark.svg`, and `_answer.md`, which shows
+them with their alternative text, from the first data draw of the store.  A test fails when they are
+not what the store gives.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from mvlib.results import Store  # noqa: E402
 from mvlib.settings import base_study  # noqa: E402
 from mvlib.summary_figures import Learner, who_knows_what  # noqa: E402
 
-OUTPUT = ROOT / "book" / "_static"
+BOOK = ROOT / "book"
 
 
 def answer(store: Store) -> Picture:
@@ -52,12 +52,17 @@ def answer(store: Store) -> Picture:
 
 
 def files(picture: Picture) -> dict[str, bytes]:
-    """What is written, by name."""
-    alt = json.dumps({"alt": picture.alt}, indent=1) + "\n"
+    """What is written, by its path in `book/`."""
+    shown = "".join(
+        f"```{{image}} _static/answer-{theme}.svg\n:class: only-{theme}\n:alt: {picture.alt}\n"
+        "```\n\n"
+        for theme in ("light", "dark")
+    )
+    head = "% Written by `python book/answer.py`; a test fails when it is out of date.\n\n"
     return {
-        "answer-light.svg": picture.light,
-        "answer-dark.svg": picture.dark,
-        "answer.json": alt.encode(),
+        "_static/answer-light.svg": picture.light,
+        "_static/answer-dark.svg": picture.dark,
+        "_answer.md": (head + shown).encode(),
     }
 
 
@@ -65,10 +70,9 @@ def main() -> None:
     """Write the picture."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--results", type=Path, default=ROOT / "results")
-    parser.add_argument("--output", type=Path, default=OUTPUT)
     options = parser.parse_args()
     for name, content in files(answer(Store(options.results))).items():
-        (options.output / name).write_bytes(content)
+        (BOOK / name).write_bytes(content)
 
 
 if __name__ == "__main__":

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
 from mvlib.figures import PALETTE, Picture, picture
 
 GAP = 0.5  # between classes, in squares
+SQUARE = 13  # side in points
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,13 +41,14 @@ def who_knows_what(learners: Sequence[Learner]) -> Picture:
         figure, (left, right) = plt.subplots(
             1, 2, figsize=(9.5, 0.32 * len(learners) + 1.1), width_ratios=[3.2, 1], sharey=True
         )
+        knows = np.stack([learner.knows for learner in learners])
+        for view in (0, 1):
+            colour = PALETTE[f"view {view + 1}"]
+            for known, fill in ((True, colour), (False, "none")):
+                rows, classes = np.nonzero(knows[..., view] == known)
+                left.plot(classes * (2 + GAP) + view + 0.5, rows, "s", ms=SQUARE, mec=colour,
+                          mfc=fill, mew=0.8, alpha=1.0 if known else 0.5)  # fmt: skip
         for row, learner in enumerate(learners):
-            for (j, view), known in np.ndenumerate(learner.knows):
-                colour = PALETTE[f"view {view + 1}"]
-                corner = (j * (2 + GAP) + view + 0.06, row - 0.38)
-                left.add_patch(Rectangle(corner, 0.88, 0.76, ec=colour, lw=0.6,
-                                         fc=colour if known else "none",
-                                         alpha=1.0 if known else 0.45))  # fmt: skip
             right.barh(row, learner.error, color=PALETTE[learner.kind], height=0.76)
             right.text(learner.error, row, f" {learner.error:.2f}", va="center", fontsize=9)
         left.set(xlim=(-0.3, k * (2 + GAP)), ylim=(len(learners) - 0.4, -0.6),

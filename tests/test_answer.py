@@ -1,0 +1,36 @@
+"""The picture of the first page is drawn from the store, and says what it shows."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import answer
+from mvlib.results import Store
+from mvlib.summary_figures import Learner, who_knows_what
+
+BOOK = Path(answer.__file__).parent
+FILES = ("_static/answer-light.svg", "_static/answer-dark.svg", "_answer.md")
+
+
+@pytest.fixture(scope="module")
+def drawn() -> dict[str, bytes]:
+    return answer.files(answer.answer(Store(BOOK.parent / "results")))
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_picture_is_current(name: str, drawn: dict[str, bytes]) -> None:
+    assert set(drawn) == set(FILES)
+    same = drawn[name] == (BOOK / name).read_bytes()
+    assert same, f"book/{name} is out of date: run `make pages`"
+
+
+def test_picture_says_who_knows_what() -> None:
+    half, full = np.array([[True, False], [False, True]]), np.ones((2, 2), dtype=bool)
+    shown = who_knows_what([
+        Learner(name="network 1", kind="single", knows=half, error=0.4),
+        Learner(name="network 2", kind="single", knows=~half, error=0.5),
+        Learner(name="their average", kind="ensemble", knows=full, error=0.0),
+    ])  # fmt: skip
+    assert "Each of 2 networks knows 2 to 2 views" in shown.alt
+    assert "their average knows 4 and errs on 0.00 mu" in shown.alt
