@@ -33,4 +33,4 @@ def test_picture_says_who_knows_what() -> None:
         Learner(name="their average", kind="ensemble", knows=full, error=0.0),
     ])  # fmt: skip
     assert "Each of 2 networks knows 2 to 2 views" in shown.alt
-    assert "their average knows 4 and errs on 0.00 mu" in shown.alt
+    assert "Their average knows 4 and errs on 0.00 mu" in shown.alt

@@ -237,6 +237,8 @@ def finish_html(text: str, icons: Icons | None) -> str:
         text = re.sub(r'\s*<script defer src="[^"]*fontawesome\.js[^"]*"></script>', "", text)
     # A notebook is to be saved, not to be opened as text in a new tab.
     text = re.sub(r'(<a href="[^"]*_sources/[^"]*") target="_blank"', r"\1 download", text)
+    # Of two pictures of one thing only the one that is shown is fetched.
+    text = re.sub(r'<img (?=[^>]*class="[^"]*only-(?:light|dark))', '<img loading="lazy" ', text)
     # A list holds list items; this one holds references, which have a role of their own.
     return text.replace('<div role="list" class="citation-list">', '<div class="citation-list">')
 
