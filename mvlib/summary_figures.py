@@ -75,5 +75,6 @@ def who_knows_what(learners: Sequence[Learner]) -> Picture:
         f"A grid of {2 * k} views, two for each of {k} classes, and a bar of test error for every "
         f"learner. Each of {len(singles)} networks knows {min(each)} to {max(each)} views, mostly "
         f"one of the two of each class, another one in each network, and errs on "
-        f"{min(s.error for s in singles):.2f} to {max(s.error for s in singles):.2f} mu. {said[0].upper()}{said[1:]}.",
+        f"{min(s.error for s in singles):.2f} to {max(s.error for s in singles):.2f} mu. "
+        f"{said[0].upper()}{said[1:]}.",
     )
