@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import html
 import io
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +31,7 @@ PALETTE = {
     "theory": "#7F7F7F",
 }
 _INK = {"light": "#222222", "dark": "#DDDDDD"}
+CODE = re.compile(r"`([^`]+)`")
 _VECTOR_LIMIT = 160_000  # bytes; a larger SVG is stored as PNG instead
 
 
@@ -65,7 +67,8 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A real table: headers and rows of words and numbers; numbers get four digits."""
+    """A real table: headers and rows of words and numbers; numbers get four digits, and words in
+    backticks are set as code."""
 
     headers: Sequence[str]
     rows: Sequence[Sequence[object]]
@@ -73,8 +76,7 @@ class Table:
     def _repr_html_(self) -> str:
         head = "".join(f'<th scope="col">{html.escape(h)}</th>' for h in self.headers)
         body = "".join(
-            "<tr>" + "".join(f"<td>{html.escape(_cell(v))}</td>" for v in row) + "</tr>"
-            for row in self.rows
+            "<tr>" + "".join(f"<td>{_cell(v)}</td>" for v in row) + "</tr>" for row in self.rows
         )
         return f'<table class="table"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
 
@@ -85,7 +87,8 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
 
 
 def _cell(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    text = html.escape(f"{value:.4g}" if isinstance(value, float) else str(value))
+    return CODE.sub(r"<code>\1</code>", text)  # names of the library stand in backticks
 
 
 def picture(draw: Callable[[], Figure], alt: str) -> Picture:

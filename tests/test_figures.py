@@ -206,3 +206,8 @@ def test_tables_escape_and_round() -> None:
     html = table._repr_html_()
     assert "<td>a &amp; b</td><td>0.1235</td>" in html and "<td>3</td>" in html
     assert "value &lt;" in html
+
+
+def test_tables_set_names_as_code() -> None:
+    html = figures.table(["how"], [["`predicted` is <a bound>"]])._repr_html_()
+    assert "<td><code>predicted</code> is &lt;a bound&gt;</td>" in html
