@@ -48,6 +48,12 @@ CLAIMS = [
     "self-distillation",
     "control-one-hot",
     "control-shuffled",
+    "gaussian-ensemble-gain",
+    "images-ensemble-gain-in-standard-errors",
+    "images-distilled-share-of-gain",
+    "images-self-distilled-gain",
+    "images-train-average-share-of-gain",
+    "images-ntk-distilled-share-of-gain",
 ]
 
 
