@@ -15,6 +15,7 @@ from mvlib.contradictions import (
 )
 from mvlib.contrast import METHODS, WHO
 from mvlib.finding import UNIT_MU, Finding
+from mvlib.image_findings import UNIT_SHARE
 from mvlib.measurement import bootstrap_ratio
 from mvlib.results import Arrays
 from mvlib.settings import base_study
@@ -349,7 +350,10 @@ def test_every_claim_is_found(smoke_findings: dict[str, Finding]) -> None:
     for claim, finding in smoke_findings.items():
         assert finding.claim == claim
         assert finding.low <= finding.measured <= finding.high
-        assert np.isfinite([finding.low, finding.measured, finding.high]).all()
+        assert np.isfinite([finding.low, finding.measured]).all()
+        # In so few images some resample has an ensemble that gains nothing: any share of that
+        # gain is infinite (see share_of_gain).
+        assert np.isfinite(finding.high) or finding.unit == UNIT_SHARE
         assert finding.n > 0 and finding.statement.endswith(".") and finding.caveat.endswith(".")
 
 
