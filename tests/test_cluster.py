@@ -78,7 +78,8 @@ def scheduler(folder: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     file = folder / "scheduler.json"
     options = ("--host", "127.0.0.1", "--port", "0", "--scheduler-file", file)
     with dask("scheduler", *options) as started:
-        wait_for(file.exists)
+        # It is there before it is written; its last character is the closing brace.
+        wait_for(lambda: file.exists() and file.read_text().rstrip().endswith("}"))
         yield json.loads(file.read_text())["address"], started
 
 
