@@ -16,7 +16,6 @@ import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from types import TracebackType
 from typing import Any, no_type_check
 
 from mvlib.computing import Computed, Order, Unfit
@@ -64,12 +63,7 @@ class Cluster:
             self._cleanup = undo.pop_all()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
         # Closing the client has the scheduler forget what nobody else waits for.
         self._cleanup.close()
 

@@ -13,9 +13,11 @@ from dataclasses import dataclass
 
 import matplotlib.pyplot as plt
 import numpy as np
+import torch
 from matplotlib.figure import Figure
 
 from mvlib.figures import PALETTE, Picture, picture
+from mvlib.measurement import LEARNED_SHARE, learned_views
 
 DIGITS = 4  # significant ones of the numbers sent to the reader
 
@@ -49,8 +51,7 @@ def take_off(steps: np.ndarray, correlations: np.ndarray) -> Moving:
     """
     paths = correlations.reshape(len(steps), -1, 2)
     ahead = paths[-1].argmax(axis=1)
-    lower, upper = paths[-1].min(axis=1), paths[-1].max(axis=1)
-    both = int((lower > 0.3 * upper).sum())
+    both = int(learned_views(torch.as_tensor(correlations[-1])).all(dim=-1).sum())
 
     def draw() -> Figure:
         figure, axis = plt.subplots(figsize=(5.6, 4.6))
@@ -68,7 +69,7 @@ def take_off(steps: np.ndarray, correlations: np.ndarray) -> Moving:
         f"Paths of {paths.shape[1]} classes (of {correlations.shape[1]} networks) in the plane of "
         f"their correlations with view 1 and view 2. All start near the origin; {sum(ahead == 0)} "
         f"end farther along the axis of view 1 and {sum(ahead == 1)} along that of view 2; {both} "
-        "have more than 0.3 of the larger correlation on the other axis as well."
+        f"have more than {LEARNED_SHARE:g} of the larger correlation on the other axis as well."
     )
     return Moving(picture(draw, alt), _numbers(steps, paths, ahead, alt))
 

@@ -1,5 +1,5 @@
 r"""Random numbers that a browser draws as well: the same seed gives the same draws in Python and
-in JavaScript (`book/_static/explorable/reduced.js`).
+in JavaScript (`book/_explorable/explorable/reduced.js`).
 
 Counter-based, so that no state is passed around: number n of the stream `words` is
 $h(\mathrm{key} + (n + 1)\,\mathtt{0x9E3779B9} \bmod 2^{32})$, where h is Chris Wellons' 32-bit

@@ -11,7 +11,7 @@ and by the spread of what it reads of noise.  Three approximations make this clo
    its own for every patch and a memory M that grows with the point's own residual; the noises of
    different patches are at right angles.
 
-`book/_static/explorable/reduced.js` has the same functions under the same names.
+`book/_explorable/explorable/reduced.js` has the same functions under the same names.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A whole game of the explorable: networks, their average, two students, and what each gets wrong.
 
-The browser plays the same game (`play` in `book/_static/explorable/reduced.js`).
+The browser plays the same game (`play` in `book/_explorable/explorable/reduced.js`).
 """
 
 from __future__ import annotations

@@ -4,7 +4,6 @@ The browser opens it as readers of a downloaded book do: from file://, with noth
 """
 
 import json
-import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -14,7 +13,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from axe_playwright_python.sync_playwright import Axe
+from browser import open_browser
+from playwright.sync_api import Browser, BrowserContext, Page
 
 from mvlib.reduced import NODES, WEIGHTS
 from mvlib.reduced_data import RaceParams
@@ -22,8 +23,6 @@ from mvlib.reduced_race import Game, play
 
 ASSETS = Path(__file__).resolve().parent.parent / "book" / "_explorable" / "explorable"
 NODE = shutil.which("node")
-OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
-           "--disable-background-networking", "--disable-component-update"]  # fmt: skip
 PAGE = """<!doctype html>
 <html lang="en" data-theme="{theme}"><head><meta charset="utf-8"><title>Race</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
@@ -101,15 +100,8 @@ def test_node_plays_the_same_games(changes: dict[str, Any]) -> None:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))),
-                None)  # fmt: skip
-    if path is None:
-        missing = "no chromium on the PATH; on Debian: apt install chromium"
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(missing)
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=path, args=OPTIONS)
+    with open_browser() as opened:
         yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")
@@ -302,11 +294,10 @@ def test_touch_on_a_phone(browser: Browser, address: str) -> None:
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_axe_finds_nothing(browser: Browser, address: str, theme: str) -> None:
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not there")
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     visit = Visit(context, address.replace("light", theme) + "#race:L=2")
     visit.result()
-    found = axe.Axe().run(visit.page).response["violations"]
+    found = Axe().run(visit.page).response["violations"]
     assert [(v["id"], [n["html"] for n in v["nodes"]]) for v in found] == []
     context.close()
 

@@ -91,11 +91,14 @@ def finish_page(
 
 
 def _needed(script: Any, body: str) -> bool:
-    """Whether a page needs a script: formulas are not everywhere, live kernels nowhere."""
+    """Whether a page needs a script: formulas and moving figures are not everywhere, live kernels
+    nowhere."""
     name = str(getattr(script, "filename", script) or "")
     inline = str(getattr(script, "attributes", {}).get("body", ""))
     if "thebe" in (name + inline).lower():
         return False
+    if name.endswith("steps.js"):
+        return 'class="mv-steps"' in body
     return "mathjax" not in name or 'class="math' in body
 
 
