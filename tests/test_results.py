@@ -45,8 +45,8 @@ def store(tmp_path: Path) -> Store:
 def save(store: Store, config: object = None) -> tuple[Path, Path]:
     """One entry; returns its two files."""
     config = Config() if config is None else config
-    store.save("toy", config, QUICK, ARRAYS, 1.0)
-    key = store.key("toy", config, QUICK)
+    store.save("toy", config, ARRAYS, 1.0)
+    key = store.key("toy", config)
     return store.root / "toy" / f"{key}.npz", store.root / "toy" / f"{key}.json"
 
 
@@ -67,13 +67,13 @@ def test_canonical_json() -> None:
 
 
 def test_key_depends_on_name_and_configuration(store: Store) -> None:
-    key = store.key("toy", Config(), MODULE)
-    assert len(key) == 32 and key == store.key("toy", Config(), MODULE)
+    key = store.key("toy", Config())
+    assert len(key) == 32 and key == store.key("toy", Config())
     others = [
-        store.key("other", Config(), MODULE),
-        store.key("toy", Config(size=4), MODULE),
-        store.key("toy", Config(rate=0.1 + 1e-16), MODULE),
-        store.key("toy", Config(rule=OtherStep(0.5)), MODULE),
+        store.key("other", Config()),
+        store.key("toy", Config(size=4)),
+        store.key("toy", Config(rate=0.1 + 1e-16)),
+        store.key("toy", Config(rule=OtherStep(0.5))),
         store.key("toy", Config(), "learner"),
     ]
     assert len({key, *others}) == 6
@@ -103,22 +103,22 @@ def start_again() -> None:
 
 
 def test_key_follows_the_numerical_source(store: Store, sources: Path) -> None:
-    before = store.key("toy", Config(), MODULE)
+    before = store.key("toy", Config())
     edit(sources / "learner.py", "torch.relu(z - varrho)", "torch.relu(z - 2 * varrho)")
-    assert store.key("toy", Config(), MODULE) == before, "what runs is what was read"
+    assert store.key("toy", Config()) == before, "what runs is what was read"
     start_again()
-    assert store.key("toy", Config(), MODULE) != before
+    assert store.key("toy", Config()) != before
 
 
 def test_key_ignores_words_and_unrelated_rooms(store: Store, sources: Path) -> None:
-    before = store.key("toy", Config(), MODULE)
+    before = store.key("toy", Config())
     edit(sources / "learner.py", "ReLU with its corner replaced", "A ReLU whose corner gave way")
     learner = sources / "learner.py"
     learner.write_text("# A comment.\n\n\n" + learner.read_text() + "\n\n# Another.\n")
     (sources / "figures.py").write_text("x = 1\n")
     (sources / "theorems.py").write_text("x = 1\n")
     start_again()
-    assert store.key("toy", Config(), MODULE) == before
+    assert store.key("toy", Config()) == before
     assert fingerprint() != fingerprint(MODULE)
 
 
@@ -152,11 +152,11 @@ def test_modules_reached() -> None:
 
 
 def test_what_is_saved_is_loaded(store: Store) -> None:
-    assert not store.has("toy", Config(), QUICK)
-    assert store.load("toy", Config(), QUICK) is None
+    assert not store.has("toy", Config())
+    assert store.load("toy", Config()) is None
     arrays_path, record_path = save(store)
-    assert store.has("toy", Config(), QUICK)
-    entry = Store(store.root).load("toy", Config(), QUICK)
+    assert store.has("toy", Config())
+    entry = Store(store.root).load("toy", Config())
     assert entry is not None and entry.arrays.keys() == ARRAYS.keys()
     for name, array in ARRAYS.items():
         assert np.array_equal(entry.arrays[name], array)
@@ -173,21 +173,21 @@ def test_equal_arrays_give_equal_bytes(store: Store, tmp_path: Path) -> None:
     first, _ = save(store)
     content = first.read_bytes()
     backwards = dict(reversed(ARRAYS.items()))
-    Store(tmp_path / "other").save("toy", Config(), QUICK, backwards, 2.0)
+    Store(tmp_path / "other").save("toy", Config(), backwards, 2.0)
     assert (tmp_path / "other" / "toy" / first.name).read_bytes() == content
 
 
 def test_objects_are_not_pickled(store: Store) -> None:
     with pytest.raises(ValueError, match="[Oo]bject arrays"):
-        store.save("toy", Config(), QUICK, {"a": np.array([{}], dtype=object)}, 1.0)
-    assert not store.has("toy", Config(), QUICK)
+        store.save("toy", Config(), {"a": np.array([{}], dtype=object)}, 1.0)
+    assert not store.has("toy", Config())
 
 
 def test_receipts_name_what_was_read(store: Store) -> None:
     arrays_path, _ = save(store)
     reader = Store(store.root)
     assert reader.receipts() == {"library": fingerprint(), "entries": {}}
-    reader.load("toy", Config(), QUICK)
+    reader.load("toy", Config())
     sha = hashlib.sha256(arrays_path.read_bytes()).hexdigest()
     assert reader.receipts()["entries"] == {f"toy/{arrays_path.stem}": sha}
     other = arrays_path.parent / "measured.json"
@@ -247,23 +247,23 @@ def test_a_damaged_entry_is_reported_and_never_used(
     files = save(store)
     damage(files[which])
     with pytest.raises(CorruptEntry) as caught:
-        store.load("toy", Config(), QUICK)
+        store.load("toy", Config())
     said = str(caught.value)
     assert str(files[1]) in said and "python -m mvlib run" in said and "--recompute" in said
     with pytest.raises(CorruptEntry):
-        store.load_or_run("toy", Config(), QUICK, lambda: ARRAYS)
+        store.load_or_run("toy", Config(), lambda: ARRAYS)
     # The way out works.
-    store.load_or_run("toy", Config(), QUICK, lambda: ARRAYS, recompute=True)
-    assert store.load("toy", Config(), QUICK) is not None
+    store.load_or_run("toy", Config(), lambda: ARRAYS, recompute=True)
+    assert store.load("toy", Config()) is not None
 
 
 def test_swapped_arrays_are_noticed(store: Store) -> None:
     mine, _ = save(store)
-    store.save("toy", Config(size=4), QUICK, {"b": np.zeros(3)}, 1.0)
-    theirs = store.root / "toy" / f"{store.key('toy', Config(size=4), QUICK)}.npz"
+    store.save("toy", Config(size=4), {"b": np.zeros(3)}, 1.0)
+    theirs = store.root / "toy" / f"{store.key('toy', Config(size=4))}.npz"
     theirs.replace(mine)
     with pytest.raises(CorruptEntry, match="checksum"):
-        store.load("toy", Config(), QUICK)
+        store.load("toy", Config())
 
 
 SAVES = """
@@ -343,9 +343,9 @@ def test_a_full_disk(store: Store, monkeypatch: pytest.MonkeyPatch, step: str, w
 
     monkeypatch.setattr(os, step, full)
     with pytest.raises(BadInput, match=r"results.* disk is full .*free some, or .*--results"):
-        store.save("toy", Config(), QUICK, ARRAYS, 2.0)
+        store.save("toy", Config(), ARRAYS, 2.0)
     monkeypatch.undo()
-    entry = store.load("toy", Config(), QUICK)
+    entry = store.load("toy", Config())
     assert entry is not None and entry.provenance["seconds"] == 1.0
     assert sorted(p.suffix for p in old.parent.iterdir()) == [".json", ".npz"]
 
@@ -387,7 +387,7 @@ def test_a_disk_that_is_really_full(tmp_path: Path) -> None:
 
 
 def test_a_claim_is_one_processs(store: Store) -> None:
-    key = store.key("toy", Config(), QUICK)
+    key = store.key("toy", Config())
     store.check_writable()
     mine = store.claim(key)
     assert mine is not None
@@ -418,10 +418,10 @@ def test_an_unwritable_folder_is_noticed_before_computing(tmp_path: Path) -> Non
     with pytest.raises(
         BadInput, match=r"results folder .*file/below.* must be writable .*--results"
     ):
-        store.load_or_run("toy", Config(), QUICK, lambda: computed.append(1) or ARRAYS)
+        store.load_or_run("toy", Config(), lambda: computed.append(1) or ARRAYS)
     assert computed == []
     with pytest.raises(BadInput, match="must be writable"):
-        store.save("toy", Config(), QUICK, ARRAYS, 1.0)
+        store.save("toy", Config(), ARRAYS, 1.0)
 
 
 # -- resuming ----------------------------------------------------------------------------------
@@ -435,12 +435,12 @@ def test_load_or_run_computes_once(store: Store) -> None:
         return ARRAYS
 
     for _ in range(2):
-        entry = store.load_or_run("toy", Config(), QUICK, compute)
+        entry = store.load_or_run("toy", Config(), compute)
         assert np.array_equal(entry.arrays["b"], ARRAYS["b"])
     assert len(computed) == 1
-    store.load_or_run("toy", Config(), QUICK, compute, recompute=True)
+    store.load_or_run("toy", Config(), compute, recompute=True)
     assert len(computed) == 2
-    store.load_or_run("toy", replace(Config(), size=4), QUICK, compute)
+    store.load_or_run("toy", replace(Config(), size=4), compute)
     assert len(computed) == 3
 
 
@@ -448,11 +448,11 @@ def test_an_interruption_keeps_what_was_finished(store: Store) -> None:
     def interrupted() -> dict[str, np.ndarray]:
         raise KeyboardInterrupt
 
-    store.load_or_run("toy", Config(), QUICK, lambda: ARRAYS)
+    store.load_or_run("toy", Config(), lambda: ARRAYS)
     with pytest.raises(KeyboardInterrupt):
-        store.load_or_run("toy", Config(size=4), QUICK, interrupted)
-    assert store.has("toy", Config(), QUICK)
-    assert not store.has("toy", Config(size=4), QUICK)
+        store.load_or_run("toy", Config(size=4), interrupted)
+    assert store.has("toy", Config())
+    assert not store.has("toy", Config(size=4))
     assert sorted(p.suffix for p in (store.root / "toy").iterdir()) == [".json", ".npz"]
-    store.load_or_run("toy", Config(size=4), QUICK, lambda: ARRAYS)
-    assert store.has("toy", Config(size=4), QUICK)
+    store.load_or_run("toy", Config(size=4), lambda: ARRAYS)
+    assert store.has("toy", Config(size=4))
