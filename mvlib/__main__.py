@@ -16,7 +16,7 @@ from mvlib.claims import findings, needed
 from mvlib.computing import work
 from mvlib.dispatch import ExperimentFailed
 from mvlib.experiments import experiments
-from mvlib.kinds import own_kinds
+from mvlib.kinds import Kind, own_kinds
 from mvlib.migration import migrate
 from mvlib.probes import run_probes
 from mvlib.results import Store
@@ -70,6 +70,8 @@ def _parser() -> argparse.ArgumentParser:
     ):
         sub = commands.add_parser(name, help=summary, description=summary)
         sub.set_defaults(command=command)
+        if name in ("stamp", "probe"):
+            sub.add_argument("--kind", action="append", help="only this kind; may be repeated")
         if name == "stamp":
             sub.add_argument(
                 "--against",
@@ -155,14 +157,14 @@ def _status(options: argparse.Namespace) -> int:
 
 
 def _stamp(options: argparse.Namespace) -> int:
-    waiting = unstamped()
+    waiting = _kinds(options.kind, unstamped())
     if not waiting:
         print("every kind of study is stamped; there is nothing to do.")
         return 0
     names = ", ".join(kind.name for kind in waiting)
     print(f"running the probes of the source that runs and of {options.against}: {names}")
     file = Path(options.against)
-    old = load_probes(file) if file.is_file() else probes_of(options.against)
+    old = load_probes(file) if file.is_file() else probes_of(options.against, waiting)
     why_not = refused(old, run_probes(waiting).arrays, waiting)
     stamped = [kind for kind in waiting if kind.name not in why_not]
     write_stamps(stamped)
@@ -175,8 +177,13 @@ def _stamp(options: argparse.Namespace) -> int:
 
 
 def _probe(options: argparse.Namespace) -> int:
-    save_probes(Path(options.save), run_probes(own_kinds()))
+    # A kind that this revision does not know yet has nothing to be compared with.
+    save_probes(Path(options.save), run_probes(_kinds(options.kind, own_kinds())))
     return 0
+
+
+def _kinds(names: list[str] | None, kinds: list[Kind]) -> list[Kind]:
+    return [kind for kind in kinds if names is None or kind.name in names]
 
 
 def _migrate(options: argparse.Namespace) -> int:

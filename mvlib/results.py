@@ -13,9 +13,11 @@ import hashlib
 import io
 import json
 import platform
+import struct
 import tempfile
 import warnings
 import zipfile
+import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -33,7 +35,9 @@ REBUILD = "python -m mvlib run --recompute"
 MIGRATE = "python -m mvlib migrate"
 FORMAT = 2  # of an entry; the first had its record in a file of its own
 RECORD = "record.json"
-_DAMAGE = (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile)
+# All that zipfile, zlib, json and numpy raise at bytes they did not write.
+_DAMAGE = (ValueError, KeyError, TypeError, OSError, EOFError, RuntimeError, struct.error,
+           zipfile.BadZipFile, zlib.error)  # fmt: skip
 
 
 class CorruptEntry(BadInput):

@@ -123,8 +123,9 @@ def load_probes(path: Path) -> Probed:
     return Probed(arrays, about["sources"])
 
 
-def probes_of(revision: str) -> Probed:
-    """What the probes of another revision of this repository give, run here and now.
+def probes_of(revision: str, kinds: Sequence[Kind]) -> Probed:
+    """What the probes of these kinds give at another revision of this repository, run here and
+    now.
 
     Raises:
         BadInput: if there is no such revision, or it cannot run its probes.
@@ -134,6 +135,7 @@ def probes_of(revision: str) -> Probed:
         kept = Path(scratch) / "probes.npz"
         environment = os.environ | {"PYTHONPATH": str(tree)}
         command = [sys.executable, "-m", "mvlib", "probe", "--save", str(kept)]
+        command += [word for kind in kinds for word in ("--kind", kind.name)]
         done = subprocess.run(command, env=environment, cwd=tree, text=True, stderr=subprocess.PIPE)
         if done.returncode or not kept.exists():
             said = (done.stderr.strip().splitlines() or ["no message"])[-1]
