@@ -24,10 +24,10 @@ from mvlib.distillation import (
 from mvlib.files import Arrays
 from mvlib.gaussian import GaussianStudy, gaussian_flops, gaussian_steps, run_gaussian
 from mvlib.heap import keep_freed_blocks
-from mvlib.image_inside import InsideStudy, inside_flops, inside_steps, run_inside
+from mvlib.image_inside import InsideStudy, run_inside
 from mvlib.image_kernels import ImageKernelStudy, kernel_flops, kernel_steps, run_image_kernels
 from mvlib.image_training import ImageStudy, image_flops, image_steps, run_image_study
-from mvlib.image_views import ViewStudy, run_views, view_flops, view_steps
+from mvlib.image_views import ViewStudy, run_views
 from mvlib.joint_training import JointStudy, joint_flops, joint_steps, run_joint
 from mvlib.results import circumstances
 from mvlib.settings import Study
@@ -55,8 +55,10 @@ _KINDS: dict[type, _Kind] = {
     GaussianStudy: _Kind("gaussian", gaussian_flops, gaussian_steps),
     ImageStudy: _Kind("image_training", image_flops, image_steps),
     ImageKernelStudy: _Kind("image_kernels", kernel_flops, kernel_steps),
-    ViewStudy: _Kind("image_views", view_flops, view_steps),
-    InsideStudy: _Kind("image_inside", inside_flops, inside_steps),
+    ViewStudy: _Kind("image_views", lambda s: image_flops(s.base), lambda s: image_steps(s.base)),
+    InsideStudy: _Kind(
+        "image_inside", lambda s: image_flops(s.base), lambda s: image_steps(s.base)
+    ),
 }
 
 
@@ -197,5 +199,7 @@ def _compute(
     if isinstance(study, SingleModelStudy):
         return run_single_model(study, progress, device=device, checkpoint=checkpoint)
     if isinstance(study, ImageStudy):
-        return run_image_study(study, order.outputs, progress, device=device)
-    return _WHOLE[type(study)](study, progress, device=device)
+        return run_image_study(
+            study, teacher_outputs=order.outputs, progress=progress, device=device
+        )
+    return _WHOLE[type(study)](study, progress=progress, device=device)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from mvlib.checks import require, require_int, require_number
 
-Weights = dict[str, Tensor]  # name of a parameter -> (seeds, *its shape)
+Weights = dict[str, Tensor]  # by name of the parameter; of S networks at once (S, *its shape)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,12 +113,11 @@ class Plan:
     weight_decay: float = 0.0
 
     def __post_init__(self) -> None:
-        require_number("learning_rate", "eta", self.learning_rate, 0, math.inf, "try 0.001",
-                       open_low=True)  # fmt: skip
+        rate, cosine = self.learning_rate, self.cosine
+        require_number("learning_rate", "eta", rate, 0, math.inf, "try 0.001", open_low=True)
         require_int("epochs", "", self.epochs, 1, "pass through the data at least once")
         require_int("batch_size", "B", self.batch_size, 1, "take at least one sample a step")
-        require(isinstance(self.cosine, bool), "cosine", "", self.cosine,
-                "be True or False", "pick one")  # fmt: skip
+        require(isinstance(cosine, bool), "cosine", "", cosine, "be True or False", "pick one")
         require_number("weight_decay", "lambda", self.weight_decay, 0, math.inf, "0 is none")
 
     def steps(self, n: int) -> int:

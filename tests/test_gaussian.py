@@ -256,7 +256,7 @@ def test_test_labels_are_clean() -> None:
 
 def test_progress_counts_all_learners() -> None:
     told: list[int] = []
-    run_gaussian(STUDY, lambda step, share: told.append(step))
+    run_gaussian(STUDY, progress=lambda step, share: told.append(step))
     assert told == [3 * epoch for epoch in range(1, 11)]
     assert gaussian_steps(STUDY) == told[-1] == 30
 

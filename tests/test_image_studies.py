@@ -10,7 +10,7 @@ import pytest
 import torch
 from shapes import unchecked
 
-from mvlib import image_experiments, image_findings, image_training
+from mvlib import image_experiments, image_findings
 from mvlib.checks import BadInput
 from mvlib.experiments import experiments
 from mvlib.image_experiments import IMAGE_FAMILIES, image_size
@@ -24,7 +24,14 @@ from mvlib.image_inside import (
     run_inside,
 )
 from mvlib.image_kernels import ROWS, ImageKernelStudy, run_image_kernels
-from mvlib.image_networks import Epochs, ResidualNet, image_outputs, init_network, lower
+from mvlib.image_networks import (
+    Epochs,
+    ResidualNet,
+    image_outputs,
+    init_network,
+    lower,
+    train_together,
+)
 from mvlib.image_sets import (
     ImageData,
     image_sets,
@@ -33,7 +40,13 @@ from mvlib.image_sets import (
     noisy_labels,
     only_half,
 )
-from mvlib.image_training import ImageStudy, image_steps, run_image_study
+from mvlib.image_training import (
+    ImageStudy,
+    image_steps,
+    learner_errors,
+    run_image_study,
+    trained_learners,
+)
 from mvlib.image_views import ViewStudy, run_views
 from mvlib.results import Store
 from mvlib.settings import SCALES, Experiment
@@ -134,11 +147,24 @@ def test_learners_do_not_depend_on_each_other(single: Arrays) -> None:
     assert single["wrong"].shape == (2, 40) and single["train_outputs"].shape == (2, 30, 10)
 
 
+def test_members_of_a_learner_are_networks_of_their_own() -> None:
+    sets = image_sets(DATA)
+    study = replace(STUDY, n_learners=1, members=2, schedule=Epochs(epochs=1, batch=10))
+    ((a, b),) = trained_learners(study, sets)
+    net = ResidualNet(n_classes=10, channels=1, side=16, width=2)
+    starts = [init_network(seed, net) for seed in (3000, 3001)]
+    expected = train_together(starts, sets.X, sets.y, study.schedule, seed=3)
+    assert all(torch.equal(a[k], expected[0][k]) and torch.equal(b[k], expected[1][k]) for k in a)
+    found = run_image_study(study)["train_outputs"][0]
+    mean = sum(image_outputs(W, sets.X) for W in (a, b)) / 2
+    assert np.allclose(found, mean, atol=1e-5)  # float32, in other blocks
+
+
 def test_what_is_reported_of_outputs_by_hand() -> None:
     """Two learners, two inputs of class 0; p = softmax gives (3/4, 1/4) and (1/4, 3/4)."""
     a = float(np.log(3.0))
     outputs = torch.tensor([[[a, 0.0], [0.0, a]], [[a, 0.0], [3 * a, 0.0]]])
-    found = image_training.tested(outputs, torch.tensor([0, 0]))
+    found = learner_errors(outputs, torch.tensor([0, 0]))
     assert found["wrong"].tolist() == [[False, True], [False, False]]
     assert found["ensemble_wrong"].tolist() == [False, False]  # (1.5 a, .5 a) on the second
     p = outputs.softmax(dim=-1)
@@ -154,7 +180,7 @@ def test_students_match_their_own_teacher(single: Arrays) -> None:
     """A student of one network, trained on, comes nearer to it than to the other."""
     long = replace(STUDY, schedule=Epochs(epochs=60, batch=10, step_size=0.01), first_seed=8)
     study = replace(long, target="each", teacher=STUDY, temperature=1.0)
-    found = run_image_study(study, single["train_outputs"])
+    found = run_image_study(study, teacher_outputs=single["train_outputs"])
     p, q = (torch.tensor(a["train_outputs"]).softmax(-1) for a in (found, single))
     distance = (p[:, None] - q[None]).square().sum(dim=(2, 3))
     assert bool((distance.diagonal() < 0.3 * distance.flip(1).diagonal()).all())
@@ -162,8 +188,10 @@ def test_students_match_their_own_teacher(single: Arrays) -> None:
 
 def test_distillation_sees_the_teacher_alone(single: Arrays) -> None:
     study = replace(STUDY, target="average", teacher=STUDY, first_seed=8, n_learners=1)
-    found = run_image_study(study, single["train_outputs"])
-    again = run_image_study(study, single["train_outputs"].mean(axis=0, keepdims=True)[[0, 0]])
+    found = run_image_study(study, teacher_outputs=single["train_outputs"])
+    again = run_image_study(
+        study, teacher_outputs=single["train_outputs"].mean(axis=0, keepdims=True)[[0, 0]]
+    )
     assert np.allclose(found["train_outputs"], again["train_outputs"], atol=1e-5)
     with pytest.raises(
         BadInput, match=r"^teacher_outputs \(G\) = None must have shape \(2, 30, 10"
@@ -198,7 +226,7 @@ def test_bad_studies(changes: dict[str, Any], words: str) -> None:
 def test_progress_reaches_its_end() -> None:
     seen = []
     study = replace(STUDY, n_learners=1)
-    run_image_study(study, None, lambda step, left: seen.append((step, left)))
+    run_image_study(study, progress=lambda step, left: seen.append((step, left)))
     assert len(seen) == image_steps(study) == 12 and seen[-1] == (12, 0.0)
 
 
