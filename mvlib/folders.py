@@ -36,10 +36,8 @@ def _folder(kind: str, chosen: str | Path | None) -> Path:
     variable = f"MVLIB_{kind.upper()}"
     asked = chosen or os.environ.get(variable)
     folder = Path(asked).expanduser().absolute() if asked else _home() / kind
-    require(
-        folder.is_dir() or not folder.exists(), f"--{kind}", variable, str(folder),
-        "be a folder", "name another one, by either",
-    )  # fmt: skip
+    fits = os.path.isdir(folder) or not os.path.lexists(folder)
+    require(fits, f"--{kind}", variable, str(folder), "be a folder", "name another one, by either")
     return folder
 
 

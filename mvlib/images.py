@@ -11,6 +11,7 @@ import functools
 import gzip
 import hashlib
 import itertools
+import os
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -168,7 +169,7 @@ def _file(path: Path) -> Path | None:
     tried = (
         place / name for place in (path.parent, path, path.parent / names[1]) for name in names
     )
-    return next((file for file in tried if file.is_file()), None)
+    return next((file for file in tried if os.path.isfile(file)), None)
 
 
 def _missing(name: str, files: dict[str, Path]) -> list[str]:

@@ -23,7 +23,7 @@ from mvlib.image_inside import (
     occlusion,
     run_inside,
 )
-from mvlib.image_kernels import ROWS, ImageKernelStudy, run_image_kernels
+from mvlib.image_kernels import ROWS, ImageKernelStudy, kernel_steps, run_image_kernels
 from mvlib.image_networks import (
     Epochs,
     ResidualNet,
@@ -57,6 +57,8 @@ pytest.importorskip("sklearn")
 DATA = ImageData(dataset="digits", n_train=30, n_test=40, draw=1)
 STUDY = ImageStudy(data=DATA, width=2, schedule=Epochs(epochs=4, batch=10, step_size=0.01),
                    n_learners=2, first_seed=3)  # fmt: skip
+KERNELS = ImageKernelStudy(data=DATA, features="convolution", width=2, n_seeds=3, n_students=2,
+                           first_seed=0, diag_reg=1e-2)  # fmt: skip
 Arrays = dict[str, np.ndarray]
 
 
@@ -183,7 +185,8 @@ def test_students_match_their_own_teacher(single: Arrays) -> None:
     found = run_image_study(study, teacher_outputs=single["train_outputs"])
     p, q = (torch.tensor(a["train_outputs"]).softmax(-1) for a in (found, single))
     distance = (p[:, None] - q[None]).square().sum(dim=(2, 3))
-    assert bool((distance.diagonal() < 0.3 * distance.flip(1).diagonal()).all())
+    # A copy of its teacher has ratio 0; a learner that nobody taught has 1.
+    assert bool((distance.diagonal() < 0.5 * distance.flip(1).diagonal()).all())
 
 
 def test_distillation_sees_the_teacher_alone(single: Arrays) -> None:
@@ -223,11 +226,23 @@ def test_bad_studies(changes: dict[str, Any], words: str) -> None:
         replace(STUDY, **changes)
 
 
-def test_progress_reaches_its_end() -> None:
-    seen = []
-    study = replace(STUDY, n_learners=1)
-    run_image_study(study, progress=lambda step, left: seen.append((step, left)))
-    assert len(seen) == image_steps(study) == 12 and seen[-1] == (12, 0.0)
+SHORT = replace(STUDY, n_learners=1, schedule=Epochs(epochs=1, batch=10))
+KINDS = [
+    (run_image_study, SHORT, image_steps(SHORT)),
+    (run_views, ViewStudy(base=SHORT), image_steps(SHORT)),
+    (run_inside, InsideStudy(base=SHORT, deleted=(), n_heat=1, patch=9, stride=9, n_channels=1),
+     image_steps(SHORT)),
+    (run_image_kernels, KERNELS, kernel_steps(KERNELS)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("run", "study", "steps"), KINDS, ids=lambda value: type(value).__name__)
+def test_every_kind_tells_its_progress_to_the_end(run: Any, study: Any, steps: int) -> None:
+    seen: list[tuple[int, float]] = []
+    run(study, progress=lambda step, left: seen.append((step, left)), device="cpu")
+    assert [step for step, _ in seen] == list(range(1, steps + 1))
+    shares = [left for _, left in seen]
+    assert shares == sorted(shares, reverse=True) and shares[-1] == 0
 
 
 def test_the_store_finds_a_teacher(tmp_path: Path) -> None:
@@ -292,7 +307,7 @@ def test_favourites_excite_their_channel() -> None:
     found = favourites(W, [1, 3], shape=(1, 8, 8), seed=0)
     noise = torch.randn(50, 1, 8, 8, generator=torch.Generator().manual_seed(1))
     for image, channel in zip(found, (1, 3), strict=True):
-        assert float(image.square().mean()) == pytest.approx(1, abs=0.3)
+        assert float(image.square().mean()) == pytest.approx(1, abs=1e-5)  # its last step
         answers = lower(W, noise)[:, channel].mean(dim=(1, 2))
         assert float(lower(W, image[None])[0, channel].mean()) > float(answers.max())
 
@@ -316,8 +331,7 @@ def test_inside_at_share_0_is_the_network() -> None:
 
 @pytest.mark.parametrize("features", ["tangent", "convolution"])
 def test_kernel_rows(features: str) -> None:
-    study = ImageKernelStudy(data=DATA, features=features, width=2, n_seeds=3, n_students=2,
-                             first_seed=0, diag_reg=1e-2)  # fmt: skip
+    study = replace(KERNELS, features=features)
     found = run_image_kernels(study)
     assert {name.removesuffix("_wrong") for name in found} >= set(ROWS)
     shapes = {row: found[f"{row}_wrong"].shape for row in ROWS}
@@ -327,7 +341,7 @@ def test_kernel_rows(features: str) -> None:
     # The third map alone is the first student on the labels of a study of two.
     other = run_image_kernels(replace(study, n_seeds=2, n_students=1))
     assert np.array_equal(found["single_wrong"][2], other["hard_student_wrong"][0])
-    assert found["single_wrong"].mean() < 0.8  # guessing: .9
+    assert found["single_wrong"].mean() < 0.8  # guessing: .9, known to .027
 
 
 # ---------------------------------------------------------------- findings
