@@ -22,6 +22,11 @@ def data_folder(chosen: str | Path | None = None) -> Path:
     return _folder("data", chosen)
 
 
+def choose_data_folder(chosen: str | Path) -> None:
+    """Let this process, and those that it starts, find photographs there (by MVLIB_DATA)."""
+    os.environ["MVLIB_DATA"] = str(data_folder(chosen))
+
+
 def results_folder(chosen: str | Path | None = None) -> Path:
     """Of the store: `chosen` (--results), else MVLIB_RESULTS, else `results/` of this clone, else
     `results` in the user's data folder.

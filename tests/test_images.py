@@ -19,7 +19,7 @@ import pytest
 
 from mvlib import folders, images
 from mvlib.checks import BadInput
-from mvlib.folders import data_folder, results_folder
+from mvlib.folders import choose_data_folder, data_folder, results_folder
 from mvlib.image_archives import read_batch, read_idx
 from mvlib.images import PARTS, Images, digits, download_fashion_mnist, here, load
 
@@ -128,6 +128,17 @@ def test_where_files_lie(
     assert folder() == installed
     (tmp_path / "file").touch()
     refused(lambda: folder(tmp_path / "file"), f"--{kind} ({variable})", "be a folder")
+
+
+def test_a_chosen_folder_is_for_the_processes_that_follow(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(write(tmp_path, fashion(), "mine/{}").resolve())
+    assert not here("fashion-mnist")
+    choose_data_folder("mine")
+    assert os.environ["MVLIB_DATA"] == str(tmp_path.resolve() / "mine")
+    monkeypatch.chdir("/")
+    assert here("fashion-mnist") and data_folder() == tmp_path.resolve() / "mine"
 
 
 LAYOUTS = [
