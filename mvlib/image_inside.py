@@ -71,6 +71,7 @@ def run_inside(
         heat_labels; and favourites (channels, ch, h, w).
     """
     sets = image_sets(study.base.data, device=device)
+    _places(sets.X, study.patch, study.stride)  # refused before the training, not after it
     networks = [one[0] for one in trained_learners(study.base, sets, progress=progress)]
     arrays = deletion(study, networks, sets)
     shown, labels = sets.X_test[: study.n_heat], sets.y_test[: study.n_heat]
@@ -78,12 +79,8 @@ def run_inside(
         [occlusion(W, shown, labels, patch=study.patch, stride=study.stride) for W in networks]
     )
     arrays["heat_images"], arrays["heat_labels"] = shown, labels
-    arrays["favourites"] = favourites(
-        networks[0],
-        range(study.n_channels),
-        shape=tuple(shown.shape[1:]),
-        seed=study.base.data.draw,
-    )
+    shape, seed = tuple(shown.shape[1:]), study.base.data.draw
+    arrays["favourites"] = favourites(networks[0], range(study.n_channels), shape=shape, seed=seed)
     return {name: array.cpu().numpy() for name, array in arrays.items()}
 
 
@@ -175,9 +172,7 @@ def occlusion(
     Raises:
         BadInput: if the square does not fit into the image.
     """
-    side = min(X.shape[2:])
-    require(patch <= side, "patch", "", patch, f"be <= {side}", "it must fit into the image")
-    rows, columns = (range(0, side - patch + 1, stride) for side in X.shape[2:])
+    rows, columns = _places(X, patch, stride)
 
     def score(x: Tensor) -> Tensor:
         log_p = in_blocks(lambda part: image_outputs(W, part), x).log_softmax(dim=1)
@@ -190,6 +185,12 @@ def occlusion(
             covered[:, :, top_row : top_row + patch, left : left + patch] = 0
             heat[:, i, j] = whole - score(covered)
     return heat
+
+
+def _places(X: Tensor, patch: int, stride: int) -> list[range]:
+    side = min(X.shape[2:])
+    require(patch <= side, "patch", "", patch, f"be <= {side}", "it must fit into the image")
+    return [range(0, side - patch + 1, stride) for side in X.shape[2:]]
 
 
 # ---------------------------------------------------------------- Figure 3

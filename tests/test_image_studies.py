@@ -320,6 +320,8 @@ def test_inside_at_share_0_is_the_network() -> None:
         assert found["as_trained_error"][way, 0] == pytest.approx(errors, abs=1e-6)
     assert found["heat"].shape == (2, 2, 3, 3) and found["favourites"].shape == (1, 1, 16, 16)
     assert found["refitted_error"].shape == (2, 2, 2)
+    with pytest.raises(BadInput, match=r"^patch .* = 17 must be <= 16"):
+        run_inside(replace(study, patch=17), progress=lambda *_: pytest.fail("it trained"))
     with pytest.raises(BadInput, match="^deleted"):
         replace(study, deleted=(1.0,))
     with pytest.raises(BadInput, match="^n_channels .*<= 4"):
