@@ -229,7 +229,7 @@ def train_many(
             batch = rows if own == 0 else rows[0]
             gradient, value = gradients(weights, X[batch], targets[batch])
             _check_finite(value, step)
-            direction, state = plan.optimiser.direction(state, gradient, step)
+            direction = plan.optimiser.direction(state, gradient, step)
             rate = plan.rate(step, steps)
             kept = 1 - rate * plan.weight_decay
             weights = {k: (kept * w).sub_(direction[k], alpha=rate) for k, w in weights.items()}
