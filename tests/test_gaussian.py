@@ -240,9 +240,10 @@ def test_shapes_and_ranges(found: dict[str, np.ndarray]) -> None:
 
 def test_learners_and_networks_do_not_mind_each_other(found: dict[str, np.ndarray]) -> None:
     alone = run_gaussian(replace(STUDY, learners=STUDY.learners[1:], n_networks=2))
-    for name in ("train_error", "single_error", "single_loss"):
-        # Sums of float32 in another order.
-        assert alone[name][0] == pytest.approx(found[name][1, :2], abs=0.02), name
+    # Sums of float32 in another order: they may turn one answer at a tie, of 60 or of 300.
+    for name, turned in {"train_error": 1 / 60, "single_error": 1 / 300}.items():
+        assert alone[name][0] == pytest.approx(found[name][1, :2], abs=1.01 * turned), name
+    assert alone["single_loss"][0] == pytest.approx(found["single_loss"][1, :2], rel=1e-4)
     assert alone["flipped"] == found["flipped"]
 
 
@@ -256,7 +257,7 @@ def test_test_labels_are_clean() -> None:
 
 def test_progress_counts_all_learners() -> None:
     told: list[int] = []
-    run_gaussian(STUDY, lambda step, share: told.append(step))
+    run_gaussian(STUDY, progress=lambda step, share: told.append(step))
     assert told == [3 * epoch for epoch in range(1, 11)]
     assert gaussian_steps(STUDY) == told[-1] == 30
 
