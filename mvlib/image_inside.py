@@ -17,7 +17,7 @@ from mvlib.checks import require, require_int
 from mvlib.ensemble import ensemble_outputs
 from mvlib.image_networks import image_outputs, in_blocks, lower, top
 from mvlib.image_sets import ImageSets, image_sets
-from mvlib.image_training import ImageStudy, trained_learners
+from mvlib.image_training import ImageStudy, image_flops, image_steps, trained_learners
 from mvlib.kinds import Kind, register
 from mvlib.optimisers import Weights
 from mvlib.randomness import stream
@@ -222,4 +222,5 @@ def favourites(
 
 
 register(Kind(name="inside image networks", configuration=InsideStudy, run=run_inside,
-              work=lambda study: image_flops(study.base), steps=lambda study: image_steps(study.base)))  # fmt: skip
+              work=lambda study: image_flops(study.base),
+              steps=lambda study: image_steps(study.base)))  # fmt: skip

@@ -13,7 +13,7 @@ import torch
 
 from mvlib.ensemble import ensemble_outputs
 from mvlib.image_sets import HALVES, image_sets, only_half
-from mvlib.image_training import ImageStudy, outputs_of, trained_learners
+from mvlib.image_training import ImageStudy, image_flops, image_steps, outputs_of, trained_learners
 from mvlib.kinds import Kind, register
 from mvlib.training import Progress
 
@@ -51,4 +51,5 @@ def run_views(
 
 
 register(Kind(name="image views", configuration=ViewStudy, run=run_views,
-              work=lambda study: image_flops(study.base), steps=lambda study: image_steps(study.base)))  # fmt: skip
+              work=lambda study: image_flops(study.base),
+              steps=lambda study: image_steps(study.base)))  # fmt: skip

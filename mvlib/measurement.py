@@ -40,7 +40,7 @@ def test_scores(
     params: MultiViewParams,
     learner: LearnerParams,
     *,
-    kind: Kind,
+    kind: SampleKind,
     n: int,
     seed: int,
     name: str = "test",

@@ -103,7 +103,7 @@ def reduced_start(
     return (W0[0] @ features.flatten(0, 1).T).double().numpy(), noise
 
 
-def _record(study: SingleModelStudy, name: str, kind: Kind, n: int) -> Points:
+def _record(study: SingleModelStudy, name: str, kind: SampleKind, n: int) -> Points:
     return points_of(streamed_sample(study.data, n, seed=study.draw, name=name, kind=kind))
 
 
