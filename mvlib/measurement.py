@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from mvlib.checks import require_int, require_number
-from mvlib.distribution import BLOCK, MultiViewParams, Sample, chunked_sample
+from mvlib.distribution import BLOCK, MultiViewParams, Sample, SampleKind, chunked_sample
 from mvlib.learner import LearnerParams, logits, smoothed_relu_slope
 
 LEARNED_SHARE = 0.3  # a view counts as learned above this share of its class's largest correlation

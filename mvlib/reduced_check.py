@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from mvlib.checks import require
-from mvlib.distribution import MultiViewParams, Sample, feature_vectors, streamed_sample
+from mvlib.distribution import MultiViewParams, Sample, SampleKind, feature_vectors, streamed_sample
 from mvlib.learner import LearnerParams, init_weights
 from mvlib.portable import normals
 from mvlib.reduced import Run, train
