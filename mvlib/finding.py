@@ -88,7 +88,9 @@ class Finding:
     @property
     def title(self) -> str:
         """The claim as one writes it: "Theorem 1", "Lottery winners"."""
-        return self.claim.replace("-", " ").capitalize().replace("Ntk", "NTK")
+        words = ("NTK" if word == "ntk" else word for word in self.claim.split("-"))
+        title = " ".join(words)
+        return title[0].upper() + title[1:]
 
     @property
     def prediction(self) -> str:
@@ -98,8 +100,12 @@ class Finding:
 
     def summary(self) -> str:
         """measured [low, high] for people, and a word where the interval leaves it out."""
+        ends = self.low, self.high
+        # An end next to the prediction must not be rounded to it.
+        close = any(end != self.predicted and round(end, 3) == self.predicted for end in ends)
+        measured, low, high = (f"{v:.{4 if close else 3}f}" for v in (self.measured, *ends))
         outside = "" if self.low <= self.measured <= self.high else ", which leaves it out"
-        return f"{self.measured:.3f} [{self.low:.3f}, {self.high:.3f}]{outside}"
+        return f"{measured} [{low}, {high}]{outside}"
 
     def report(self) -> str:
         """The finding on three lines."""

@@ -69,3 +69,8 @@ def test_an_interval_that_leaves_the_estimate_out_says_so() -> None:
     assert finding(0.4, 0.45, 0.3).summary() == "0.300 [0.400, 0.450], which leaves it out"
     assert finding(0.4, 0.45, 0.5).summary().endswith(", which leaves it out")
     assert finding(0.4, 0.45, 0.45).summary() == "0.450 [0.400, 0.450]"
+
+
+def test_an_end_is_not_rounded_to_the_prediction() -> None:
+    assert finding(0.4, 0.4996, 0.45).summary() == "0.4500 [0.4000, 0.4996]"
+    assert finding(0.4, 0.5, 0.45).summary() == "0.450 [0.400, 0.500]"
