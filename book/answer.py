@@ -95,7 +95,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--results", type=Path, default=ROOT / "results")
     options = parser.parse_args()
-    found = trust_lists.stored_findings(options.results)
+    try:
+        found = trust_lists.stored_findings(options.results)
+    except trust_lists.NotStored as error:
+        print(f"answer: {error}; picture and table stay as they are.", file=sys.stderr)
+        return
     for name, content in files(answer(Store(options.results)), found).items():
         (BOOK / name).write_bytes(content)
 

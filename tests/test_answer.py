@@ -28,6 +28,15 @@ def test_picture_is_current(name: str, drawn: dict[str, bytes]) -> None:
     assert same, f"book/{name} is out of date: run `make pages`"
 
 
+def test_without_results_nothing_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(answer, "BOOK", tmp_path)
+    monkeypatch.setattr("sys.argv", ["answer.py", "--results", str(tmp_path / "none")])
+    answer.main()
+    assert "is not in" in capsys.readouterr().err and not any(tmp_path.glob("_*"))
+
+
 def test_picture_says_who_knows_what() -> None:
     half, full = np.array([[True, False], [False, True]]), np.ones((2, 2), dtype=bool)
     shown = who_knows_what([
