@@ -282,8 +282,12 @@ def test_deleted_channels_by_hand() -> None:
 def test_a_refitted_readout_solves_its_equations() -> None:
     H = torch.randn(5, 9, generator=torch.Generator().manual_seed(0))
     y = torch.eye(5)[:, :2]
-    # Fewer images than features: fitted up to the ridge of a thousandth.
-    assert torch.allclose(H @ fitted_readout(H, y), y, atol=0.02)
+    # Ridge regression in its other form, over features: (H'H + r) w = H'y with r a thousandth of
+    # the mean square norm of an image.
+    A, ridge = H.double().numpy(), 1e-3 * float(H.double().square().sum(dim=1).mean())
+    expected = np.linalg.solve(A.T @ A + ridge * np.eye(9), A.T @ y.double().numpy())
+    # Solved in float64 and rounded to float32; the weights are of order .1.
+    assert fitted_readout(H, y).numpy() == pytest.approx(expected, abs=1e-6)
 
 
 def test_covering_what_a_network_does_not_see_costs_nothing() -> None:
@@ -307,7 +311,8 @@ def test_favourites_excite_their_channel() -> None:
     found = favourites(W, [1, 3], shape=(1, 8, 8), seed=0)
     noise = torch.randn(50, 1, 8, 8, generator=torch.Generator().manual_seed(1))
     for image, channel in zip(found, (1, 3), strict=True):
-        assert float(image.square().mean()) == pytest.approx(1, abs=1e-5)  # its last step
+        # Brought to this norm in the last step, which is not one of those that smooth: float32.
+        assert float(image.square().mean()) == pytest.approx(1, abs=1e-5)
         answers = lower(W, noise)[:, channel].mean(dim=(1, 2))
         assert float(lower(W, image[None])[0, channel].mean()) > float(answers.max())
 
@@ -380,30 +385,19 @@ def test_a_standard_error_by_hand() -> None:
 
 
 def test_resamples_keep_learners_of_a_row_together() -> None:
-    found = rows(a=[10, 30], b=[11, 31], alone=[20])
-    drawn = resampled_errors(found, n_resamples=50)
-    assert np.allclose(drawn["b"] - drawn["a"], (drawn["b"] - drawn["a"]).clip(0, 0.05))
-    assert all(len(errors) == 50 for errors in drawn.values())
-    again = resampled_errors(found, n_resamples=50)
-    assert all(np.array_equal(drawn[name], again[name]) for name in drawn)
+    drawn = resampled_errors(rows(a=[10, 30], b=[11, 31], alone=[20]))
+    # Each learner of b errs on one image more than the same of a: as often as that is drawn.
+    assert np.array_equal(drawn["b"] >= drawn["a"], np.ones(2000, bool))
+    # The mean of 2000 Poisson counts of one image in a hundred: sqrt(1 / 2000) / 100, four times.
+    assert (drawn["b"] - drawn["a"]).mean() == pytest.approx(0.01, abs=0.0009)
 
 
-@pytest.mark.parametrize(
-    ("claim", "interval", "said"),
-    [
-        ("images-distilled-share-of-gain", (0.7, 0.6, 0.8), "yes"),
-        ("images-distilled-share-of-gain", (0.6, 0.4, 0.8), "the mean does"),
-        ("images-distilled-share-of-gain", (0.45, 0.4, 0.8), "the mean does not"),
-        ("images-distilled-share-of-gain", (0.3, 0.2, 0.4), "no"),
-        ("images-train-average-share-of-gain", (0.3, 0.2, 0.4), "yes"),
-        ("images-train-average-share-of-gain", (0.9, 0.8, 1.0), "no"),
-        ("images-ntk-distilled-share-of-gain", (0.4, 0.3, 0.45), "no"),
-        ("images-ntk-distilled-share-of-gain", (0.55, 0.4, 0.6), "yes"),
-    ],
-)
-def test_verdicts(claim: str, interval: tuple[float, float, float], said: str) -> None:
-    made = image_findings._finding(claim, "", 0.5, interval, rows(a=[1]), "a", "", "")
-    assert image_findings.verdict(made) == said
+def test_an_ensemble_is_one_learner() -> None:
+    # Ten networks that err on the first 20 images or on the first 40; their ensemble on 15.  Of a
+    # row of one learner only images are resampled, however many networks it is made of.
+    found = resampled_errors(rows(single=[20, 40] * 5, ensemble=[15]))
+    # A binomial rate, known to 2000 resamples: its deviation to 1.6%, four times.
+    assert found["ensemble"].std() == pytest.approx(np.sqrt(0.15 * 0.85 / 100), rel=0.064)
 
 
 # ---------------------------------------------------------------- configurations
