@@ -6,24 +6,34 @@ content: one that is changed gets another name.
 
 from __future__ import annotations
 
+import gzip
+import io
+import pickle
+import tarfile
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
 from mvlib import (
     computing,  # noqa: F401 (it registers the kinds)
+    distribution,
+    image_kernels,
+    image_networks,
+    images,
+    learner,
     single_model,
 )
 from mvlib.checkpoint import TrainingCheckpoint
 from mvlib.checks import BadInput
 from mvlib.contrast import ContrastStudy
 from mvlib.data_parameters import MultiViewParams
-from mvlib.distillation import FORMS, TARGETS, DistillationStudy
+from mvlib.distillation import DistillationStudy, Form, Target
 from mvlib.files import Arrays
 from mvlib.gaussian import GaussianData, GaussianStudy
 from mvlib.image_inside import InsideStudy
@@ -86,17 +96,35 @@ def _networks() -> Probes:
         "cubic": replace(NETWORKS, learner=replace(NETWORKS.learner, power=3, threshold=0.5)),
         "one network": replace(NETWORKS, n_networks=1, draw=5),
     }
-    return studies | {"streamed": _streamed, "resumed": _resumed}
+    watched = replace(NETWORKS, record_every=4, n_watch=20)
+    few = replace(NETWORKS, schedule=replace(FIXED, stop_rule=FixedSteps(steps=4)))
+    many = replace(few, n_train=300, n_test_single=260)
+    return studies | {
+        "many networks": replace(few, n_networks=8),
+        "streamed": partial(_streamed, NETWORKS),
+        "streamed, watched": partial(_streamed, watched),
+        "in blocks": partial(_under, NETWORKS, learner, CACHE_FLOATS=2000),
+        "in parts": partial(_under, few, learner, CACHE_FLOATS=100, SAMPLE_FLOATS=100),
+        "in chunks": partial(_under, many, distribution, CHUNK_FLOATS=16_000),
+        "resumed": partial(_resumed, replace(NETWORKS, record_every=3), _after_7),
+        "resumed, some stopped": partial(_resumed, NETWORKS, _after_a_stop),
+    }
 
 
 def _students() -> Probes:
     base = DistillationStudy(teacher=NETWORKS, schedule=FIXED, n_students=2)
-    studies: Probes = {f"taught by {target}": replace(base, target=target) for target in TARGETS}
-    studies |= {f"form {form}": replace(base, form=form) for form in FORMS}
+    studies: Probes = {
+        f"taught by {target}": replace(base, target=target) for target in get_args(Target)
+    }
+    studies |= {f"form {form}": replace(base, form=form) for form in get_args(Form)}
     chain = replace(base, teacher=base, target="each", generation=2)
     studies |= {"second generation": chain,
                 "watched": replace(base, record_every=5, n_watch=20)}  # fmt: skip
-    return studies
+    fitted = replace(base, target="each", n_students=3, schedule=NETWORKS.schedule)
+    return studies | {
+        "streamed": partial(_streamed, base),
+        "resumed, some stopped": partial(_resumed, fitted, _after_a_stop),
+    }
 
 
 def _joint() -> Probes:
@@ -110,7 +138,7 @@ def _joint() -> Probes:
 def _kernels() -> Probes:
     study = ContrastStudy(base=NETWORKS, n_seeds=2, n_students=1, diag_reg=0.01,
                           descent_steps=8, watch_steps=6, n_watch=10)  # fmt: skip
-    return {"plain": study}
+    return {"plain": study, "many samples": replace(study, base=replace(NETWORKS, n_train=260))}
 
 
 def _gaussian() -> Probes:
@@ -146,17 +174,24 @@ def _image_networks() -> Probes:
         "taught by the average": taught("average"),
         "taught by one each": taught("each"),
         "wrong labels, halves": replace(IMAGES, data=noisy),
+        "in blocks": partial(_under, IMAGES, image_networks, BLOCK=32),
+        "files": _collections,
     }
 
 
 def _image_kernels() -> Probes:
-    return {
+    studies: Probes = {
         features: ImageKernelStudy(
             data=IMAGES.data, features=features, width=4, n_seeds=2, n_students=1, first_seed=3,
             diag_reg=1e-3,
         )
         for features in MAPS
     }  # fmt: skip
+    chunks = {
+        f"{features}, in chunks": partial(_under, study, image_kernels, CHUNK=25)
+        for features, study in studies.items()
+    }
+    return studies | chunks
 
 
 def _image_views() -> Probes:
@@ -209,29 +244,50 @@ def run_probes(kinds: Sequence[Kind]) -> Probed:
 def _run(study: Any, **more: Any) -> Arrays:
     teacher = getattr(study, "teacher", None)
     outputs = None if teacher is None else _run(teacher)["train_outputs"]
-    return kind_of(study).compute(study, outputs=outputs, teacher_outputs=outputs, **more)
+    given = {"outputs": outputs, "teacher_outputs": outputs, "progress": _unheard}
+    return kind_of(study).compute(study, **(given | more))
 
 
-def _streamed() -> Arrays:
+def _unheard(step: int, share: float) -> None:
+    pass
+
+
+def _under(study: Any, module: object, **values: int) -> Arrays:
+    """Run where some sizes of a module's are small, so that a small study has parts."""
+    with _changed(module, values):
+        return _run(study)
+
+
+def _streamed(study: Any) -> Arrays:
     """Training inputs that are made anew in every pass, as those too large to be stored are."""
-    with _changed(single_model, "STORED_BYTES", 0):
-        return _run(NETWORKS)
+    return _under(study, single_model, STORED_BYTES=0)
 
 
 class _Interrupted(Exception):
     pass
 
 
-def _resumed() -> Arrays:
-    """Interrupted after a few steps, and gone on from its checkpoint."""
+def _after_7(shares: Sequence[float]) -> bool:
+    return len(shares) == 8
+
+
+def _after_a_stop(shares: Sequence[float]) -> bool:
+    """When a checkpoint has been written that some network has stopped before."""
+    return len(shares) > 1 and shares[-2] < 1
+
+
+def _resumed(study: Any, when: Callable[[Sequence[float]], bool]) -> Arrays:
+    """Interrupted when that holds of the shares still training in steps 0, 1, ..., and gone on
+    from its checkpoint."""
+    shares = []
 
     def interrupt(step: int, share: float) -> None:
-        if step == 7:
+        shares.append(share)
+        if when(shares):
             raise _Interrupted
 
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "state.npz"
-        study = replace(NETWORKS, record_every=3)
         try:
             _run(study, checkpoint=TrainingCheckpoint(path, every_seconds=0), progress=interrupt)
         except _Interrupted:
@@ -239,11 +295,44 @@ def _resumed() -> Arrays:
     raise AssertionError("the probe's training ended before it was interrupted")
 
 
+def _collections() -> Arrays:
+    """A few made-up photographs in the files, packed or not, in which each collection comes."""
+    with tempfile.TemporaryDirectory() as scratch:
+        for path, content in _files():
+            (Path(scratch) / path).parent.mkdir(parents=True, exist_ok=True)
+            (Path(scratch) / path).write_bytes(content)
+        found = {name: images.load(name, scratch, check=False) for name in images.PARTS}
+    words = ("train_pixels", "train_labels", "test_pixels", "test_labels")
+    return {f"{name} {word}": getattr(one, word) for name, one in found.items() for word in words}
+
+
+def _files() -> Iterator[tuple[str, bytes]]:
+    pixels, labels = np.arange(2 * 3072, dtype=np.uint8).reshape(2, 3072), np.array([7, 3])
+    for part in images.PARTS["fashion-mnist"]:
+        values = pixels.reshape(-1, 32, 32) if "images" in part else np.arange(6, dtype=np.uint8)
+        head = bytes([0, 0, 8, values.ndim]) + np.array(values.shape, ">u4").tobytes()
+        yield f"FashionMNIST/raw/{part}.gz", gzip.compress(head + values.tobytes())
+    for part in images.PARTS["cifar-100"]:
+        batch = pickle.dumps({"data": pixels, "fine_labels": labels})
+        yield f"cifar-100-python/{part}", batch
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        for i, part in enumerate(images.PARTS["cifar-10"]):
+            # As Python 2 wrote it: words are bytes.
+            batch = pickle.dumps({b"data": pixels + np.uint8(i), b"labels": [i, 9]}, protocol=2)
+            member = tarfile.TarInfo(f"cifar-10-batches-py/{part}")
+            member.size = len(batch)
+            tar.addfile(member, io.BytesIO(batch))
+    yield images.ARCHIVES["cifar-10"], archive.getvalue()
+
+
 @contextmanager
-def _changed(module: object, name: str, value: object) -> Iterator[None]:
-    before = getattr(module, name)
-    setattr(module, name, value)
+def _changed(module: object, values: Mapping[str, int]) -> Iterator[None]:
+    before = {name: getattr(module, name) for name in values}
     try:
+        for name, value in values.items():
+            setattr(module, name, value)
         yield
     finally:
-        setattr(module, name, before)
+        for name, value in before.items():
+            setattr(module, name, value)

@@ -1,0 +1,335 @@
+"""Whether the probes, whose arrays a stamp compares, reach all code that stored numbers depend on.
+
+What must be reached is read off the source: in the modules that a kind's hash covers, every
+statement, every arm of a conditional expression, every operand of `and` and `or` in what `run` can
+get at.  A branch that ends in a refusal gives no number.
+"""
+
+import ast
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from types import CodeType, FrameType, ModuleType
+from typing import Any
+
+import pytest
+
+from mvlib import checks, files, folders, kinds, source
+from mvlib.kinds import Kind, own_kinds
+from mvlib.probes import run_probes
+
+# What these do shows in no array: they refuse a value, find a file, or keep what was computed.
+INFRASTRUCTURE = {module.__name__ for module in (checks, files, folders, kinds, source)}
+CUDA = "needs a GPU"
+NETWORK = "fetches what is not on this machine, by its checksum"
+OTHERS = "no study: other callers alone"
+REFUSED = "what comes of it is refused"
+# "function", or one piece of it, "function: text": why no probe reaches it.
+EXCEPTIONS = {
+    "data_parameters.MultiViewParams.noise_norm": OTHERS,
+    "distribution.StreamedPatches.__len__": OTHERS,
+    "distribution.StreamedPatches.is_floating_point": OTHERS,
+    "distribution.StreamedPatches.to": OTHERS,
+    "image_archives._array: return np.empty(len(value), object)": REFUSED,
+    "image_archives.tar_members: part": REFUSED,
+    "image_networks.ResidualNet.flops": "an estimate of time",
+    "image_training._lessons: 0": REFUSED,
+    "image_training._lessons: None": REFUSED,
+    "images._find: return best": REFUSED,
+    "images.download_fashion_mnist": NETWORK,
+    "images.here: not _missing(name, _find(name, (data_folder(), DEBIAN)))": NETWORK,
+    "images.load: download_fashion_mnist()": NETWORK,
+    "images.load: name == 'fashion-mnist'": NETWORK,
+    "joint_training.JointStudy.draw": "for the table of experiments",
+    "learner._budget: DEVICE_FLOATS": CUDA,
+    "learner._forward: u": "studies refuse q = 2",
+    "networks._init_one: 1.0": OTHERS,  # a form with a norm that is learned
+    "networks.train_many: None": OTHERS,  # one order of the samples for all networks
+    "networks.train_many: rows[0]": OTHERS,
+    "tangent._largest_eigenvalue: return float(torch.linalg.eigvalsh(K)[-1])":
+        "studies train on 2 k >= 4 samples at least",
+    "tangent.ntk: x2": OTHERS,
+    "tangent.ntk: _blocks(len(x1), rows)": OTHERS,
+    "training.train: list(range(len(W0)))": OTHERS,
+}  # fmt: skip
+
+Place = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Code that runs or does not run as a whole."""
+
+    function: str
+    text: str
+    start: Place
+    end: Place
+    statement: tuple[Place, Place]  # with the blocks below, which run only if it does
+
+    def is_in(self, other: "Piece") -> bool:
+        first, last = other.statement
+        return self != other and first <= self.start and self.end <= last
+
+
+# -- what must be reached ------------------------------------------------------------------------
+
+
+def modules(kinds: Sequence[Kind]) -> list[str]:
+    """Those that the stored numbers of these kinds depend on."""
+    roots = {kind.run.__module__.removeprefix("mvlib.") for kind in kinds}
+    reached = {f"mvlib.{name}" for root in roots for name in source.modules_reached(root)}
+    return sorted(reached - INFRASTRUCTURE)
+
+
+class Module:
+    """What a module's source defines, and what it takes from others."""
+
+    def __init__(self, name: str) -> None:
+        self.name, self.file = name, str(import_module(name).__file__)
+        self.tree = ast.parse(Path(self.file).read_text(encoding="utf-8"))
+        self.own: dict[str, list[ast.AST]] = defaultdict(list)
+        self.taken: dict[str, tuple[str, str]] = {}  # (module, name there); "" for all of it
+        for node in self.tree.body:
+            if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+                self.own[node.name].append(node)
+            elif isinstance(node, (ast.Assign, ast.AnnAssign)):
+                for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+                    for one in ast.walk(target):
+                        if isinstance(one, ast.Name):
+                            self.own[one.id].append(node)
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("mvlib"):
+                for alias in node.names:
+                    found = getattr(import_module(str(node.module)), alias.name)
+                    whole = (found.__name__, "") if isinstance(found, ModuleType) else None
+                    place = whole or (str(node.module), alias.name)
+                    self.taken[alias.asname or alias.name] = place
+
+    def said(self, node: ast.AST) -> Iterator[tuple[str, str]]:
+        """(module, name) of what some code speaks of, but for the words of its refusals."""
+        refusals = {id(one) for block in ast.walk(node) for one in _refusal(block)}
+        for one in ast.walk(node):
+            if id(one) in refusals:
+                continue
+            if isinstance(one, ast.Name):
+                yield self.taken.get(one.id, (self.name, one.id))
+            elif isinstance(one, ast.Attribute) and isinstance(one.value, ast.Name):
+                module, name = self.taken.get(one.value.id, ("", ""))
+                if module and not name:
+                    yield module, one.attr
+
+
+def reachable(kinds: Sequence[Kind]) -> Iterator[tuple[str, str, ast.FunctionDef]]:
+    """(file, full name, function) of all that stored numbers can depend on: `run`, the methods of
+    every class, whatever these speak of, and so on."""
+    trees = {name: Module(name) for name in modules(kinds)}
+    waiting = [(kind.run.__module__, kind.run.__name__) for kind in kinds]
+    waiting += [
+        (name, node.name)
+        for name, module in trees.items()
+        for node in module.tree.body
+        if isinstance(node, ast.ClassDef)
+    ]
+    done = set()
+    while waiting:
+        place = name, word = waiting.pop()
+        if place in done or name not in trees:
+            continue
+        done.add(place)
+        module = trees[name]
+        if word in module.taken:  # handed on
+            waiting.append(module.taken[word])
+        for node in module.own[word]:
+            waiting += module.said(node)
+            if isinstance(node, ast.FunctionDef):
+                yield module.file, f"{name}.{word}", node
+            for method in node.body if isinstance(node, ast.ClassDef) else ():
+                if isinstance(method, ast.FunctionDef):
+                    yield module.file, f"{name}.{word}.{method.name}", method
+
+
+def pieces(name: str, function: ast.FunctionDef) -> Iterator[Piece]:
+    """Those of a function but for its refusals; `__post_init__` does nothing else."""
+    if name.endswith(".__post_init__"):
+        return
+    refusals = {id(one) for block in ast.walk(function) for one in _refusal(block)}
+    for node in ast.walk(function):
+        for part in _parts(node) if id(node) not in refusals else ():
+            whole = node if isinstance(node, ast.stmt) else part
+            text = ast.unparse(part)
+            yield Piece(name.removeprefix("mvlib."), text, *_range(part), _range(whole))
+
+
+def _parts(node: ast.AST) -> list[Any]:
+    """The pieces that begin with this node: those of its children come with them."""
+    match node:
+        case ast.If() | ast.While():
+            return [node.test]
+        case ast.For():
+            return [node.iter]
+        case ast.With():
+            return [item.context_expr for item in node.items]
+        case ast.IfExp():
+            return [node.body, node.orelse]
+        case ast.BoolOp():
+            return node.values[1:]
+        case ast.Lambda():
+            return [node.body]
+        case ast.ListComp() | ast.SetComp() | ast.GeneratorExp():
+            return [node.elt]
+        case ast.DictComp():
+            return [node.key]
+        case ast.Expr(value=ast.Constant()) | ast.AnnAssign(value=None):  # words, dots, a type
+            return []
+        case ast.Pass() | ast.Nonlocal() | ast.Global():
+            return []
+        case ast.stmt() if not hasattr(node, "body") and not _refuses(node):
+            return [node]
+    return []
+
+
+def _range(node: Any) -> tuple[Place, Place]:
+    return (node.lineno, node.col_offset), (node.end_lineno, node.end_col_offset)
+
+
+def _refusal(block: Any) -> Iterator[ast.AST]:
+    """All within a branch that ends in a refusal, and what `require` is told."""
+    if isinstance(block, (ast.If, ast.ExceptHandler)) and _refuses(block.body[-1]):
+        for statement in block.body:
+            yield from ast.walk(statement)
+    elif _calls(block, "require"):
+        yield from ast.walk(block.value)
+
+
+def _refuses(node: ast.AST) -> bool:
+    return isinstance(node, ast.Raise) or _calls(node, "require(False, ")
+
+
+def _calls(node: ast.AST, beginning: str) -> bool:
+    called = isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)
+    return called and ast.unparse(node).startswith(beginning)
+
+
+# -- what is reached -----------------------------------------------------------------------------
+
+
+class Tracer:
+    """For `sys.settrace`: notes which of some pieces run, by the instructions that do."""
+
+    def __init__(self, pieces: dict[str, list[Piece]]) -> None:
+        self.reached: set[Piece] = set()
+        self._lines: dict[str, dict[int, list[Piece]]] = {}
+        self._left: dict[CodeType, dict[int, list[Piece]]] = {}
+        for file, ones in pieces.items():
+            lines = self._lines[file] = defaultdict(list)
+            for piece in ones:
+                for line in range(piece.start[0], piece.end[0] + 1):
+                    lines[line].append(piece)
+
+    def __call__(self, frame: FrameType, event: str, arg: object) -> Callable | None:
+        code = frame.f_code
+        if code.co_filename not in self._lines:
+            return None
+        if code not in self._left:
+            self._left[code] = self._instructions(code)
+        left = self._left[code]
+        if not left:
+            return None
+        frame.f_trace_lines, frame.f_trace_opcodes = False, True
+
+        def note(frame: FrameType, event: str, arg: object) -> Callable:
+            self.reached.update(left.pop(frame.f_lasti, ()) if event == "opcode" else ())
+            return note
+
+        return note
+
+    def _instructions(self, code: CodeType) -> dict[int, list[Piece]]:
+        """The pieces that each instruction of some code belongs to, by its offset."""
+        lines, found = self._lines[code.co_filename], {}
+        for i, (line, end_line, column, end_column) in enumerate(code.co_positions()):
+            if line is None or end_line is None or column is None or end_column is None:
+                continue
+            start, end = (line, column), (end_line, end_column)
+            found[2 * i] = [p for p in lines.get(line, ()) if p.start <= start and end <= p.end]
+        return {offset: ones for offset, ones in found.items() if ones}
+
+
+def not_reached(pieces: dict[str, list[Piece]], run: Callable[[], object]) -> list[str]:
+    """ "function: text" of the pieces that do not run; of a statement without what is below it."""
+    tracer, before = Tracer(pieces), sys.gettrace()
+    sys.settrace(tracer)
+    try:
+        run()
+    finally:
+        sys.settrace(before)
+    missing = [[p for p in ones if p not in tracer.reached] for ones in pieces.values()]
+    return sorted({
+        f"{piece.function}: {piece.text}"
+        for ones in missing for piece in ones if not any(piece.is_in(other) for other in ones)
+    })  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def missing() -> list[str]:
+    """What the probes of all kinds do not reach."""
+    wanted = defaultdict(list)
+    for file, name, function in reachable(own_kinds()):
+        wanted[file] += pieces(name, function)
+    for module in modules(own_kinds()):  # what another test has made may be kept
+        for value in vars(import_module(module)).values():
+            getattr(value, "cache_clear", lambda: None)()
+    return not_reached(wanted, lambda: run_probes(own_kinds()))
+
+
+def test_probes_reach_what_numbers_depend_on(missing: list[str]) -> None:
+    """To mend with a small study in mvlib/probes.py; an exception needs a reason."""
+    assert [one for one in missing if not {one, function_of(one)} & EXCEPTIONS.keys()] == []
+
+
+def test_no_exception_is_idle(missing: list[str]) -> None:
+    assert sorted(EXCEPTIONS.keys() - {*missing, *map(function_of, missing)}) == []
+
+
+def function_of(piece: str) -> str:
+    return piece.partition(":")[0]
+
+
+# -- the test itself -----------------------------------------------------------------------------
+
+TOY = '''
+def f(x):
+    """Words."""
+    if x is not None and x > 1:
+        y = [z for z in range(x)]
+        for z in y:
+            x = z
+        return x
+    if x == -1:
+        word = "refused"
+        raise ValueError(word)
+    return 1 if x else 2 if x is None else 3
+'''
+
+
+@pytest.mark.parametrize(
+    "arguments, named",
+    [
+        ((2, 0, 1, None), []),
+        ((2, 1), ["2 if x is None else 3"]),
+        ((2, 0, 1), ["2"]),
+        # What stands below a statement that does not run is not named again.
+        ((0, 1, None), ["return x", "y", "y = [z for z in range(x)]"]),
+        ((2, None), ["1", "3"]),
+    ],
+)
+def test_what_does_not_run_is_named(arguments: tuple[int | None, ...], named: list[str]) -> None:
+    names: dict[str, Any] = {}
+    exec(compile(TOY, "toy.py", "exec"), names)
+    (function,) = ast.parse(TOY).body
+    assert isinstance(function, ast.FunctionDef)
+    toy = {"toy.py": list(pieces("f", function))}
+    found = not_reached(toy, lambda: [names["f"](x) for x in arguments])
+    assert found == [f"f: {text}" for text in named]
