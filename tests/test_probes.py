@@ -6,6 +6,9 @@ get at.  A branch that ends in a refusal gives no number.
 """
 
 import ast
+import json
+import os
+import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -272,16 +275,23 @@ def not_reached(pieces: dict[str, list[Piece]], run: Callable[[], object]) -> li
     })  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def missing() -> list[str]:
+def missed_by_probes() -> list[str]:
     """What the probes of all kinds do not reach."""
     wanted = defaultdict(list)
     for file, name, function in reachable(own_kinds()):
         wanted[file] += pieces(name, function)
-    for module in modules(own_kinds()):  # what another test has made may be kept
-        for value in vars(import_module(module)).values():
-            getattr(value, "cache_clear", lambda: None)()
     return not_reached(wanted, lambda: run_probes(own_kinds()))
+
+
+@pytest.fixture(scope="module")
+def missing() -> list[str]:
+    """In a process of its own: here results may be kept, and shapes are checked, which takes as
+    long again."""
+    environment = os.environ | {"PYTHONPATH": str(source.PACKAGE.parent)}
+    done = subprocess.run(
+        [sys.executable, __file__], env=environment, stdout=subprocess.PIPE, text=True, check=True
+    )
+    return json.loads(done.stdout)
 
 
 def test_probes_reach_what_numbers_depend_on(missing: list[str]) -> None:
@@ -333,3 +343,7 @@ def test_what_does_not_run_is_named(arguments: tuple[int | None, ...], named: li
     toy = {"toy.py": list(pieces("f", function))}
     found = not_reached(toy, lambda: [names["f"](x) for x in arguments])
     assert found == [f"f: {text}" for text in named]
+
+
+if __name__ == "__main__":
+    print(json.dumps(missed_by_probes()))
