@@ -315,14 +315,22 @@ def _files() -> Iterator[tuple[str, bytes]]:
     for part in images.PARTS["cifar-100"]:
         batch = pickle.dumps({"data": pixels, "fine_labels": labels})
         yield f"cifar-100-python/{part}", batch
+    members = {
+        # As Python 2 wrote it: words are bytes.
+        f"cifar-10-batches-py/{part}": pickle.dumps(
+            {b"data": pixels + np.uint8(i), b"labels": [i, 9]}, protocol=2
+        )
+        for i, part in enumerate(images.PARTS["cifar-10"])
+    }
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w") as tar:
-        for i, part in enumerate(images.PARTS["cifar-10"]):
-            # As Python 2 wrote it: words are bytes.
-            batch = pickle.dumps({b"data": pixels + np.uint8(i), b"labels": [i, 9]}, protocol=2)
-            member = tarfile.TarInfo(f"cifar-10-batches-py/{part}")
-            member.size = len(batch)
-            tar.addfile(member, io.BytesIO(batch))
+        folder = tarfile.TarInfo("test_batch")
+        folder.type = tarfile.DIRTYPE
+        tar.addfile(folder)
+        for name, content in (members | {"__MACOSX/test_batch": b"a note"}).items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
     yield images.ARCHIVES["cifar-10"], archive.getvalue()
 
 

@@ -2,7 +2,8 @@
 
 What must be reached is read off the source: in the modules that a kind's hash covers, every
 statement, every arm of a conditional expression, every operand of `and` and `or` in what `run` can
-get at.  A branch that ends in a refusal gives no number.
+get at, and where there is no `else`, what happens without the branch.  A branch that ends in a
+refusal gives no number.
 """
 
 import ast
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from types import CodeType, FrameType, ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -60,21 +61,22 @@ EXCEPTIONS = {
 }  # fmt: skip
 
 Place = tuple[int, int]
+Range = tuple[Place, Place]
 
 
 @dataclass(frozen=True)
 class Piece:
-    """Code that runs or does not run as a whole."""
+    """Code that runs or does not run as a whole; or, of a branch without `else`, the step from
+    its test past its body."""
 
     function: str
     text: str
-    start: Place
-    end: Place
-    statement: tuple[Place, Place]  # with the blocks below, which run only if it does
+    where: Range
+    statement: Range  # with the blocks below, which run only if it does
+    body: Place | None = None  # where the branch begins that may be passed over
 
     def is_in(self, other: "Piece") -> bool:
-        first, last = other.statement
-        return self != other and first <= self.start and self.end <= last
+        return self != other and _within(self.where, other.statement)
 
 
 # -- what must be reached ------------------------------------------------------------------------
@@ -161,9 +163,12 @@ def pieces(name: str, function: ast.FunctionDef) -> Iterator[Piece]:
     refusals = {id(one) for block in ast.walk(function) for one in _refusal(block)}
     for node in ast.walk(function):
         for part in _parts(node) if id(node) not in refusals else ():
-            whole = node if isinstance(node, ast.stmt) else part
-            text = ast.unparse(part)
-            yield Piece(name.removeprefix("mvlib."), text, *_range(part), _range(whole))
+            whole = _range(node if isinstance(node, ast.stmt) else part)
+            yield Piece(name.removeprefix("mvlib."), ast.unparse(part), _range(part), whole)
+        if isinstance(node, ast.If) and not node.orelse:
+            text, body = f"not ({ast.unparse(node.test)})", _range(node.body[0])[0]
+            test = _range(node.test)
+            yield Piece(name.removeprefix("mvlib."), text, _range(node), test, body)
 
 
 def _parts(node: ast.AST) -> list[Any]:
@@ -194,8 +199,12 @@ def _parts(node: ast.AST) -> list[Any]:
     return []
 
 
-def _range(node: Any) -> tuple[Place, Place]:
+def _range(node: Any) -> Range:
     return (node.lineno, node.col_offset), (node.end_lineno, node.end_col_offset)
+
+
+def _within(inner: Range, outer: Range) -> bool:
+    return outer[0] <= inner[0] and inner[1] <= outer[1]
 
 
 def _refusal(block: Any) -> Iterator[ast.AST]:
@@ -219,45 +228,61 @@ def _calls(node: ast.AST, beginning: str) -> bool:
 # -- what is reached -----------------------------------------------------------------------------
 
 
+class Located(NamedTuple):
+    """Where an instruction stands: the pieces that it is of, the branches whose test it is of, and
+    those in whose test or body it is."""
+
+    pieces: list[Piece]
+    tests: list[Piece]
+    branches: list[Piece]
+
+
 class Tracer:
     """For `sys.settrace`: notes which of some pieces run, by the instructions that do."""
 
     def __init__(self, pieces: dict[str, list[Piece]]) -> None:
         self.reached: set[Piece] = set()
-        self._lines: dict[str, dict[int, list[Piece]]] = {}
-        self._left: dict[CodeType, dict[int, list[Piece]]] = {}
-        for file, ones in pieces.items():
-            lines = self._lines[file] = defaultdict(list)
-            for piece in ones:
-                for line in range(piece.start[0], piece.end[0] + 1):
-                    lines[line].append(piece)
+        self._pieces = pieces
+        self._located: dict[CodeType, list[Located]] = {}
+        self._wanted: dict[CodeType, set[Piece]] = {}
 
     def __call__(self, frame: FrameType, event: str, arg: object) -> Callable | None:
         code = frame.f_code
-        if code.co_filename not in self._lines:
+        if code.co_filename not in self._pieces:
             return None
-        if code not in self._left:
-            self._left[code] = self._instructions(code)
-        left = self._left[code]
-        if not left:
+        if code not in self._located:
+            located = self._located[code] = list(self._locate(code))
+            self._wanted[code] = {p for one in located for p in one.pieces + one.tests}
+        if self._wanted[code] <= self.reached:
             return None
         frame.f_trace_lines, frame.f_trace_opcodes = False, True
+        located, tested = self._located[code], []
 
         def note(frame: FrameType, event: str, arg: object) -> Callable:
-            self.reached.update(left.pop(frame.f_lasti, ()) if event == "opcode" else ())
+            nonlocal tested
+            now = located[frame.f_lasti // 2] if event == "opcode" else NOWHERE
+            self.reached.update(now.pieces)
+            self.reached.update(branch for branch in tested if branch not in now.branches)
+            tested = now.tests
             return note
 
         return note
 
-    def _instructions(self, code: CodeType) -> dict[int, list[Piece]]:
-        """The pieces that each instruction of some code belongs to, by its offset."""
-        lines, found = self._lines[code.co_filename], {}
-        for i, (line, end_line, column, end_column) in enumerate(code.co_positions()):
+    def _locate(self, code: CodeType) -> Iterator[Located]:
+        """Every instruction of some code."""
+        for line, end_line, column, end_column in code.co_positions():
             if line is None or end_line is None or column is None or end_column is None:
+                yield NOWHERE
                 continue
-            start, end = (line, column), (end_line, end_column)
-            found[2 * i] = [p for p in lines.get(line, ()) if p.start <= start and end <= p.end]
-        return {offset: ones for offset, ones in found.items() if ones}
+            here = (line, column), (end_line, end_column)
+            of = [p for p in self._pieces[code.co_filename] if _within(here, p.where)]
+            branches = [piece for piece in of if piece.body]
+            # Jumps may stand for the whole statement.
+            tests = [piece for piece in branches if piece.body and here[0] < piece.body]
+            yield Located([piece for piece in of if not piece.body], tests, branches)
+
+
+NOWHERE = Located([], [], [])
 
 
 def not_reached(pieces: dict[str, list[Piece]], run: Callable[[], object]) -> list[str]:
@@ -317,6 +342,8 @@ def f(x):
         for z in y:
             x = z
         return x
+    if x == -3:
+        x = 9
     if x == -1:
         word = "refused"
         raise ValueError(word)
@@ -327,12 +354,13 @@ def f(x):
 @pytest.mark.parametrize(
     "arguments, named",
     [
-        ((2, 0, 1, None), []),
-        ((2, 1), ["2 if x is None else 3"]),
-        ((2, 0, 1), ["2"]),
+        ((2, 0, 1, None, -3), []),
+        ((2, 0, 1, None), ["x = 9"]),
+        ((2, 0, 1, -3), ["2"]),
+        ((2, 1, -3), ["2 if x is None else 3"]),
         # What stands below a statement that does not run is not named again.
-        ((0, 1, None), ["return x", "y", "y = [z for z in range(x)]"]),
-        ((2, None), ["1", "3"]),
+        ((0, None, -3), ["return x", "y", "y = [z for z in range(x)]"]),
+        ((2, -3), ["2 if x is None else 3", "not (x == -3)"]),
     ],
 )
 def test_what_does_not_run_is_named(arguments: tuple[int | None, ...], named: list[str]) -> None:
