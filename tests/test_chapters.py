@@ -1,5 +1,6 @@
 """Executed chapters match their notebooks and the store; `book/execute.py` keeps its promises."""
 
+import functools
 import hashlib
 import json
 import os
@@ -13,11 +14,10 @@ from pathlib import Path
 import pytest
 
 import execute
-from executed import read, sources_sha256, why_stale
-from mvlib.results import fingerprint
+from executed import NotANotebook, notebooks_in, read, sources_sha256, why_stale
 
 ROOT = Path(execute.__file__).parent.parent
-NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+NOTEBOOKS = notebooks_in(ROOT / "notebooks")
 PARAMETERS = 'scale = "book"\nresults = "../results"'
 
 
@@ -30,7 +30,7 @@ def test_there_are_notebooks() -> None:
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebook_is_source_only(notebook: Path) -> None:
-    for cell in read(notebook)["cells"]:
+    for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]:
         assert not cell.get("outputs"), "clear the outputs"
         assert cell.get("execution_count") is None, "clear the execution counts"
         assert cell["id"], "cells need ids (nbformat 4.5)"
@@ -39,20 +39,21 @@ def test_notebook_is_source_only(notebook: Path) -> None:
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 def test_chapter_is_current(notebook: Path) -> None:
     chapter = ROOT / "book" / "chapters" / notebook.name
-    reason = why_stale(chapter, notebook, ROOT / "results", fingerprint(), scale="book")
+    stored = functools.partial(execute.stored_sha256, ROOT / "results")
+    reason = why_stale(chapter, notebook, execute.sources_now, stored, scale="book")
     assert reason is None, f"{notebook.stem}: {reason}; run `make book`"
 
 
 def test_every_chapter_has_a_notebook() -> None:
-    chapters = {path.name for path in (ROOT / "book" / "chapters").glob("*.ipynb")}
-    assert chapters == {path.name for path in NOTEBOOKS}
+    chapters = [path.name for path in notebooks_in(ROOT / "book" / "chapters")]
+    assert chapters == [path.name for path in NOTEBOOKS]
 
 
 # -- execute.py on tiny notebooks ------------------------------------------------------------
 
 
 class Desk:
-    """A folder with notebooks, a store and chapters; the library's fingerprint is "f1"."""
+    """A folder with notebooks, a store and chapters; the library is in the state "f1"."""
 
     def __init__(self, root: Path) -> None:
         self.notebooks, self.output = root / "notebooks", root / "book" / "chapters"
@@ -64,7 +65,7 @@ class Desk:
 
     def write(self, name: str, *codes: str, receipts: bool = True, library: str = "f1") -> Path:
         shown = {
-            "library": library,
+            "sources": {"mvlib.room": library, "mvlib.elsewhere": "unused"},
             "entries": {"toy/k": hashlib.sha256(self.entry.read_bytes()).hexdigest()},
         }
         last = f"from IPython.display import JSON\nJSON({shown!r})"
@@ -100,14 +101,19 @@ class Desk:
     def chapter(self, name: str) -> Path:
         return self.output / f"{name}.ipynb"
 
-    def why(self, name: str, scale: str | None = None, fingerprint: str = "f1") -> str | None:
-        notebook = self.notebooks / f"{name}.ipynb"
-        return why_stale(self.chapter(name), notebook, self.results, fingerprint, scale)
+    def why(self, name: str, scale: str | None = None, library: str = "f1") -> str | None:
+        return why_stale(
+            self.chapter(name),
+            self.notebooks / f"{name}.ipynb",
+            lambda notebook: {"mvlib.room": library},
+            functools.partial(execute.stored_sha256, self.results),
+            scale,
+        )
 
 
 @pytest.fixture
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
-    monkeypatch.setattr(execute.store, "fingerprint", lambda: "f1")
+    monkeypatch.setattr(execute, "sources_now", lambda notebook: {"mvlib.room": "f1"})
     return Desk(tmp_path)
 
 
@@ -166,7 +172,7 @@ def test_why_stale(desk: Desk) -> None:
     assert desk.why("01-a") is None
     assert desk.why("01-a", scale="book") is None
     assert desk.why("01-a", scale="smoke") == "it was executed at scale 'book', not 'smoke'"
-    assert desk.why("01-a", fingerprint="f2") == "the library's code has changed"
+    assert desk.why("01-a", library="f2") == "the source of mvlib.room has changed"
     desk.entry.write_bytes(b"other")
     assert desk.why("01-a") == "store entry toy/k has changed"
     desk.entry.unlink()
@@ -189,7 +195,7 @@ def test_a_chapter_is_stale_when_a_file_it_read_has_changed(desk: Desk) -> None:
     read_file = desk.notebooks.parent / "measured.json"
     read_file.write_text("1")
     files = {"../measured.json": hashlib.sha256(b"1").hexdigest()}
-    shown = {"library": "f1", "entries": {}, "files": files}
+    shown = {"sources": {"mvlib.room": "f1"}, "entries": {}, "files": files}
     show = f"from IPython.display import JSON\nJSON({shown!r})"
     desk.write("01-a", receipts=False)
     notebook = read(desk.notebooks / "01-a.ipynb")
