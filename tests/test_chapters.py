@@ -256,10 +256,8 @@ def test_settings_of_the_user_stay_out_of_chapters(
     desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     draw = "import matplotlib.pyplot as plt\n_ = plt.subplots(figsize=(1, 1))"
-    words = (
-        "import locale, os\nprint(open('mu.txt').read(), locale.getlocale()[1], sorted({'a', 'b'}))"
-    )
-    threads = "import torch\ntorch.ones(300, 300).matmul(torch.ones(300, 300)).sum()"
+    words = "import locale, os\nprint(open('mu.txt').read(), locale.getlocale()[1], set('abcd'))"
+    threads = "import torch\ntorch.ones(300, 300).sum()"
     (desk.notebooks / "mu.txt").write_text("\u03bc", encoding="utf-8")
     desk.write("01-a", draw, words, threads)
     assert desk.run() == 0
@@ -271,6 +269,8 @@ def test_settings_of_the_user_stay_out_of_chapters(
     (profile / "ipython_config.py").write_text("c.InlineBackend.figure_formats = {'svg'}\n")
     (home / "matplotlibrc").write_text("figure.facecolor: red\nno.such.key: 1\n")
     (home / "hello.py").write_text("print('hello')\n")
+    # Beside it ipykernel does not see what compiled code writes.
+    monkeypatch.delenv("PYTEST_CURRENT_TEST")
     for name, value in {
         "HOME": str(home),
         "IPYTHONDIR": str(home / ".ipython"),
