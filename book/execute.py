@@ -40,11 +40,11 @@ from executed import (
     RECEIPTS,
     NotANotebook,
     Notebook,
-    difference,
     normalise,
     notebooks_in,
     read,
     receipts,
+    renew,
     said_aside,
     tags,
     why_stale,
@@ -106,7 +106,7 @@ def execute(name: str, job: Job) -> str:
         raise ChapterFailed(
             f"its last cell, tagged {RECEIPTS!r}, must display the store's receipts"
         )
-    if job.stamp and (reason := _what_moved(chapter, target, job.scale)):
+    if job.stamp and (reason := _renew(chapter, target, job.scale)):
         raise ChapterFailed(f"not stamped: {reason}")
     text = json.dumps(chapter, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
     temporary = job.output / f".{name}.{os.getpid()}.tmp"
@@ -118,14 +118,14 @@ def execute(name: str, job: Job) -> str:
     return aside
 
 
-def _what_moved(chapter: Notebook, target: Path, scale: str) -> str | None:
-    """Why a chapter is not the one that stands, or None if it is, apart from its receipts."""
+def _renew(chapter: Notebook, target: Path, scale: str) -> str | None:
+    """Make a chapter the one that stands, with receipts of its own; or say why it is another."""
     try:
         old = read(target)
     except (OSError, NotANotebook) as error:
         return f"there is no chapter to compare it with ({error})"
     before = old["metadata"].get("mvlib", {}).get("scale")
-    return difference(chapter, old) if before == scale else f"it stands at scale {before!r}"
+    return renew(chapter, old) if before == scale else f"it stands at scale {before!r}"
 
 
 def environment(private: Path, threads: int) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import re
@@ -71,6 +72,15 @@ def sources_sha256(notebook: Notebook) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def code_of(notebook: Notebook) -> list[str]:
+    """Its code cells as Python: without IPython's own lines (`%matplotlib inline`, `!ls`)."""
+    return [
+        re.sub(r"^[ \t]*(%%?|!)\w.*$", "", cell["source"], flags=re.MULTILINE)
+        for cell in notebook["cells"]
+        if cell["cell_type"] == "code"
+    ]
+
+
 def receipts(notebook: Notebook) -> dict[str, Any] | None:
     """What the chapter says it was made from: {"sources": {module: hash}, "entries": {name/key:
     hash}}, and where it read others, "files": {path from the notebook's folder: hash}."""
@@ -79,7 +89,7 @@ def receipts(notebook: Notebook) -> dict[str, Any] | None:
             found = output.get("data", {}).get("application/json")
             if isinstance(found, dict) and "entries" in found:
                 if "library" in found:  # until receipts name modules
-                    found["sources"] = {"the library": found["library"]}
+                    found = found | {"sources": {"the library": found["library"]}}
                 return found if "sources" in found else None
     return None
 
@@ -147,16 +157,40 @@ def _spoiled(executed: Notebook) -> str | None:
     return None
 
 
-def difference(new: Notebook, old: Notebook) -> str | None:
-    """The first cell that shows something else than before, or None; receipts do not count."""
+def renew(new: Notebook, old: Notebook) -> str | None:
+    """Give the cells of a new chapter what they showed in the old one, and leave its receipts; or
+    say which cell shows something else now, and leave the new chapter as it is."""
     now, before = _authored(new), _authored(old)
     if len(now) != len(before):
         return f"it has {len(now)} cells and had {len(before)}"
-    for n, (cell, earlier) in enumerate(zip(now, before, strict=True), start=1):
-        if RECEIPTS not in tags(cell) and cell.get("outputs") != earlier.get("outputs"):
+    pairs = [
+        (n, cell, earlier.get("outputs", []))
+        for n, (cell, earlier) in enumerate(zip(now, before, strict=True), start=1)
+        if RECEIPTS not in tags(cell)
+    ]
+    for n, cell, shown in pairs:
+        if _seen(cell.get("outputs", [])) != _seen(shown):
             first = cell["source"].partition("\n")[0]
             return f"cell {n} of {len(now)}, `{first}`, shows something else"
+    for _, cell, shown in pairs:
+        if "outputs" in cell:
+            cell["outputs"] = shown
     return None
+
+
+def _seen(outputs: Sequence[Mapping[str, Any]]) -> str:
+    """Outputs as text, with ids of parts of a drawing counted: matplotlib makes them from numbers
+    that are drawn to six digits, and whose last differ between machines."""
+    names: dict[str, str] = {}
+
+    def count(found: re.Match[str]) -> str:
+        return names.setdefault(found[0], f"id{len(names)}")
+
+    def drawing(found: re.Match[str]) -> str:
+        text = base64.b64decode(found[1]).decode()
+        return re.sub(r"(?<=[#\"])[a-z][0-9a-f]{10}(?=[)\"])", count, text)
+
+    return re.sub(r"data:image/svg\+xml;base64,([\w+/=]+)", drawing, json.dumps(outputs))
 
 
 def said_aside(executed: Notebook) -> list[tuple[str, str]]:

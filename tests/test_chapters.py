@@ -1,5 +1,6 @@
 """Executed chapters match their notebooks and the store; `book/execute.py` keeps its promises."""
 
+import base64
 import functools
 import hashlib
 import json
@@ -10,11 +11,20 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import execute
-from executed import NotANotebook, notebooks_in, read, sources_sha256, why_stale
+from executed import (
+    NotANotebook,
+    code_of,
+    notebooks_in,
+    read,
+    renew,
+    sources_sha256,
+    why_stale,
+)
 
 ROOT = Path(execute.__file__).parent.parent
 NOTEBOOKS = notebooks_in(ROOT / "notebooks")
@@ -371,6 +381,28 @@ def test_a_stamp_renews_receipts_and_nothing_else(
     assert {name: desk.chapter(name).read_text() for name in old} == kept
     assert desk.run("--stamp", "--force", "--scale", "smoke") == 1
     assert "not stamped: it stands at scale 'book'" in capsys.readouterr().err
+
+
+def test_ids_of_a_drawing_are_not_seen_and_the_rest_is() -> None:
+    def chapter(drawing: str) -> dict[str, Any]:
+        inside = base64.b64encode(drawing.encode()).decode()
+        page = {"text/html": f'<img src="data:image/svg+xml;base64,{inside}">'}
+        cell = {"cell_type": "code", "source": "1", "metadata": {}, "outputs": [{"data": page}]}
+        return {"cells": [cell]}
+
+    first = '<clipPath id="p0123456789"/><g clip-path="url(#p0123456789)" x="1.25"/>'
+    old = chapter(first)
+    new = chapter(first.replace("0123456789", "abcdef0123"))
+    assert renew(new, old) is None and new == old
+    for moved in (first.replace("1.25", "1.26"), first.replace("(#p0", "(#p1")):
+        new = chapter(moved)
+        assert renew(new, old) == "cell 1 of 1, `1`, shows something else"
+        assert new == chapter(moved)
+
+
+def test_code_of_a_notebook_is_python(desk: Desk) -> None:
+    path = desk.write("01-a", "%matplotlib inline\nx = (7\n  % 2)\n  !ls\ny = 1", receipts=False)
+    assert code_of(read(path)) == [PARAMETERS, "\nx = (7\n  % 2)\n\ny = 1"]
 
 
 def test_output_text_is_not_part_of_the_hash(desk: Desk) -> None:
