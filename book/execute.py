@@ -86,6 +86,7 @@ def execute(name: str, job: Job) -> str:
     """
     source = read(job.notebooks / f"{name}.ipynb")
     target = job.output / f"{name}.ipynb"
+    standing = _standing(target, job.scale) if job.stamp else None
     folder = job.results.resolve()
     inside = folder.is_relative_to(job.notebooks.resolve().parent)
     shown = os.path.relpath(folder, job.notebooks.resolve()) if inside else str(folder)
@@ -106,7 +107,7 @@ def execute(name: str, job: Job) -> str:
         raise ChapterFailed(
             f"its last cell, tagged {RECEIPTS!r}, must display the store's receipts"
         )
-    if job.stamp and (reason := _renew(chapter, target, job.scale)):
+    if standing is not None and (reason := renew(chapter, standing)):
         raise ChapterFailed(f"not stamped: {reason}")
     text = json.dumps(chapter, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
     temporary = job.output / f".{name}.{os.getpid()}.tmp"
@@ -118,14 +119,18 @@ def execute(name: str, job: Job) -> str:
     return aside
 
 
-def _renew(chapter: Notebook, target: Path, scale: str) -> str | None:
-    """Make a chapter the one that stands, with receipts of its own; or say why it is another."""
+def _standing(target: Path, scale: str) -> Notebook:
+    """The chapter to compare a new one with."""
     try:
-        old = read(target)
+        chapter = read(target)
     except (OSError, NotANotebook) as error:
-        return f"there is no chapter to compare it with ({error})"
-    before = old["metadata"].get("mvlib", {}).get("scale")
-    return renew(chapter, old) if before == scale else f"it stands at scale {before!r}"
+        raise ChapterFailed(
+            f"not stamped: there is no chapter to compare with ({error})"
+        ) from error
+    before = chapter["metadata"].get("mvlib", {}).get("scale")
+    if before != scale:
+        raise ChapterFailed(f"not stamped: it stands at scale {before!r}")
+    return chapter
 
 
 def environment(private: Path, threads: int) -> dict[str, str]:

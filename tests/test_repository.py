@@ -4,6 +4,7 @@ that what the chapters need is declared."""
 import ast
 import importlib.metadata
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -74,6 +75,47 @@ def test_there_are_no_links() -> None:
 def test_the_book_holds_copies_of_its_configuration(name: str) -> None:
     own, copy = ((ROOT / folder / name).read_text(encoding="utf-8") for folder in (".", "book"))
     assert copy == own, f"edit {name}, not book/{name}; run `make pages`"
+
+
+def settle(folder: Path) -> subprocess.CompletedProcess[str]:
+    """What `make venv` does first in a folder that has an environment."""
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    [script] = re.findall(r"^define SETTLE\n(.*?)^endef$", makefile, re.MULTILINE | re.DOTALL)
+    return subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=folder,
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+
+
+def test_programs_of_a_moved_environment_are_told(tmp_path: Path) -> None:
+    old, new, spaced = tmp_path / "old", tmp_path / "new&|", tmp_path / "a b"
+    (old / ".venv" / "bin").mkdir(parents=True)
+    made = f"home = /usr/bin\ncommand = /usr/bin/python3 -m venv {old}/.venv\n"
+    (old / ".venv" / "pyvenv.cfg").write_text(made)
+    tool, activate, compiled = (old / ".venv" / "bin" / n for n in ("tool", "activate", "ruff"))
+    tool.write_text(f"#!{old}/.venv/bin/python3\nprint('μ')\n", encoding="utf-8")
+    tool.chmod(0o755)
+    activate.write_text(f'VIRTUAL_ENV="{old}/.venv"\n')
+    compiled.write_bytes(b"\x7fELF\0" + str(old / ".venv").encode())
+    (old / ".venv" / "bin" / "python").symlink_to("/usr/bin/python3")
+    assert (settle(old).stderr, settle(old).returncode) == ("", 0)
+    before = compiled.read_bytes()
+    old.rename(new)
+    moved = settle(new)
+    assert moved.returncode == 0 and str(old) in moved.stderr and moved.stderr.count("\n") == 1
+    folder = new / ".venv" / "bin"
+    text = (folder / "tool").read_text(encoding="utf-8")
+    assert text == f"#!{new}/.venv/bin/python3\nprint('μ')\n"
+    assert os.access(folder / "tool", os.X_OK)
+    assert (folder / "activate").read_text() == f'VIRTUAL_ENV="{new}/.venv"\n'
+    assert (folder / "ruff").read_bytes() == before
+    assert settle(new).stderr == ""
+    new.rename(spaced)
+    refused = settle(spaced)
+    assert refused.returncode == 1 and "make clean" in refused.stderr
 
 
 # -- what is declared -------------------------------------------------------------------------
