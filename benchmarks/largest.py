@@ -53,7 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
     print(json.dumps(record, indent=2))
     # A process of its own: a peak of memory, once reached, is never undone.
     done = subprocess.run(
-        [sys.executable, __file__, "--run"], check=True, stdout=subprocess.PIPE, text=True
+        [sys.executable, __file__, "--run"], check=True, stdout=subprocess.PIPE, encoding="utf-8"
     )
     record |= json.loads(done.stdout) | {"details": made_by}
     write_atomically(options.output, record)
@@ -72,7 +72,7 @@ def params(shape: Shape) -> MultiViewParams:
 
 def prediction(shape: Shape) -> dict[str, float]:
     """Seconds a step and bytes over data and weights, from small shapes alone."""
-    scaling = json.loads(SCALING_PATH.read_text())
+    scaling = json.loads(SCALING_PATH.read_text(encoding="utf-8"))
     numbers = float(shape.rows * shape.dim)
     price = drawing_price(shape)
     training = predict_seconds(shape, CostModel(**scaling["seconds_model"]))

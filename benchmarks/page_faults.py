@@ -33,7 +33,7 @@ def main() -> int:
     for _ in range(ROUNDS):
         for way in WAYS:
             done = subprocess.run([sys.executable, __file__, way], check=True,
-                                  stdout=subprocess.PIPE, text=True)  # fmt: skip
+                                  stdout=subprocess.PIPE, encoding="utf-8")  # fmt: skip
             turns[way].append(json.loads(done.stdout))
     ratios = [a["seconds"] / b["seconds"] for a, b in zip(*turns.values(), strict=True)]
     record = {

@@ -69,7 +69,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def check(path: Path) -> int:
     """Say which goals a written record misses; 1 if it misses one."""
-    record = json.loads(path.read_text())
+    record = json.loads(path.read_text(encoding="utf-8"))
     sentences = missed(record)
     for sentence in sentences:
         print(sentence)

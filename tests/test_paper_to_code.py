@@ -45,6 +45,17 @@ def test_homes_are_read_from_the_last_line(package: Path) -> None:
     ]
 
 
+def test_homes_are_found_in_packages(package: Path) -> None:
+    (package / "inner").mkdir()
+    (package / "inner" / "__init__.py").write_text('"""All.\n\nPaper: Theorem 9.\n"""\n')
+    (package / "inner" / "room.py").write_text('"""One.\n\nPaper: Theorem 8.\n"""\n')
+    (package / "._room.py").write_bytes(b"\0\5\x16\7\xff")
+    assert [(home.item, home.name) for home in homes(package)[:2]] == [
+        ("Theorem 9", "lib.inner"),
+        ("Theorem 8", "lib.inner.room"),
+    ]
+
+
 def test_page_lists_missing_objects_and_escapes_bars(package: Path) -> None:
     text = page(package)
     assert "| Definition 3.1 | `lib.room.Thing` | What it is, over two lines. |\n" in text

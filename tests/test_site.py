@@ -1,25 +1,32 @@
 """The built site in a real browser: every page, wide and narrow, light and dark."""
 
 import json
+import os
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 
 import nbformat
 import pytest
+from axe_playwright_python.base import AXE_SCRIPT
 from axe_playwright_python.sync_playwright import Axe
 from browser import ROOT, build_site, open_browser, serving
 from bs4 import BeautifulSoup
 from playwright.sync_api import Browser, BrowserContext, Page, Route
 
+from executed import notebooks_in
+
 WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 # Of 1 MB for the first page: what a server without compression sends to a fresh browser.
 FIRST_PAGE, SITE = 1_000_000, 40_000_000
-SOURCES = sorted((ROOT / "notebooks").glob("*.ipynb"))
+SOURCES = notebooks_in(ROOT / "notebooks")
 # Findings of axe-core that the theme causes and no style or template of ours can cure, by rule.
 EXCEPTIONS: dict[str, str] = {}
 # In dark mode other colours and other images are shown; nothing else of a page changes.
@@ -251,13 +258,32 @@ def settled(page: Page) -> None:
     page.evaluate("() => window.MathJax?.startup?.promise.then(() => 0)")
 
 
+def each_token_once(page: Page) -> None:
+    """Leave one word of code of each kind, by the classes that colour it: axe-core looks at every
+    word for seconds, and what is readable once is readable again."""
+    page.evaluate(
+        r"""() => {
+            const seen = new Set();
+            for (const word of document.querySelectorAll("article pre span:not([id])")) {
+                let kind = "";
+                for (let e = word; e !== document.body; e = e.parentElement)
+                    kind += `${e.tagName} ${e.className} ${e.getAttribute("style")} > `;
+                if (seen.has(kind)) word.replaceWith(...word.childNodes);
+                seen.add(kind);
+            }
+        }"""
+    )
+
+
 def audit(page: Page, rules: list[str] | None = None) -> list[str]:
     """Serious and critical findings of axe-core, the whole page or by some rules only."""
     # Without preload: axe would fetch imported style sheets, from the wrong folder.
     options: dict[str, object] = {"resultTypes": ["violations"], "preload": False}
     if rules:
         options["runOnly"] = rules
-    found = Axe().run(page, options=options).response["violations"]
+    # The script is half a megabyte, and stays in the page.
+    script = "0" if page.evaluate("'axe' in window") else AXE_SCRIPT
+    found = Axe(script).run(page, options=options).response["violations"]
     return [
         f"axe {v['id']}: {node['target']} {node['html'][:120]} {node['failureSummary'][-160:]}"
         for v in found
@@ -266,31 +292,76 @@ def audit(page: Page, rules: list[str] | None = None) -> list[str]:
     ]
 
 
-def test_every_page_wide_and_narrow_light_and_dark(
-    site: Path, origin: str, context: BrowserContext, parsed: dict[str, BeautifulSoup]
-) -> None:
+def look(page: Page, origin: str, address: str) -> list[str]:
+    """Faults of one page, wide and narrow, light and dark."""
+    visit = Visit(address)
+    visit.watch(page, origin)
+    page.goto(origin + address, wait_until="load")
+    settled(page)
+    # Colours are judged as they end up, not on their way from one theme to the other.
+    page.add_style_tag(content="* { transition: none !important; }")
+    visit.faults += page_faults(page)
+    each_token_once(page)
+    visit.faults += audit(page)
+    page.emulate_media(color_scheme="dark")
+    if address != "404.html":
+        page.wait_for_selector("html[data-theme=dark]")
+    visit.faults += [f"dark: {fault}" for fault in audit(page, IN_DARK)]
+    page.set_viewport_size(PHONE)  # type: ignore[arg-type]
+    settled(page)
+    visit.faults += [f"phone: {fault}" for fault in page_faults(page)]
+    # Boxes that scroll on a phone alone must be reached by the keyboard, too.
+    visit.faults += [f"phone: {f}" for f in audit(page, ["scrollable-region-focusable"])]
+    return [f"{address}: {fault}" for fault in visit.faults]
+
+
+def look_at_all(origin: str, waiting: "SimpleQueue[str]") -> list[str]:
+    """Faults of the pages that wait, in a browser of this thread's own."""
     faults = []
-    for address in parsed:
-        page = context.new_page()
-        visit = Visit(address)
-        visit.watch(page, origin)
-        page.goto(origin + address, wait_until="load")
-        settled(page)
-        # Colours are judged as they end up, not on their way from one theme to the other.
-        page.add_style_tag(content="* { transition: none !important; }")
-        visit.faults += page_faults(page) + audit(page)
-        page.emulate_media(color_scheme="dark")
-        if address != "404.html":
-            page.wait_for_selector("html[data-theme=dark]")
-        visit.faults += [f"dark: {fault}" for fault in audit(page, IN_DARK)]
-        page.set_viewport_size(PHONE)  # type: ignore[arg-type]
-        settled(page)
-        visit.faults += [f"phone: {fault}" for fault in page_faults(page)]
-        # Boxes that scroll on a phone alone must be reached by the keyboard, too.
-        visit.faults += [f"phone: {f}" for f in audit(page, ["scrollable-region-focusable"])]
-        page.close()
-        faults += [f"{address}: {fault}" for fault in visit.faults]
+    with open_browser() as browser:
+        context = browser.new_context(viewport=WIDE, color_scheme="light")  # type: ignore[arg-type]
+        with suppress(Empty):
+            while True:
+                page = context.new_page()
+                faults += look(page, origin, waiting.get_nowait())
+                page.close()
+    return faults
+
+
+def test_every_page_wide_and_narrow_light_and_dark(
+    site: Path, origin: str, parsed: dict[str, BeautifulSoup]
+) -> None:
+    waiting: SimpleQueue[str] = SimpleQueue()
+    # The largest first, or one core would be left with it at the end.
+    for address in sorted(parsed, key=lambda page: -(site / page).stat().st_size):
+        waiting.put(address)
+    with ThreadPoolExecutor() as pool:
+        browsers = [
+            pool.submit(look_at_all, origin, waiting)
+            for _ in range(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2)
+        ]
+        faults = [fault for done in browsers for fault in done.result()]
     assert not faults, "\n".join(faults)
+
+
+def test_a_word_that_cannot_be_read_is_seen(context: BrowserContext) -> None:
+    """Though most words of code are looked at as one."""
+    page = context.new_page()
+    word = '<span class="{}">word</span> '
+    blocks = "".join(
+        f"<div class={place}><pre>{word.format('plain') * 9}{word.format(kind) * 9}</pre></div>"
+        for place, kind in (("one", "faint"), ("two", "clear"), ("three", "faint"))
+    )
+    page.set_content(
+        '<html lang="en"><head><title>words</title><style>.one .faint {color: #ddd}'
+        f".three .faint {{color: #eee}}</style></head><main><article>{blocks}</article></main>"
+    )
+    each_token_once(page)
+    assert page.locator("pre span").count() == 6
+    assert page.locator("article").inner_text().split() == ["word"] * 54
+    faults = audit(page)
+    assert len(faults) == 2 and all("color-contrast" in fault for fault in faults), faults
+    assert all(place in fault for place, fault in zip((".one", ".three"), faults, strict=True))
 
 
 def test_first_page_is_light(origin: str, context: BrowserContext) -> None:
