@@ -73,6 +73,11 @@ class Table:
     headers: Sequence[str]
     rows: Sequence[Sequence[object]]
 
+    @classmethod
+    def of(cls, records: Sequence[Mapping[str, object]]) -> Table:
+        """A table of records, header -> cell, all with the same headers."""
+        return cls(list(records[0]), [list(record.values()) for record in records])
+
     def _repr_html_(self) -> str:
         head = "".join(f'<th scope="col">{html.escape(h)}</th>' for h in self.headers)
         body = "".join(

@@ -348,24 +348,19 @@ def student_dots(
     return picture(draw, f"A dot a student, test error over mu, in a column a kind: {said}.")
 
 
-def long_run(
-    steps: Mapping[str, np.ndarray],
-    error: Mapping[str, np.ndarray],
-    weight: Mapping[str, np.ndarray],
-) -> Picture:
+def long_run(runs: Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray]]) -> Picture:
     """Students long after they fit: their error, and the largest correlation with a view.
 
     Args:
-        steps: kind of student -> (records,).
-        error: kind -> test errors over mu, (records,) or (records, students).
-        weight: kind -> largest view correlation, of the same shape.
+        runs: kind of student -> steps (records,), test errors over mu and largest view
+            correlations, (records,) or (records, students).
     """
 
     def draw() -> Figure:
         figure, axes = plt.subplots(1, 2, figsize=(9.5, 3.8))
-        for axis, curves in zip(axes, (error, weight), strict=True):
-            for line, (kind, values) in zip(cycle(_LINES), curves.items(), strict=False):
-                _mean_and_range(axis, steps[kind], values, line, kind)
+        for i, axis in enumerate(axes, start=1):
+            for line, (kind, run) in zip(cycle(_LINES), runs.items(), strict=False):
+                _mean_and_range(axis, run[0], run[i], line, kind)
             axis.set_xlabel("step t")
         axes[0].set(ylabel=_ERROR, ylim=(-0.02, 1.05))
         axes[1].set(yscale="log", ylabel=r"largest $\langle w_{j,r}, v_{j,l}\rangle$")
@@ -373,9 +368,9 @@ def long_run(
         return figure
 
     said = "; ".join(
-        f"{kind} after {steps[kind][-1]:.0f} steps: error {np.mean(error[kind][-1]):.3g}, "
-        f"largest correlation {np.max(weight[kind][-1]):.3g}"
-        for kind in steps
+        f"{kind} after {steps[-1]:.0f} steps: error {np.mean(error[-1]):.3g}, "
+        f"largest correlation {np.max(weight[-1]):.3g}"
+        for kind, (steps, error, weight) in runs.items()
     )
     return picture(draw, f"Two panels over training steps, one line a kind of student. {said}.")
 
@@ -423,21 +418,21 @@ def two_size_curves(curves: Mapping[str, Sequence[np.ndarray]]) -> Picture:
 # ---------------------------------------------------------------- chapter 6: self-distillation
 
 
-def two_lotteries(counts: np.ndarray, rows: Sequence[str], columns: Sequence[str]) -> Picture:
+def two_lotteries(counts: np.ndarray) -> Picture:
     """Which views students end with, by how their own lottery and their teacher's went.
 
     Args:
-        counts: numbers of (student, class) pairs, (rows, columns).
-        rows: how the lotteries went.
-        columns: the views it ends with, at most four: one's own, the teacher's, both, neither.
+        counts: numbers of (student, class) pairs, (2, 3): both lotteries named the same view or
+            not, by the views the student ends with: only its own, only the other one, both.
     """
+    rows = ["both lotteries named the same view", "they named different views"]
+    columns = ["only its own", "only the other", "both"]
     shares, totals = counts / counts.sum(axis=1, keepdims=True), counts.sum(axis=1)
-    looks = [(PALETTE["single"], ""), (PALETTE["single"], "///"), (PALETTE["student"], ""),
-             (PALETTE["theory"], "xx")]  # fmt: skip
+    looks = [(PALETTE["single"], ""), (PALETTE["single"], "///"), (PALETTE["student"], "")]
 
     def draw() -> Figure:
         figure, axis = plt.subplots(figsize=(8, 0.75 * len(rows) + 1.4))
-        for j, (name, (colour, hatch)) in enumerate(zip(columns, looks, strict=False)):
+        for j, (name, (colour, hatch)) in enumerate(zip(columns, looks, strict=True)):
             left = shares[:, :j].sum(axis=1)
             axis.barh(range(len(rows)), shares[:, j], left=left, height=0.56, color=colour,
                       hatch=hatch, edgecolor=_BLACK, lw=0.8, label=name)  # fmt: skip

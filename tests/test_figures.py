@@ -79,15 +79,14 @@ STUDENT_PICTURES: dict[str, Callable[[], Picture]] = {
         {"hard labels": PAIR, "self-distilled": PAIR}, {"self-distilled": 0.25}
     ),
     "long_run": lambda: student_figures.long_run(
-        {"capped": STEPS, "as printed": STEPS[:2]},
-        {"capped": np.ones(3), "as printed": np.ones((2, 2))},
-        {"capped": STEPS + 1.0, "as printed": np.ones((2, 2))},
+        {"capped": (STEPS, np.ones(3), STEPS + 1.0),
+         "as printed": (STEPS[:2], np.ones((2, 2)), np.ones((2, 2)))}
     ),
     "two_size_curves": lambda: student_figures.two_size_curves(
         {"networks": [SIZES, SIZES / 2], "distilled students": [SIZES[:2] / 9]}
     ),
     "two_lotteries": lambda: student_figures.two_lotteries(
-        np.array([[98, 0, 2], [20, 10, 70]]), ["agree", "differ"], ["own", "teacher's", "both"]
+        np.array([[98, 0, 2], [20, 10, 70]])
     ),
     "chain_curve": lambda: student_figures.chain_curve(
         [0, 1, 2], [*PAIR, np.array([0.1])], [0.0, 0.4, 0.5]
