@@ -3,6 +3,7 @@
 import inspect
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from types import ModuleType
 
 import numpy as np
@@ -10,7 +11,8 @@ import pytest
 
 from mvlib import cost_figures, figures, gaussian_figures, image_figures, student_figures
 from mvlib.cost import PowerLaw
-from mvlib.figures import PALETTE, Picture
+from mvlib.figures import PALETTE, Picture, Table
+from mvlib.gaussian_gain import Cell
 
 rng = np.random.default_rng(0)
 STEPS = np.arange(0, 12, 4)
@@ -102,11 +104,15 @@ COST_PICTURES: dict[str, Callable[[], Picture]] = {
     ),
 }  # fmt: skip
 
-ERRORS = [gaussian_figures.Errors("linear: residual", np.array([0.2, 0.3]), 0.15)]
+CELL = Cell(
+    inputs="mixture", labels="linear", condition="clean", learner="residual", train_error=0.0,
+    single=np.array([0.2, 0.3]), ensemble=0.15, removed=0.4, loss_removed=0.5, variance=0.1,
+    disagreement=0.2, curve=np.array([0.25, 0.15]),
+)  # fmt: skip
 POINTS = [(100, np.array([0.3, 0.4]), 0.25), (200, np.array([0.2, 0.3]), 0.2)]
 GAUSSIAN_PICTURES: dict[str, Callable[[], Picture]] = {
     "error_grid": lambda: gaussian_figures.error_grid(
-        {("one Gaussian", "clean"): ERRORS, ("mixture", "clean"): ERRORS}
+        [CELL, replace(CELL, inputs="one Gaussian")]
     ),
     "errors_left": lambda: gaussian_figures.errors_left(
         np.array([[1, 0.9, 0.85], [1, 0.8, 0.7]]), np.array([[1, 0.5, 0.2, 0.1]])
@@ -130,15 +136,17 @@ IMAGE_PICTURES: dict[str, Callable[[], Picture]] = {
     "ensemble_sizes": lambda: image_figures.ensemble_sizes(
         {"single networks": SIZES, "distilled students": SIZES / 2}
     ),
-    "spread_and_gain": lambda: image_figures.spread_and_gain(["0%", "10%"], PAIR, [0.1, 0.2]),
+    "spread_and_gain": lambda: image_figures.spread_and_gain(
+        dict.fromkeys(["0%", "10%"], {"wrong": np.eye(2, 4), "ensemble_wrong": np.zeros(4)})
+    ),
     "view_curves": lambda: image_figures.view_curves(
-        [0.0, 0.5], [("one photograph", np.full((2, 2), 0.5), np.eye(2))]
+        [0.0, 0.5], {"one photograph": (np.full((2, 2), 0.5), np.eye(2))}
     ),
     "deletion_curves": lambda: image_figures.deletion_curves(
         [0.0, 0.5], [("at random", np.full((2, 3), 0.4), np.array([0.1, 0.2]))]
     ),
     "heat_maps": lambda: image_figures.heat_maps(
-        np.arange(384.0).reshape(2, 3, 8, 8), np.eye(6, 12).reshape(4, 2, 3, 3), ["a", "b"]
+        np.arange(384.0).reshape(2, 3, 8, 8), np.eye(6, 12).reshape(4, 2, 3, 3), [0, 1]
     ),
     "channel_images": lambda: image_figures.channel_images(np.ones((9, 1, 8, 8)), "Channels"),
 }  # fmt: skip
