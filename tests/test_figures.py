@@ -11,8 +11,9 @@ import pytest
 
 from mvlib import cost_figures, figures, gaussian_figures, image_figures, student_figures
 from mvlib.cost import PowerLaw
-from mvlib.figures import PALETTE, Picture, Table
+from mvlib.figures import PALETTE, Picture
 from mvlib.gaussian_gain import Cell
+from mvlib.report_costs import SYMBOLS, Axis
 
 rng = np.random.default_rng(0)
 STEPS = np.arange(0, 12, 4)
@@ -25,7 +26,8 @@ PAIR = [np.array([0.4, 0.5]), np.array([0.3, 0.2])]  # two data draws
 SIZES = np.array([[0.5, 0.4, 0.6], [0.2, 0.25, 0.3], [0.1, np.nan, np.nan]])
 
 LAW = PowerLaw(exponent=1.0, low=0.9, high=1.1, factor=2.0)
-ALONG = {name: [1, 2, 4] for name in cost_figures.SYMBOLS}
+AXIS = Axis(sizes=[1, 2, 4], seconds=np.array([[2.0, 1.9, 2.2], [4, 4, 4], [8, 7, 9]]), law=LAW,
+            modelled=[2.0, 4.0, 8.0], extra_bytes=[])  # fmt: skip
 
 PICTURES: dict[str, Callable[[], Picture]] = {
     "patch_pictures": lambda: figures.patch_pictures(
@@ -95,10 +97,7 @@ STUDENT_PICTURES: dict[str, Callable[[], Picture]] = {
     ),
 }  # fmt: skip
 COST_PICTURES: dict[str, Callable[[], Picture]] = {
-    "scaling_panels": lambda: cost_figures.scaling_panels(
-        ALONG, {n: np.array([[2.0, 1.9, 2.2], [4, 4, 4], [8, 7, 9]]) for n in ALONG},
-        dict.fromkeys(ALONG, LAW), {n: [2.0, 4.0, 8.0] for n in ALONG},
-    ),
+    "scaling_panels": lambda: cost_figures.scaling_panels(dict.fromkeys(SYMBOLS, AXIS)),
     "foretold": lambda: cost_figures.foretold(
         {"fitted": ([1.0, 2.0], [1.1, 1.9]), "not fitted": ([3.0], [4.0])}, unit="seconds a step"
     ),
