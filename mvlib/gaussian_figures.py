@@ -155,14 +155,11 @@ def _rate(hits: np.ndarray, trials: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     return rate, np.maximum([rate - centre + half, centre + half - rate], 0)
 
 
-def gain_and_variance(
-    groups: Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray]],
-) -> Picture:
+def gain_and_variance(groups: Mapping[str, np.ndarray]) -> Picture:
     """What averaging removes against how much the networks differ, one marker a cell.
 
     Args:
-        groups: name -> (variance share, share of errors removed, share of cross-entropy removed),
-            one number a cell each.
+        groups: name -> variance share, share of errors and of cross-entropy removed, (3, cells).
     """
 
     def draw() -> Figure:

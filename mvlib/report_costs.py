@@ -224,15 +224,13 @@ def comparison_table(latest: Measured, goals: Measured) -> list[Record]:
     records: list[Record] = []
     for key, text in RATIOS.items():
         goal, ratio = goals.get(key, {}), ratios.get(key)
-        low, high = ratio["quartiles"] if ratio else (0, 0)
-        wanted = [f"{sign} {goal[at]}" for at, sign in (("at_least", ">="), ("at_most", "<="))
-                  if at in goal]  # fmt: skip
+        bounds = {">=": goal.get("at_least"), "<=": goal.get("at_most")}
         records.append(
             {
                 "measure": text,
                 "measured": ratio["median"] if ratio else latest[key] or "not measured",
-                "quartiles": f"{low:.2f} to {high:.2f}" if ratio else "",
-                "goal": "".join(wanted),
+                "quartiles": "{:.2f} to {:.2f}".format(*ratio["quartiles"]) if ratio else "",
+                "goal": "".join(f"{sign} {b}" for sign, b in bounds.items() if b is not None),
                 "ceiling": f"{ceilings[key]['median']:.2f}" if key in ceilings else "",
             }
         )

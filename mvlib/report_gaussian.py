@@ -34,6 +34,7 @@ from mvlib.sweep import load_family
 from mvlib.theorems import network_errors
 
 Record = dict[str, object]
+MultiView = tuple[SingleModelStudy, Sequence[Arrays]]  # with the arrays of each data draw
 Counts = tuple[np.ndarray, np.ndarray]  # inputs that c networks know, and their average with them
 Curves = dict[str, list[tuple[int, np.ndarray, float]]]  # labels -> value, networks, their average
 BEST, WORST = 6, 4  # cells in the table of extremes
@@ -111,19 +112,14 @@ def grid_table(cells: Sequence[Cell]) -> list[Record]:
     ]
 
 
-def gain_values(
-    rows: Sequence[Row],
-    cells: Sequence[Cell],
-    multi_view: SingleModelStudy,
-    draws: Sequence[Arrays],
-) -> Record:
+def gain_values(rows: Sequence[Row], cells: Sequence[Cell], multi_view: MultiView) -> Record:
     """What averaging removes over the grid, and on multi-view data beside it."""
     single, ensemble = mean_errors(cells)
     curves = np.concatenate([a["variance_curve"] for _, a in rows])
     shares = np.array([c.removed for c in cells])
-    removed = multi_view_removed(multi_view, draws)
-    one = np.mean([e.mean() for e in network_errors(multi_view, draws)])
-    points = 100 * removed * one * multi_view.data.single_view_fraction
+    removed = multi_view_removed(*multi_view)
+    one = np.mean([e.mean() for e in network_errors(*multi_view)])
+    points = 100 * removed * one * multi_view[0].data.single_view_fraction
     return {
         "mv-removed": f"{removed:.3f}",
         "loss-removed": f"{loss_removed(rows):.2f}",
@@ -137,13 +133,10 @@ def gain_values(
     }
 
 
-def errors_left(
-    cells: Sequence[Cell], multi_view: SingleModelStudy, draws: Sequence[Arrays]
-) -> tuple[np.ndarray, np.ndarray]:
+def errors_left(cells: Sequence[Cell], multi_view: MultiView) -> tuple[np.ndarray, np.ndarray]:
     """Share of a single network's errors left in averages of 1, 2, ...: (cells, networks), and on
     multi-view data (draws, networks)."""
-    left = np.array([c.curve / c.curve[0] for c in cells])
-    return left, multi_view_curves(multi_view, draws)
+    return np.array([c.curve / c.curve[0] for c in cells]), multi_view_curves(*multi_view)
 
 
 def left_values(left: np.ndarray, mv_left: np.ndarray) -> Record:
@@ -163,12 +156,9 @@ def who_is_followed(rows: Sequence[Row], draws: Sequence[Arrays]) -> dict[str, C
     """Kind of data -> numbers of inputs that 0, 1, ... networks get right, and of those among them
     that the average gets right."""
     examples = single_view_examples(draws)
-    every, known = (sum(e[name][0] for e in examples) for name in
-                    ("agreement", "agreement_ensemble"))  # fmt: skip
-    return {
-        "no views": agreement_counts(rows),
-        "single-view inputs": (np.asarray(every), np.asarray(known)),
-    }
+    every = np.sum([e["agreement"][0] for e in examples], axis=0)
+    known = np.sum([e["agreement_ensemble"][0] for e in examples], axis=0)
+    return {"no views": agreement_counts(rows), "single-view inputs": (every, known)}
 
 
 def followed_values(groups: Mapping[str, Counts]) -> Record:
@@ -185,10 +175,7 @@ def extremes_table(cells: Sequence[Cell]) -> list[Record]:
     order = sorted(cells, key=lambda c: -c.removed)
     return [
         {
-            "inputs": c.inputs,
-            "labels": c.labels,
-            "condition": c.condition,
-            "learner": c.learner,
+            **{name: getattr(c, name) for name in ("inputs", "labels", "condition", "learner")},
             "one network": float(c.single.mean()),
             "average": c.ensemble,
             "share removed": c.removed,
@@ -217,11 +204,9 @@ def extremes_values(cells: Sequence[Cell]) -> Record:
     }
 
 
-def gain_and_variance(
-    cells: Sequence[Cell], draws: Sequence[Arrays]
-) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
+def gain_and_variance(cells: Sequence[Cell], draws: Sequence[Arrays]) -> dict[str, np.ndarray]:
     """Kind of data -> variance between networks over the mean square, share of errors and share of
-    cross-entropy removed, one number a cell or a data draw."""
+    cross-entropy removed, (3, cells or data draws)."""
     points = {
         name: np.array([(c.variance, c.removed, c.loss_removed) for c in some]).T
         for name, some in by_labels(cells).items()
@@ -237,7 +222,7 @@ def gain_and_variance(
         ],
         axis=1,
     )
-    return {name: (v, e, l) for name, (v, e, l) in points.items()}
+    return points
 
 
 def disagreement_values(cells: Sequence[Cell], draws: Sequence[Arrays]) -> Record:
@@ -265,23 +250,20 @@ def errors_along(
         samples: studies that differ in N from one of these each.
         widths: one study a kind of labels, with learners that differ in width.
     """
+
+    def point(value: int, arrays: Arrays, i: int) -> tuple[int, np.ndarray, float]:
+        return value, arrays["single_error"][i], float(arrays["ensemble_error"][i])
+
     plain = [
         r for r in rows if (inputs_name(r[0]), condition_name(r[0])) == ("one Gaussian", "clean")
     ]
     along: dict[str, Curves] = {"N": {}, "width": {}}
     for wide, arrays in widths:
         kind = wide.data.labels.kind
-        along["N"][kind] = sorted(
-            ((study.n_train, a["single_error"][0], float(a["ensemble_error"][0]))
-             for study, a in [*samples, *plain] if study.data.labels.kind == kind),
-            key=lambda point: point[0],
-        )  # fmt: skip
-        along["width"][kind] = [
-            (form.width, single, float(ensemble))
-            for form, single, ensemble in zip(
-                wide.learners, arrays["single_error"], arrays["ensemble_error"], strict=True
-            )
-        ]
+        same = [row for row in [*samples, *plain] if row[0].data.labels.kind == kind]
+        same.sort(key=lambda row: row[0].n_train)
+        along["N"][kind] = [point(study.n_train, a, 0) for study, a in same]
+        along["width"][kind] = [point(f.width, arrays, i) for i, f in enumerate(wide.learners)]
     return along
 
 

@@ -39,6 +39,7 @@ Record = Mapping[str, object]
 Learners = Mapping[str, Rows]  # "networks" or kind of frozen features -> rows
 Family = Sequence[tuple[Any, Arrays]]  # experiments with their arrays
 Pair = tuple[np.ndarray, np.ndarray]  # errors of one network, and of the ensemble
+Way = tuple[str, np.ndarray, np.ndarray]  # title, errors (shares, networks), ensemble's (shares,)
 
 
 def setting_values(study: ImageStudy, size: ImageSize) -> Record:
@@ -239,8 +240,8 @@ def noise_values(networks: Mapping[str, Arrays]) -> Record:
     }
 
 
-def deletions(inside: Arrays) -> list[tuple[str, np.ndarray, np.ndarray]]:
-    """Title, errors (shares, networks) and of the ensemble (shares,), for each way to delete."""
+def deletions(inside: Arrays) -> list[Way]:
+    """The ways in which channels are deleted."""
     return [
         (f"{way}, {how}", inside[f"{key}_error"][i], inside[f"{key}_ensemble_error"][i])
         for i, way in enumerate(("at random", "by class"))
@@ -248,9 +249,7 @@ def deletions(inside: Arrays) -> list[tuple[str, np.ndarray, np.ndarray]]:
     ]
 
 
-def deletion_table(
-    shares: Sequence[float], ways: Sequence[tuple[str, np.ndarray, np.ndarray]]
-) -> list[Record]:
+def deletion_table(shares: Sequence[float], ways: Sequence[Way]) -> list[Record]:
     """Errors with shares of the channels deleted, in percent."""
     return [
         {"channels deleted, %": 100 * share}
@@ -263,9 +262,7 @@ def deletion_table(
     ]
 
 
-def deletion_values(
-    shares: Sequence[float], ways: Sequence[tuple[str, np.ndarray, np.ndarray]]
-) -> Record:
+def deletion_values(shares: Sequence[float], ways: Sequence[Way]) -> Record:
     """Errors with most channels deleted at random."""
     values: dict[str, object] = {"most-deleted": f"{shares[-1]:.1%}"}
     for how, (_, single, ensemble) in zip(("kept", "refitted"), ways[:2], strict=True):

@@ -121,7 +121,7 @@ GAUSSIAN_PICTURES: dict[str, Callable[[], Picture]] = {
          "single-view inputs": (np.array([1, 4, 4]), np.array([0, 4, 4]))}
     ),
     "gain_and_variance": lambda: gaussian_figures.gain_and_variance(
-        {"linear labels": (np.array([0.1]), np.array([0.5]), np.array([0.6]))}
+        {"linear labels": np.array([[0.1], [0.5], [0.6]])}
     ),
     "gain_sweeps": lambda: gaussian_figures.gain_sweeps(
         [("N", {"linear": POINTS}), ("width", {"linear": POINTS})]
@@ -212,6 +212,11 @@ def test_tables_escape_and_round() -> None:
     html = table._repr_html_()
     assert "<td>a &amp; b</td><td>0.1235</td>" in html and "<td>3</td>" in html
     assert "value &lt;" in html
+
+
+def test_tables_of_records() -> None:
+    table = figures.Table.of([{"name": "a", "value": 1}, {"name": "b", "value": 2.5}])
+    assert table == figures.table(["name", "value"], [["a", 1], ["b", 2.5]])
 
 
 def test_tables_set_names_as_code() -> None:
