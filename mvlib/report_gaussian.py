@@ -33,7 +33,7 @@ from mvlib.single_model import SingleModelStudy
 from mvlib.sweep import load_family
 from mvlib.theorems import network_errors
 
-Record = dict[str, object]
+Record = Mapping[str, object]
 MultiView = tuple[SingleModelStudy, Sequence[Arrays]]  # with the arrays of each data draw
 Counts = tuple[np.ndarray, np.ndarray]  # inputs that c networks know, and their average with them
 Curves = dict[str, list[tuple[int, np.ndarray, float]]]  # labels -> value, networks, their average
@@ -163,7 +163,7 @@ def who_is_followed(rows: Sequence[Row], draws: Sequence[Arrays]) -> dict[str, C
 
 def followed_values(groups: Mapping[str, Counts]) -> Record:
     """Errors that no vote could remove, and how often the average follows a minority."""
-    values: Record = {"n-examples": int(groups["single-view inputs"][0].sum())}
+    values: dict[str, object] = {"n-examples": int(groups["single-view inputs"][0].sum())}
     for prefix, counts in zip(("", "mv-"), groups.values(), strict=True):
         values[f"{prefix}minority"] = f"{minority_followed(*counts):.2f}"
         values[f"{prefix}beyond"] = f"{beyond_a_majority(counts[0]):.2f}"
@@ -230,7 +230,7 @@ def disagreement_values(cells: Sequence[Cell], draws: Sequence[Arrays]) -> Recor
     single, ensemble = mean_errors(cells)
     examples = single_view_examples(draws)
     seen = np.mean([[e["disagreement"], error_gain(e)] for e in examples], axis=(0, 2))
-    values: Record = {}
+    values: dict[str, object] = {}
     for name, (differ, gain) in {
         "no-views": (np.mean([c.disagreement for c in cells]), single - ensemble),
         "views": seen,
@@ -285,7 +285,7 @@ def along_table(along: Mapping[str, Curves]) -> list[Record]:
 
 def along_values(along: Mapping[str, Curves], widths: Sequence[Row]) -> Record:
     """Both ends of the curves: shares of errors removed, and variance."""
-    values: Record = {}
+    values: dict[str, object] = {}
     ends = {"N": ("few", "many"), "width": ("narrow", "wide")}
     for i, (study, arrays) in enumerate(widths):
         kind, variance = study.data.labels.kind, variance_share(arrays)

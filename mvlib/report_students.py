@@ -56,7 +56,7 @@ UNEVEN = 0.6  # a view with less than this share of the class's larger correlati
 SOLVED = 0.05  # test error over mu that a student trained for long has to reach
 INTERVAL = "{:.3f} [{:.3f}, {:.3f}]"
 
-Record = dict[str, object]
+Record = Mapping[str, object]
 Draws = Mapping[str, Sequence[Arrays]]  # family -> arrays, one a data draw
 Family = Sequence[tuple[Any, Arrays]]  # experiments with their arrays
 
@@ -308,7 +308,7 @@ def room_table(
 
 def hinton_table(study: SingleModelStudy, hinton: Family, of: Draws) -> list[Record]:
     """Hinton's form on one draw beside the same students by the capped (4.3)."""
-    records = []
+    records: list[Record] = []
     for e, arrays in hinton:
         (errors,) = network_errors(study, [arrays])
         (capped,) = network_errors(study, of[SAME_TARGET[e.study.target]][:1])
@@ -437,7 +437,7 @@ def chain_values(
 
 def findings_tables(found: Sequence[Finding]) -> tuple[list[Record], list[Record]]:
     """Every claim beside its measurement, and how each was measured."""
-    beside = [
+    beside: list[Record] = [
         {
             "claim": f"{f.title}: {f.statement}",
             "predicted": f.predicted,
