@@ -140,23 +140,18 @@ def _ink() -> str:
 # ---------------------------------------------------------------- chapter 1: data
 
 
-def patch_pictures(
-    readings: Sequence[np.ndarray], titles: Sequence[str], labels: Sequence[int]
-) -> Picture:
+def patch_pictures(inputs: Mapping[str, tuple[np.ndarray, int]]) -> Picture:
     r"""Inputs as pictures: $\langle x_p, v \rangle$ for every patch and view.
 
     Args:
-        readings: one (P, 2k) array an input.
-        titles: one an input.
-        labels: class of each input; its two columns are framed.
+        inputs: title -> an (P, 2k) array and the input's class, whose two columns are framed.
     """
-
-    brightest = max(float(reading.max()) for reading in readings)
+    brightest = max(float(reading.max()) for reading, _ in inputs.values())
 
     def draw() -> Figure:
-        width = min(11.0, 3.2 * len(readings) + 1)
-        figure, axes = plt.subplots(1, len(readings), figsize=(width, 4), squeeze=False)
-        for axis, reading, title, label in zip(axes[0], readings, titles, labels, strict=True):
+        width = min(11.0, 3.2 * len(inputs) + 1)
+        figure, axes = plt.subplots(1, len(inputs), figsize=(width, 4), squeeze=False)
+        for axis, (title, (reading, label)) in zip(axes[0], inputs.items(), strict=True):
             mesh = axis.imshow(reading, cmap="viridis", vmin=0, vmax=brightest, aspect="auto")
             axis.set(title=title, xlabel="view $v_{j,l}$ (two a class)")
             axis.xaxis.set_major_locator(mpl.ticker.MaxNLocator(6, integer=True))
@@ -169,7 +164,7 @@ def patch_pictures(
         figure.colorbar(mesh, ax=axes[0].tolist(), label=r"$\langle x_p, v\rangle$", shrink=0.8)
         return figure
 
-    framed = ", ".join(f"{t} (class {c})" for t, c in zip(titles, labels, strict=True))
+    framed = ", ".join(f"{title} (class {label})" for title, (_, label) in inputs.items())
     return picture(
         draw,
         f"Heat maps of patches against views for {framed}. A framed pair of columns marks the "
@@ -336,6 +331,7 @@ def prediction_margins(margin: np.ndarray, right: np.ndarray) -> Picture:
         margin: of every network and class, in [0, 1].
         right: whether the foretold view won, same shape.
     """
+    margin, right = margin.ravel(), right.ravel()
     # Sixths by rank, so that ties leave no bin empty.
     groups = [g for g in np.array_split(np.argsort(margin, kind="stable"), 6) if len(g)]
     centre = np.array([margin[g].mean() for g in groups])
@@ -360,13 +356,22 @@ def prediction_margins(margin: np.ndarray, right: np.ndarray) -> Picture:
     )
 
 
-def sweep_panels(panels: Sequence[tuple[str, Sequence[str], Mapping[str, Any]]]) -> Picture:
+_AXES = {
+    "init_std": r"$\sigma_0$",
+    "threshold": r"threshold $\varrho$",
+    "sparsity": "sparsity $s$",
+    "multi_other_strength": "other-class strength",
+}
+
+
+def sweep_panels(sweeps: Mapping[str, tuple[Sequence[str], Mapping[str, Any]]]) -> Picture:
     """Failure regimes: one panel a parameter.
 
     Args:
-        panels: (axis label, tick labels, curves) with curves "test error / mu" (one array of
+        sweeps: parameter -> its values and curves over them: "test error / mu" (one array of
             networks a value), "both views learned" and "winner foretold" (one number a value).
     """
+    panels = [(_AXES.get(name, name), *of) for name, of in sweeps.items()]
 
     def draw() -> Figure:
         figure, axes = plt.subplots(
@@ -401,10 +406,9 @@ def sweep_panels(panels: Sequence[tuple[str, Sequence[str], Mapping[str, Any]]])
     return picture(draw, f"One panel a parameter, in units of mu. {said}")
 
 
-def class_count_curve(
-    counts: Sequence[int], errors: Sequence[np.ndarray], predicted: Sequence[float]
-) -> Picture:
-    """Single-network error over mu against the number of classes."""
+def class_count_curve(found: Mapping[int, tuple[np.ndarray, float]]) -> Picture:
+    """Single-network error over mu, and what is predicted, against the number of classes."""
+    counts, (errors, predicted) = list(found), zip(*found.values(), strict=True)
     means = [e.mean() for e in errors]
 
     def draw() -> Figure:
@@ -415,7 +419,7 @@ def class_count_curve(
         axis.axhspan(0.49, 0.51, color=PALETTE["theory"], alpha=0.5, label="Theorem 1")
         axis.set(xscale="log", xlabel="number of classes k", ylabel=r"test error / $\mu$",
                  ylim=(0, 0.7))  # fmt: skip
-        axis.set_xticks(list(counts), [str(k) for k in counts])
+        axis.set_xticks(counts, [str(k) for k in counts])
         axis.minorticks_off()
         axis.legend(fontsize=9)
         return figure
@@ -427,38 +431,62 @@ def class_count_curve(
 # ---------------------------------------------------------------- chapter 4: ensembles
 
 
-def size_curves(curves: Sequence[np.ndarray]) -> Picture:
-    """Test error over the number of networks averaged.
+def size_curves(curves: Mapping[str, Sequence[np.ndarray]]) -> Picture:
+    """Test error over the number of networks averaged, beside what theory says of them or, where
+    both are given, beside averages of students of their average.
 
     Args:
-        curves: one (K, subsets) array a data draw, in units of mu, NaN where there is no subset.
+        curves: "networks" and maybe "distilled students" -> one (K, subsets) array of test errors
+            over mu a data draw, NaN where there is no subset.
     """
-    per_draw = np.array([np.nanmean(c, axis=1) for c in curves])
-    sizes = np.arange(1, per_draw.shape[1] + 1)
-    pooled = np.concatenate(list(curves), axis=1)
-    low, high = np.nanquantile(pooled, [0.1, 0.9], axis=1)
+    alone, floor = len(curves) == 1, 5e-4
+    means = {
+        name: np.mean([np.nanmean(c, axis=1) for c in draws], axis=0)
+        for name, draws in curves.items()
+    }
+    names = ["mean over ensembles and draws"] if alone else list(curves)
+    band: dict[str, Any] = {"label": "middle 80% of ensembles"} if alone else {"lw": 0}
+    sizes = np.arange(1, max(map(len, means.values())) + 1)
 
     def draw() -> Figure:
         figure, axis = plt.subplots(figsize=(7, 4))
-        floor = 5e-4
-        axis.fill_between(sizes, np.maximum(low, floor), np.maximum(high, floor), alpha=0.25,
-                          color=PALETTE["ensemble"], label="middle 80% of ensembles")  # fmt: skip
-        axis.plot(sizes, np.maximum(per_draw.mean(axis=0), floor), "D-",
-                  color=PALETTE["ensemble"], label="mean over ensembles and draws")  # fmt: skip
-        axis.plot(sizes, 0.5**sizes, "--", color=PALETTE["theory"], label="fair coins: $2^{-K}$")
-        axis.axhline(1e-3, color=PALETTE["theory"], ls=":", label="Theorem 2's bound")
-        axis.set(yscale="log", xlabel="networks averaged, K", ylabel=r"test error / $\mu$",
-                 ylim=(floor, 1))  # fmt: skip
+        looks = zip(names, ("D-", "o--"), ("ensemble", "student"), strict=False)
+        for (label, style, meaning), (name, draws) in zip(looks, curves.items(), strict=True):
+            subsets, look = np.concatenate(list(draws), axis=1), {"color": PALETTE[meaning]}
+            low, high = np.maximum(np.nanquantile(subsets, [0.1, 0.9], axis=1), floor)
+            place = sizes[: len(low)]
+            axis.fill_between(place, low, high, alpha=0.25, **look, **band)
+            axis.plot(place, np.maximum(means[name], floor), style, label=label, **look)
+        axis.set(yscale="log", ylabel=r"test error / $\mu$")
         axis.set_xticks(sizes)
-        axis.legend(fontsize=9)
+        if alone:
+            theory = {"color": PALETTE["theory"]}
+            axis.plot(sizes, 0.5**sizes, "--", label="fair coins: $2^{-K}$", **theory)
+            axis.axhline(1e-3, ls=":", label="Theorem 2's bound", **theory)
+            axis.set(xlabel="networks averaged, K", ylim=(floor, 1))
+            axis.legend(fontsize=9)
+        else:
+            axis.set(xlabel="networks or students averaged, K", ylim=(0.9 * floor, 1))
+            figure.legend(loc="outside upper center", ncols=2, fontsize=9)
         return figure
 
-    mean = per_draw.mean(axis=0)
-    said = ", ".join(f"{mean[K - 1]:.3f} for K = {K}" for K in sizes if K in (1, 2, 5, 10))
+    if alone:
+        [mean] = means.values()
+        said = ", ".join(f"{mean[K - 1]:.3f} for K = {K}" for K in sizes if K in (1, 2, 5, 10))
+        return picture(
+            draw,
+            f"Test error over mu on a logarithmic axis against the number of networks averaged: "
+            f"{said}; a dashed line halves with every network, a dotted one marks Theorem 2's "
+            "bound.",
+        )
+    said = "; ".join(
+        f"{name} from {mean[0]:.3g} alone to {mean[-1]:.3g} for the average of {len(mean)}"
+        for name, mean in means.items()
+    )
     return picture(
         draw,
-        f"Test error over mu on a logarithmic axis against the number of networks averaged: "
-        f"{said}; a dashed line halves with every network, a dotted one marks Theorem 2's bound.",
+        f"Test error over mu on a logarithmic axis, cut at {floor:g}, against the number averaged, "
+        f"with bands for the middle 80% of averages: {said}.",
     )
 
 

@@ -1,8 +1,5 @@
-"""What chapter 9 shows of the cost of a training step, from what `benchmarks/` measured.
-
-Tables are lists of records, column -> cell (`figures.Table.of`); what ends in `_values` gives the
-numbers that the chapter's text names, by their name there.
-"""
+"""What chapter 9 shows of the cost of a training step, from what `benchmarks/` measured
+(names as in `report_networks`)."""
 
 from __future__ import annotations
 
@@ -14,6 +11,7 @@ import numpy as np
 
 from mvlib.computing import work
 from mvlib.cost import CostModel, PowerLaw, Shape, predict_seconds, theory_shape
+from mvlib.report_networks import Record
 from mvlib.settings import Experiment
 from mvlib.single_model import TYPICAL_STEPS, SingleModelStudy
 
@@ -43,7 +41,6 @@ RATIOS = {
 }
 THEORY = (10, 50, 100, 200, 1000)  # k
 
-Record = Mapping[str, object]
 Measured = Mapping[str, Any]  # a file of `benchmarks/`
 
 

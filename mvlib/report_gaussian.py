@@ -1,8 +1,4 @@
-"""What chapter 7 shows of networks on inputs without views, from the store's arrays.
-
-Tables are lists of records, column -> cell (`figures.Table.of`); what ends in `_values` gives the
-numbers that the chapter's text names, by their name there.
-"""
+"""What chapter 7 shows of networks on inputs without views (names as in `report_networks`)."""
 
 from __future__ import annotations
 
@@ -27,13 +23,13 @@ from mvlib.gaussian_gain import (
     single_view_examples,
     variance_share,
 )
+from mvlib.report_networks import Record
 from mvlib.results import Arrays, Store
 from mvlib.settings import Scale
 from mvlib.single_model import SingleModelStudy
 from mvlib.sweep import load_family
 from mvlib.theorems import network_errors
 
-Record = Mapping[str, object]
 MultiView = tuple[SingleModelStudy, Sequence[Arrays]]  # with the arrays of each data draw
 Counts = tuple[np.ndarray, np.ndarray]  # inputs that c networks know, and their average with them
 Curves = dict[str, list[tuple[int, np.ndarray, float]]]  # labels -> value, networks, their average

@@ -1,13 +1,8 @@
-"""What chapter 8 shows of networks on photographs, from the store's arrays.
-
-Tables are lists of records, column -> cell (`figures.Table.of`); what ends in `_values` gives the
-numbers that the chapter's text names, by their name there.
-"""
+"""What chapter 8 shows of networks on photographs (names as in `report_networks`)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -24,6 +19,7 @@ from mvlib.image_findings import (
     verdict,
 )
 from mvlib.image_training import ImageStudy
+from mvlib.report_networks import Family, Record
 from mvlib.results import Arrays
 
 ROWS = {
@@ -35,9 +31,7 @@ ROWS = {
 }
 TITLES = {False: "halves of one photograph", True: "halves of two photographs"}
 
-Record = Mapping[str, object]
 Learners = Mapping[str, Rows]  # "networks" or kind of frozen features -> rows
-Family = Sequence[tuple[Any, Arrays]]  # experiments with their arrays
 Pair = tuple[np.ndarray, np.ndarray]  # errors of one network, and of the ensemble
 Way = tuple[str, np.ndarray, np.ndarray]  # title, errors (shares, networks), ensemble's (shares,)
 

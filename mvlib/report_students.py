@@ -1,14 +1,9 @@
-"""What chapters 5 and 6 show of students, from the store's arrays.
-
-Tables are lists of records, column -> cell (`figures.Table.of`); what ends in `_values` gives the
-numbers that a chapter's text names, by their name there.
-"""
+"""What chapters 5 and 6 show of students (names as in `report_networks`)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +14,7 @@ from mvlib.finding import Finding
 from mvlib.measurement import error_in_units_of_mu, learned_views
 from mvlib.objectives import truncated_logit
 from mvlib.pulls import Pulls, pulls
+from mvlib.report_networks import Family, Record
 from mvlib.results import Arrays, Store
 from mvlib.settings import Scale
 from mvlib.single_model import SingleModelStudy
@@ -56,9 +52,7 @@ UNEVEN = 0.6  # a view with less than this share of the class's larger correlati
 SOLVED = 0.05  # test error over mu that a student trained for long has to reach
 INTERVAL = "{:.3f} [{:.3f}, {:.3f}]"
 
-Record = Mapping[str, object]
 Draws = Mapping[str, Sequence[Arrays]]  # family -> arrays, one a data draw
-Family = Sequence[tuple[Any, Arrays]]  # experiments with their arrays
 
 
 def load(scale: Scale, store: Store, *names: str) -> dict[str, list[Arrays]]:
@@ -321,12 +315,6 @@ def hinton_table(study: SingleModelStudy, hinton: Family, of: Draws) -> list[Rec
             }
         )
     return records
-
-
-def size_curves(study: SingleModelStudy, draws: Sequence[Arrays]) -> list[np.ndarray]:
-    """Test error over mu of averages of 1, 2, ... networks, (sizes, subsets) a draw."""
-    mu = study.data.single_view_fraction
-    return [error_in_units_of_mu(a["size_curve"], a["size_curve_multi"], mu) for a in draws]
 
 
 # ---------------------------------------------------------------- chapter 6: self-distillation

@@ -31,7 +31,7 @@ AXIS = Axis(sizes=[1, 2, 4], seconds=np.array([[2.0, 1.9, 2.2], [4, 4, 4], [8, 7
 
 PICTURES: dict[str, Callable[[], Picture]] = {
     "patch_pictures": lambda: figures.patch_pictures(
-        [np.eye(6, 4)] * 2, ["multi", "single"], [0, 1]
+        {"multi": (np.eye(6, 4), 0), "single": (np.eye(6, 4), 1)}
     ),
     "strength_histograms": lambda: figures.strength_histograms(
         {"multi": {"own view": np.linspace(1, 2, 9), "other classes": np.linspace(0.2, 0.4, 9)}}
@@ -46,15 +46,17 @@ PICTURES: dict[str, Callable[[], Picture]] = {
         [np.array([0.4, 0.5]), np.array([0.6, 0.5])], [0.01, 0.02], 0.45
     ),
     "prediction_margins": lambda: figures.prediction_margins(
-        np.linspace(0, 1, 24), np.arange(24) % 3 > 0
+        np.linspace(0, 1, 24).reshape(4, 6), np.arange(24).reshape(4, 6) % 3 > 0
     ),
     "sweep_panels": lambda: figures.sweep_panels(
-        [("init", ["a", "b"], CURVES), ("threshold", ["c", "d"], CURVES)]
+        {"init_std": (["a", "b"], CURVES), "threshold": (["c", "d"], CURVES)}
     ),
     "class_count_curve": lambda: figures.class_count_curve(
-        [4, 6], [np.array([0.4, 0.5]), np.array([0.5, 0.6])], [0.4, 0.45]
+        {4: (np.array([0.4, 0.5]), 0.4), 6: (np.array([0.5, 0.6]), 0.45)}
     ),
-    "size_curves": lambda: figures.size_curves([SIZES, SIZES / 2]),
+    "size_curves": lambda: figures.size_curves(
+        {"networks": [SIZES, SIZES / 2], "distilled students": [SIZES[:2] / 9]}
+    ),
     "coverage": lambda: figures.coverage(np.arange(12).reshape(2, 3, 2) % 3 > 0),
     "output_bars": lambda: figures.output_bars(np.eye(3) + 0.1, 1, "An input"),
     "activation_curves": lambda: figures.activation_curves(
@@ -65,13 +67,16 @@ PICTURES: dict[str, Callable[[], Picture]] = {
 
 STUDENT_PICTURES: dict[str, Callable[[], Picture]] = {
     "contrast_rows": lambda: student_figures.contrast_rows(
-        [("ridge", {"single": PAIR, "ensemble": [np.array([90.0])] * 2}),
-         ("networks", {"single": PAIR, "ensemble": [np.array([0.0])] * 2})]
+        {"ridge": {"single": PAIR, "ensemble": [np.array([90.0])] * 2},
+         "networks": {"single": PAIR, "ensemble": [np.array([0.0])] * 2}}
     ),
     "laziness": lambda: student_figures.laziness(
-        STEPS, np.eye(2, 3), np.eye(2, 3), np.eye(2, 3), ["draw 1", "draw 2"]
+        [{"steps": STEPS, "linearisation_error": row, "kernel_drift": row,
+          "watched_train_error": row} for row in np.eye(2, 3)]
     ),
-    "joint_curve": lambda: student_figures.joint_curve([2, 10], PAIR, [2], [0.1], 0.45),
+    "joint_curve": lambda: student_figures.joint_curve(
+        {"mean trained as one": {2: PAIR[0], 10: PAIR[1]}, "sum trained as one": {2: 0.1}}, PAIR[0]
+    ),
     "soft_label_bars": lambda: student_figures.soft_label_bars(
         [("one network", np.full(4, 0.25)), ("the average", np.eye(4)[1])], 1, {3: "view 2"}
     ),
@@ -85,9 +90,6 @@ STUDENT_PICTURES: dict[str, Callable[[], Picture]] = {
     "long_run": lambda: student_figures.long_run(
         {"capped": (STEPS, np.ones(3), STEPS + 1.0),
          "as printed": (STEPS[:2], np.ones((2, 2)), np.ones((2, 2)))}
-    ),
-    "two_size_curves": lambda: student_figures.two_size_curves(
-        {"networks": [SIZES, SIZES / 2], "distilled students": [SIZES[:2] / 9]}
     ),
     "two_lotteries": lambda: student_figures.two_lotteries(
         np.array([[98, 0, 2], [20, 10, 70]])
@@ -186,6 +188,12 @@ def test_picture(name: str) -> None:
     html = shown["text/html"]
     assert html.count("<img ") == 2 and html.count("alt=") == 2
     assert "mv-light" in html and "mv-dark" in html
+
+
+def test_networks_alone_are_shown_beside_theory() -> None:
+    drawn = figures.size_curves({"networks": [SIZES, SIZES / 2]})
+    # Means of both draws: 0.5 and 0.25; 0.25 and 0.125.
+    assert "0.375 for K = 1, 0.188 for K = 2; a dashed line halves" in drawn.alt
 
 
 def test_a_large_drawing_becomes_a_png(monkeypatch: pytest.MonkeyPatch) -> None:

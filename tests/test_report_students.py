@@ -197,12 +197,6 @@ def test_room_and_hinton() -> None:
     assert row["capped (4.3), same students"] == pytest.approx(0.4), "the first student alone"
 
 
-def test_curves_over_the_number_averaged() -> None:
-    arrays = {"size_curve": np.array([[0.5], [0.2]]), "size_curve_multi": np.array([[0.01], [0]])}
-    (curve,) = report.size_curves(STUDY, [arrays])
-    assert curve[:, 0] == pytest.approx([0.59, 0.2])
-
-
 # Students of two networks; own tickets and teachers agree in classes (0, 0) and (1, 1).
 TEACHERS = [{"correlations": np.array([[[9.0, 0], [9, 0]], [[9, 0], [0, 9]]])}]
 STUDENTS = [
