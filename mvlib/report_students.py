@@ -11,10 +11,10 @@ import torch
 from mvlib.distillation import DistillationStudy
 from mvlib.distribution import Sample
 from mvlib.finding import Finding
-from mvlib.measurement import error_in_units_of_mu, learned_views
+from mvlib.measurement import error_in_units_of_mu
 from mvlib.objectives import truncated_logit
 from mvlib.pulls import Pulls, pulls
-from mvlib.report_networks import Family, Record
+from mvlib.report_networks import Family, Record, first_fit
 from mvlib.results import Arrays, Store
 from mvlib.settings import Scale
 from mvlib.single_model import SingleModelStudy
@@ -119,13 +119,12 @@ def other_classes(sample: Sample) -> np.ndarray:
     return sample.labels.numpy()[:, None] != np.arange(k)
 
 
-def faint_example(sample: Sample, correlations: np.ndarray) -> Example:
+def faint_example(sample: Sample, learned: np.ndarray) -> Example:
     """The first multi-view input that shows three other classes of which a network sees one.
 
     Args:
-        correlations: of the network with the views, (k, 2).
+        learned: which views the network has, (k, 2).
     """
-    learned = learned_views(torch.as_tensor(correlations)[None])[0].numpy()
     shown = shown_views(sample)
     visible = shown.any(axis=-1) & other_classes(sample)
     seen = visible & (shown & learned).any(axis=-1)
@@ -185,9 +184,10 @@ def errors_over_time(
     for name, draws in of.items():
         kind = KINDS[name][0]
         watched[kind] = np.concatenate([a["watched_single_error"] for a in draws], axis=1)
-        fits = [a["train_error"] == 0 for a in draws]
-        first = [np.where(f.any(axis=0), steps[f.argmax(axis=0)], np.nan).mean() for f in fits]
-        fitted[kind] = float(np.mean(first))
+        first = [first_fit(a["train_error"]) for a in draws]
+        fitted[kind] = float(
+            np.mean([np.where(fits, steps[at], np.nan).mean() for at, fits in first])
+        )
     return steps, watched, fitted
 
 

@@ -88,7 +88,7 @@ def test_setting_of_distillation() -> None:
 
 def test_an_example_shows_what_one_network_lacks() -> None:
     # The network has the first view of 1, the second of 2, the second of 3.
-    learned = np.array([[1.0, 1.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])
+    learned = np.array([[1, 1], [1, 0], [0, 1], [0, 1]]) == 1
     example = report.faint_example(SAMPLE, learned)
     assert (example.at, example.label) == (2, 0), "the first is a single-view input"
     assert example.visible == {1: "view 2", 2: "view 1 and 2", 3: "view 1"}
