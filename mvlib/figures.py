@@ -452,17 +452,17 @@ def size_curves(curves: Mapping[str, Sequence[np.ndarray]]) -> Picture:
         figure, axis = plt.subplots(figsize=(7, 4))
         looks = zip(names, ("D-", "o--"), ("ensemble", "student"), strict=False)
         for (label, style, meaning), (name, draws) in zip(looks, curves.items(), strict=True):
-            subsets, look = np.concatenate(list(draws), axis=1), {"color": PALETTE[meaning]}
+            subsets, colour = np.concatenate(list(draws), axis=1), PALETTE[meaning]
             low, high = np.maximum(np.nanquantile(subsets, [0.1, 0.9], axis=1), floor)
             place = sizes[: len(low)]
-            axis.fill_between(place, low, high, alpha=0.25, **look, **band)
-            axis.plot(place, np.maximum(means[name], floor), style, label=label, **look)
+            axis.fill_between(place, low, high, alpha=0.25, color=colour, **band)
+            axis.plot(place, np.maximum(means[name], floor), style, label=label, color=colour)
         axis.set(yscale="log", ylabel=r"test error / $\mu$")
         axis.set_xticks(sizes)
         if alone:
-            theory = {"color": PALETTE["theory"]}
-            axis.plot(sizes, 0.5**sizes, "--", label="fair coins: $2^{-K}$", **theory)
-            axis.axhline(1e-3, ls=":", label="Theorem 2's bound", **theory)
+            grey = PALETTE["theory"]
+            axis.plot(sizes, 0.5**sizes, "--", label="fair coins: $2^{-K}$", color=grey)
+            axis.axhline(1e-3, ls=":", label="Theorem 2's bound", color=grey)
             axis.set(xlabel="networks averaged, K", ylim=(floor, 1))
             axis.legend(fontsize=9)
         else:

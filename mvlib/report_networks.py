@@ -196,10 +196,12 @@ def _errors_and_views(a: Arrays) -> Record:
 
 def sweep_values(points: Points) -> Record:
     """The largest value of each parameter, and the single-view error there."""
-    most = {field: pairs[-1] for field, pairs in points.items()}
-    return {f"most-{field}": str(value) for field, (value, _) in most.items()} | {
-        f"most-{field}-error": f"{a['single_error'].mean():.3f}" for field, (_, a) in most.items()
-    }
+    values: Record = {}
+    for field, pairs in points.items():
+        largest, a = pairs[-1]
+        values[f"most-{field}"] = str(largest)
+        values[f"most-{field}-error"] = f"{a['single_error'].mean():.3f}"
+    return values
 
 
 def class_counts(family: Family) -> dict[int, tuple[np.ndarray, float]]:
@@ -265,8 +267,7 @@ def most_disputed(arrays: Arrays) -> tuple[np.ndarray, int, str]:
 
 
 def view_table(arrays: Arrays) -> list[Record]:
-    """Errors on single-view inputs by their class and the view they show, of networks and of
-    their average, beside how many networks know the view."""
+    """Errors on single-view inputs, by class and view shown, beside how many networks know it."""
     known = learned(arrays).mean(axis=0)
     return [
         {
@@ -280,8 +281,7 @@ def view_table(arrays: Arrays) -> list[Record]:
 
 
 def size_curves(study: SingleModelStudy, draws: Sequence[Arrays]) -> list[np.ndarray]:
-    """Total test error over mu of averages of K networks, (K, subsets) a draw, NaN where there is
-    no subset."""
+    """Test error over mu of averages of K networks, (K, subsets) a draw, NaN where none is."""
     mu = study.data.single_view_fraction
     return [error_in_units_of_mu(a["size_curve"], a["size_curve_multi"], mu) for a in draws]
 
