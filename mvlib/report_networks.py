@@ -196,7 +196,7 @@ def _errors_and_views(a: Arrays) -> Record:
 
 def sweep_values(points: Points) -> Record:
     """The largest value of each parameter, and the single-view error there."""
-    values: Record = {}
+    values: dict[str, object] = {}
     for field, pairs in points.items():
         largest, a = pairs[-1]
         values[f"most-{field}"] = str(largest)
