@@ -59,9 +59,7 @@ def findings(scale: Scale, run: Callable[[Experiment], Arrays]) -> list[Finding]
     ]
 
 
-def student_findings(
-    study: SingleModelStudy, of: Mapping[str, Sequence[Arrays]]
-) -> list[Finding]:
+def student_findings(study: SingleModelStudy, of: Mapping[str, Sequence[Arrays]]) -> list[Finding]:
     """What is claimed of students, from their families' arrays, one a data draw."""
     hard, distilled = of["hard-labels"], of["distilled"]
     return [

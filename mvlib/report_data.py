@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, replace
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
-from mvlib.distribution import Kind, MultiViewParams, Sample, sample, stored
+from mvlib.distribution import MultiViewParams, Sample, sample, stored
 from mvlib.measurement import law_of_the_sampler
 from mvlib.single_model import SingleModelStudy
 
-KINDS: tuple[Kind, ...] = ("multi", "single")
+KINDS: tuple[Literal["multi"], Literal["single"]] = ("multi", "single")
 
 
 def data_values(study: SingleModelStudy) -> dict[str, object]:
@@ -27,12 +28,12 @@ def data_values(study: SingleModelStudy) -> dict[str, object]:
 
 
 def readings(
-    samples: Mapping[str, Sample], views: Float[Tensor, "views d"], *, row: int = 3
+    samples: Mapping[str, Sample], views: Float[Tensor, "k V d"], *, row: int = 3
 ) -> dict[str, tuple[np.ndarray, int]]:
-    r"""$\langle x_p, v\rangle$ for every patch and view of one input of each sample, (P, 2k), and
-    the input's class."""
+    r"""$\langle x_p, v\rangle$ for every view and patch of one input of each sample, (k, V, P),
+    and the input's class."""
     return {
-        title: ((stored(s)[row] @ views.T).numpy(), int(s.labels[row]))
+        title: ((views @ stored(s)[row].T).numpy(), int(s.labels[row]))
         for title, s in samples.items()
     }
 
@@ -40,7 +41,7 @@ def readings(
 def law_table(params: MultiViewParams, *, n: int = 20_000) -> list[dict[str, object]]:
     """`law_of_the_sampler` for n inputs of each kind.  They are drawn with a small d, which the
     latent record does not depend on."""
-    small = replace(params, dim=2 * params.n_classes)
+    small = replace(params, dim=params.n_views * params.n_classes)
     columns = ("quantity", "definition", "measured", "95% interval", "n")
     return [
         {"data": kind} | dict(zip(columns, row, strict=True))

@@ -21,7 +21,7 @@ from mvlib.settings import Scale
 from mvlib.single_model import SingleModelStudy
 from mvlib.sweep import load_family
 from mvlib.theorems import (
-    both_learned,
+    all_learned,
     finite_size_prediction,
     foretold,
     lottery_finding,
@@ -163,7 +163,7 @@ def sweep_curves(points: Points) -> dict[str, tuple[list[str], dict[str, list]]]
             [str(value) for value, _ in pairs],
             {
                 "test error / mu": [a["single_error"] for _, a in pairs],
-                "both views learned": [both_learned(a["correlations"]).mean() for _, a in pairs],
+                "all views learned": [all_learned(a["correlations"]).mean() for _, a in pairs],
                 "winner foretold": [foretold(a).mean() for _, a in pairs],
             },
         )
@@ -190,7 +190,7 @@ def _errors_and_views(a: Arrays) -> Record:
     return {
         "single-view error": float(a["single_error"].mean()),
         "multi-view error": float(a["multi_error"].mean()),
-        "classes with both views": float(both_learned(a["correlations"]).mean()),
+        "classes with both views": float(all_learned(a["correlations"]).mean()),
     }
 
 

@@ -14,7 +14,7 @@ from mvlib.reduced_race import Game, play
 from mvlib.report_networks import Family, Record, lottery
 from mvlib.results import Arrays
 from mvlib.single_model import SingleModelStudy
-from mvlib.theorems import both_learned
+from mvlib.theorems import all_learned
 
 N_NETWORKS, SEED = 6, 1  # where the explorable starts
 TRIED: Mapping[str, Mapping[str, Any]] = {
@@ -91,7 +91,7 @@ def beside_table(pairs: Pairs, students: Mapping[str, Errors]) -> list[Record]:
         ],
         **students,
         "classes with both views": [
-            (both_learned(r.correlations).ravel(), both_learned(a["correlations"]).ravel())
+            (all_learned(r.correlations).ravel(), all_learned(a["correlations"]).ravel())
             for r, a in pairs
         ],
     }
@@ -129,7 +129,7 @@ def sweep_table(sweeps: Mapping[str, Family]) -> list[Record]:
         for (e, _), (r, a) in zip(family, reduced_pairs(family), strict=True):
             ours, theirs = r.correlations, a["correlations"]
             single, multi = r.single_error[:-1].mean(), r.multi_error[:-1].mean()
-            both = both_learned(ours).mean(), both_learned(theirs).mean()
+            both = all_learned(ours).mean(), all_learned(theirs).mean()
             table.append(
                 {
                     "parameter": field.replace("_", " "),

@@ -22,7 +22,7 @@ from mvlib.students import (
     implicit_ensemble_prediction,
     less_than_hard,
     own_and_teachers_view,
-    share_with_both_views,
+    share_with_all_views,
 )
 from mvlib.sweep import load_family
 from mvlib.theorems import ensemble_errors, network_errors
@@ -109,21 +109,20 @@ class Example:
 
 
 def shown_views(sample: Sample) -> np.ndarray:
-    """Whether each input shows each view, (n, k, 2)."""
-    return (sample.strengths > 0).view(len(sample), -1, 2).numpy()
+    """Whether each input shows each view, (n, k, V)."""
+    return (sample.strengths > 0).numpy()
 
 
 def other_classes(sample: Sample) -> np.ndarray:
     """Whether each class is another than the input's own, (n, k)."""
-    k = sample.strengths.shape[1] // 2
-    return sample.labels.numpy()[:, None] != np.arange(k)
+    return sample.labels.numpy()[:, None] != np.arange(sample.strengths.shape[1])
 
 
 def faint_example(sample: Sample, learned: np.ndarray) -> Example:
     """The first multi-view input that shows three other classes of which a network sees one.
 
     Args:
-        learned: which views the network has, (k, 2).
+        learned: which views the network has, (k, V).
     """
     shown = shown_views(sample)
     visible = shown.any(axis=-1) & other_classes(sample)
@@ -200,7 +199,7 @@ def student_table(study: SingleModelStudy, of: Draws, found: Mapping[str, Findin
             "fit the training set": int(sum(a["fitted"].sum() for a in draws)),
             "multi-view error": float(np.mean([a["multi_error"].mean() for a in draws])),
             "test error / μ [95% interval]": found[KINDS[name][1]].summary(),
-            "classes with both views": share_with_both_views(draws),
+            "classes with both views": share_with_all_views(draws),
             "average of the students": float(np.mean(ensemble_errors(study, draws))),
         }
         for name, draws in of.items()
@@ -218,8 +217,8 @@ def remaining_values(study: SingleModelStudy, of: Draws) -> Record:
         "gain": INTERVAL.format(*less_than_hard(study, hard, distilled)),
         "n-students": len(correlations),
         "n-draws": len(distilled),
-        "both": f"{share_with_both_views(distilled):.3f}",
-        "hard-both": f"{share_with_both_views(hard):.3f}",
+        "both": f"{share_with_all_views(distilled):.3f}",
+        "hard-both": f"{share_with_all_views(hard):.3f}",
         "uneven-mark": UNEVEN,
         "uneven-share": f"{uneven.mean():.2f}",
         "uneven-error": f"{error[uneven].mean():.3f}",
@@ -373,7 +372,7 @@ def chain_curves(
     first = {name: single[name][:n] for name in ("single_error", "multi_error", "correlations")}
     every = [first, *(arrays for _, arrays in chain)]
     generations = [0, *(e.study.generation for e, _ in chain)]
-    return generations, network_errors(study, every), [share_with_both_views([a]) for a in every]
+    return generations, network_errors(study, every), [share_with_all_views([a]) for a in every]
 
 
 def chain_table(chain: Family, errors: Sequence[np.ndarray], both: Sequence[float]) -> list[Record]:

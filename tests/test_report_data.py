@@ -28,8 +28,8 @@ def test_readings_of_noiseless_patches_are_strengths() -> None:
     ).items()
     assert title == "single" and label == drawn.labels[4]
     # Summed over patches a detector reads the view's strength; float32 sums of a few terms.
-    np.testing.assert_allclose(reading.sum(axis=0), drawn.strengths[4], atol=1e-5)
-    assert reading.shape == (8, 6)
+    np.testing.assert_allclose(reading.sum(axis=2), drawn.strengths[4], atol=1e-5)
+    assert reading.shape == (3, 2, 8)
 
 
 def test_the_law_is_counted_at_a_small_dimension() -> None:

@@ -12,7 +12,6 @@ from mvlib import report_students as report
 from mvlib.distribution import Sample
 from mvlib.experiments import experiments
 from mvlib.finding import Finding
-from mvlib.measurement import predicted_single_error
 from mvlib.pulls import Pulls
 from mvlib.results import Store
 from mvlib.settings import Experiment, base_study
@@ -50,7 +49,8 @@ def sample(strengths: list[list[float]], labels: list[int]) -> Sample:
     return Sample(
         patches=torch.zeros(n, 1, 1), labels=torch.tensor(labels),
         single_view=torch.arange(n) == 0, dominant_view=torch.zeros(n, dtype=torch.int64),
-        strengths=torch.tensor(strengths), view_patches=torch.zeros(n, 8, 1, dtype=torch.int64),
+        strengths=torch.tensor(strengths).view(n, 4, 2),
+        view_patches=torch.zeros(n, 4, 2, 1, dtype=torch.int64),
         feature_noise=None, thinned=torch.zeros(n, dtype=torch.int64),
     )  # fmt: skip
 
@@ -220,8 +220,8 @@ def test_self_distillation_in_the_text() -> None:
     values = report.self_distillation_values(STUDY, TAUGHT, of, {n: finding(n) for n in names})
     assert str(values["gain"]).startswith("0.350 [") and str(values["beyond"]).startswith("0.150 [")
     assert values["self-n"] == 7 and values["hard"] == "0.400 [0.300, 0.500]"
-    half = predicted_single_error(0.5, n_classes=4, sparsity=STUDY.data.sparsity)
-    assert values["predicted"] == f"{half:.3f}"
+    # Half of all pairs know one view of two; 1 - (1 - s/k)^3 of the inputs show another class.
+    assert values["predicted"] == f"{0.25 * (1 - (1 - STUDY.data.sparsity / 4) ** 3):.3f}"
 
 
 def generations(*errors: float) -> list[tuple[Experiment, dict[str, Any]]]:
