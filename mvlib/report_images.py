@@ -16,7 +16,6 @@ from mvlib.image_findings import (
     mean_errors,
     network_rows,
     share_of_gain,
-    verdict,
 )
 from mvlib.image_training import ImageStudy
 from mvlib.report_networks import Family, Record
@@ -119,13 +118,13 @@ def reported_table(learners: Learners) -> list[Record]:
 
 
 def claim_table(found: Sequence[Finding]) -> list[Record]:
-    """Every claim on photographs, and whether it is borne out."""
+    """Every claim on photographs, and its verdict."""
     return [
         {
             "claim": f.statement,
-            "bound": f.predicted,
+            "bound": f.prediction,
             "measured [95% interval]": f.summary(),
-            "borne out?": verdict(f),
+            "verdict": f.verdict,
             "how": f.caveat,
         }
         for f in found

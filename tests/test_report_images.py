@@ -64,9 +64,10 @@ def test_what_is_reported_stands_beside_it() -> None:
 
 def test_claims() -> None:
     found = Finding(claim="images-distilled-share-of-gain", statement="Half.", predicted=0.5,
-                    measured=0.7, low=0.6, high=0.8, n=3, unit="", caveat="Once.")  # fmt: skip
+                    source="ours", direction="at least", turn=0.0, measured=0.7, low=0.6, high=0.8,
+                    n=3, unit="", caveat="Once.")  # fmt: skip
     (row,) = report.claim_table([found])
-    assert list(row.values()) == ["Half.", 0.5, "0.700 [0.600, 0.800]", "yes", "Once."]
+    assert list(row.values()) == ["Half.", "at least 0.5", "0.700 [0.600, 0.800]", "holds", "Once."]
 
 
 def test_gains() -> None:

@@ -65,8 +65,9 @@ def test_setting_values() -> None:
 
 
 def test_finding_table() -> None:
-    finding = Finding(claim="ntk-gain", statement="It helps.", predicted=0.5, measured=0.2,
-                      low=0.1, high=0.3, n=3, unit="u", caveat="by hand")  # fmt: skip
+    finding = Finding(claim="ntk-gain", statement="It helps.", predicted=0.5, source="ours",
+                      direction="at", turn=1.0, measured=0.2, low=0.1, high=0.3, n=3, unit="u",
+                      caveat="by hand")  # fmt: skip
     [row] = report_kernels.finding_table([finding])
     assert list(row.values()) == ["NTK gain: It helps.", 0.5, "0.200 [0.100, 0.300]", "by hand"]
 

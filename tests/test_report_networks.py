@@ -45,8 +45,9 @@ STUDY = replace(TEACHER, n_test_single=50, n_test_multi=100)  # k = 3, s = 1.5, 
 
 
 def test_finding_values() -> None:
-    finding = Finding(claim="c", statement="s", predicted=1, measured=0.12345, low=0.1, high=0.2,
-                      n=7, unit="u", caveat="c")  # fmt: skip
+    finding = Finding(claim="c", statement="s", predicted=1, source="ours", direction="at",
+                      turn=0.0, measured=0.12345, low=0.1, high=0.2, n=7, unit="u",
+                      caveat="c")  # fmt: skip
     assert report_networks.finding_values("one", finding, digits=4) == {
         "one-measured": "0.1235", "one-interval": "[0.1000, 0.2000]", "one-n": 7
     }  # fmt: skip

@@ -40,8 +40,9 @@ def draw(single: list[float], multi: float = 0.0, **more: Any) -> dict[str, Any]
 
 
 def finding(claim: str, predicted: float = 0.5) -> Finding:
-    return Finding(claim=claim, statement="Says so.", predicted=predicted, measured=0.4, low=0.3,
-                   high=0.5, n=7, unit="mu", caveat="Seen once.")  # fmt: skip
+    return Finding(claim=claim, statement="Says so.", predicted=predicted, source="ours",
+                   direction="at", turn=0.0, measured=0.4, low=0.3, high=0.5, n=7, unit="mu",
+                   caveat="Seen once.")  # fmt: skip
 
 
 def sample(strengths: list[list[float]], labels: list[int]) -> Sample:
