@@ -158,11 +158,11 @@ def test_who_knows_what() -> None:
 
 
 def test_most_disputed() -> None:
-    # Four networks on three inputs of classes 0, 1 and 0: 4, 2 and 2 of them are right.
-    answers = np.array([[0, 1, 1], [0, 0, 0], [0, 1, 1], [0, 2, 0]])
+    # Four networks on inputs of classes 0, 2, 1 and 0: 4, 0, 2 and 2 of them are right.
+    answers = np.array([[0, 1, 1, 1], [0, 0, 0, 0], [0, 0, 1, 1], [0, 1, 2, 0]])
     outputs = np.eye(3)[answers]
     scores, label, title = report_networks.most_disputed(
-        {"example_outputs": outputs, "example_labels": np.array([0, 1, 0])}
+        {"example_outputs": outputs, "example_labels": np.array([0, 2, 1, 0])}
     )
     assert scores.argmax(axis=1).tolist() == [1, 0, 1, 2]
     assert (label, title) == (1, "single-view input of class 1")
