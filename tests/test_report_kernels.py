@@ -1,5 +1,6 @@
 """What chapter 2 says, from arrays small enough to work by hand."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -7,8 +8,8 @@ import pytest
 from toys import TEACHER  # mu = 0.1: a multi-view error counts nine times
 
 from mvlib import report_kernels
+from mvlib.contradictions import networks_train_average
 from mvlib.contrast import METHODS, WHO
-from mvlib.finding import Finding
 from mvlib.results import Arrays
 
 WRONG = {"single": np.array([[True, False]]), "multi": np.array([[False] * 9 + [True]])}
@@ -65,9 +66,9 @@ def test_setting_values() -> None:
 
 
 def test_finding_table() -> None:
-    finding = Finding(claim="ntk-gain", statement="It helps.", predicted=0.5, source="ours",
-                      direction="at", turn=1.0, measured=0.2, low=0.1, high=0.3, n=3, unit="u",
-                      caveat="by hand")  # fmt: skip
+    found = networks_train_average(TEACHER, DRAWS["single-model"], DRAWS["joint"])
+    said = {"claim": "ntk-gain", "statement": "It helps.", "caveat": "by hand"}
+    finding = replace(found, predicted=0.5, measured=0.2, low=0.1, high=0.3, **said)
     [row] = report_kernels.finding_table([finding])
     assert list(row.values()) == ["NTK gain: It helps.", 0.5, "0.200 [0.100, 0.300]", "by hand"]
 

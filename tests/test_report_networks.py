@@ -9,9 +9,9 @@ from toys import TEACHER
 
 from mvlib import report_networks
 from mvlib.experiments import SWEEPS
-from mvlib.finding import Finding
 from mvlib.measurement import wilson_interval
 from mvlib.results import Arrays, Store
+from mvlib.theorems import theorem_1
 
 # Two networks, three classes: views 1, 2 and both; views 2, 2 and 1.
 CORRELATIONS = np.array([[[1, 0.1], [0.2, 2], [1, 0.5]], [[0, 1], [0.1, 1], [3, 0.2]]])
@@ -45,9 +45,8 @@ STUDY = replace(TEACHER, n_test_single=50, n_test_multi=100)  # k = 3, s = 1.5, 
 
 
 def test_finding_values() -> None:
-    finding = Finding(claim="c", statement="s", predicted=1, source="ours", direction="at",
-                      turn=0.0, measured=0.12345, low=0.1, high=0.2, n=7, unit="u",
-                      caveat="c")  # fmt: skip
+    found = theorem_1(STUDY, [DRAW])
+    finding = replace(found, measured=0.12345, low=0.1, high=0.2, n=7)
     assert report_networks.finding_values("one", finding, digits=4) == {
         "one-measured": "0.1235", "one-interval": "[0.1000, 0.2000]", "one-n": 7
     }  # fmt: skip
@@ -159,11 +158,11 @@ def test_who_knows_what() -> None:
 
 
 def test_most_disputed() -> None:
-    # Four networks on three inputs of classes 0, 1 and 0: 4, 2 and 2 of them are right.
-    answers = np.array([[0, 1, 1], [0, 0, 0], [0, 1, 1], [0, 2, 0]])
+    # Four networks on inputs of classes 0, 2, 1 and 0: 4, 0, 2 and 2 of them are right.
+    answers = np.array([[0, 1, 1, 1], [0, 0, 0, 0], [0, 0, 1, 1], [0, 1, 2, 0]])
     outputs = np.eye(3)[answers]
     scores, label, title = report_networks.most_disputed(
-        {"example_outputs": outputs, "example_labels": np.array([0, 1, 0])}
+        {"example_outputs": outputs, "example_labels": np.array([0, 2, 1, 0])}
     )
     assert scores.argmax(axis=1).tolist() == [1, 0, 1, 2]
     assert (label, title) == (1, "single-view input of class 1")

@@ -27,7 +27,7 @@ def run(end: list[list[float]], steps: int) -> Run:
                train_scores=np.zeros((4, k)))  # fmt: skip
 
 
-ONE, BOTH = run([[1, 0], [0, 1]], steps=4), run([[2, 1], [1, 2]], steps=8)
+ONE, BOTH = run([[1, 0], [0, 1]], steps=4), run([[2, 1], [2, 1]], steps=8)
 GAME = Game(networks=[ONE, BOTH], students=[BOTH, BOTH], multi_error=np.zeros(5),
             single_error=np.array([0.5, 0.3, 0.1, 0.05, 0.25]))  # fmt: skip
 
@@ -39,11 +39,10 @@ def pairs() -> report_reduced.Pairs:
         params=params, points=training_points(params, 0), runs=[ONE, BOTH],
         single_error=np.array([0.5, 0.3, 0.1]), multi_error=np.array([0.02, 0.0, 0.0]),
     )  # fmt: skip
-    # Network 0 as reduced; network 1 with view 2 of both classes, and in class 1 a little of the
-    # other.
+    # Network 0 as reduced; network 1 with view 2 of class 0, and with both of class 1.
     full: Arrays = {
-        "correlations": np.array([[[1, 0], [0, 1]], [[0, 2], [0.7, 2]]]),
-        "predicted_winner": np.array([[0, 1], [0, 1]]),
+        "correlations": np.array([[[1, 0], [0, 1]], [[0, 2], [2, 0.7]]]),
+        "predicted_winner": np.array([[0, 1], [0, 0]]),
         "winner_margin": np.array([[0.9, 0.8], [0.1, 0.2]]),
         "single_error": np.array([0.6, 0.4]), "multi_error": np.array([0.0, 0.02]),
         "ensemble_single_error": np.array(0.05), "stop_step": np.array([7, 12]),
@@ -80,7 +79,7 @@ def test_games_are_those_that_the_explorable_offers(monkeypatch: pytest.MonkeyPa
 
 def test_game_table() -> None:
     [row] = report_reduced.game_table({"by hand": GAME})
-    assert list(row.values()) == ["by hand", "50%", "50%", "40.0%", "10.0%", "5.0%", "25.0%"]
+    assert list(row.values()) == ["by hand", "75%", "50%", "40.0%", "10.0%", "5.0%", "25.0%"]
 
 
 def test_beside_the_full_simulation(pairs: report_reduced.Pairs) -> None:
