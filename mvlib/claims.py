@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from mvlib.contradictions import networks_train_average, ntk_contradictions
 from mvlib.experiments import experiments
@@ -12,6 +12,7 @@ from mvlib.gaussian_gain import Row, gaussian_ensemble_gain
 from mvlib.image_findings import image_claims
 from mvlib.results import Arrays
 from mvlib.settings import Experiment, Scale, base_study
+from mvlib.single_model import SingleModelStudy
 from mvlib.students import (
     control,
     distilled_ensemble_gain,
@@ -47,18 +48,26 @@ def findings(scale: Scale, run: Callable[[Experiment], Arrays]) -> list[Finding]
     """Every finding at one scale; `run` returns an experiment's stored or fresh arrays."""
     study = base_study(scale)
     of = {name: [run(e) for e in experiments(scale, name)] for name in NEEDED}
-    single, hard = of["single-model"], of["hard-labels"]
+    single = of["single-model"]
     return [
         *(claim(study, single) for claim in CLAIMS.values()),
         *ntk_contradictions(study, of["contrast"]),
         networks_train_average(study, single, of["joint"]),
-        hard_label_student(study, hard),
-        theorem_3(study, hard, of["distilled"]),
-        distilled_ensemble_gain(study, of["distilled"]),
-        self_distillation_claim(study, hard, of["self-distilled"]),
-        *(control(study, name, hard, of[name]) for name in CONTROLS),
+        *student_findings(study, of),
         gaussian_ensemble_gain(gaussian_rows(scale, of["gaussian"]), study, single),
         *image_claims(*(of[f"images-{kind}"][0] for kind in IMAGES)),
+    ]
+
+
+def student_findings(study: SingleModelStudy, of: Mapping[str, Sequence[Arrays]]) -> list[Finding]:
+    """What is claimed of students, from their families' arrays, one a data draw."""
+    hard, distilled = of["hard-labels"], of["distilled"]
+    return [
+        hard_label_student(study, hard),
+        theorem_3(study, hard, distilled),
+        distilled_ensemble_gain(study, distilled),
+        self_distillation_claim(study, hard, of["self-distilled"]),
+        *(control(study, name, hard, of[name]) for name in CONTROLS),
     ]
 
 

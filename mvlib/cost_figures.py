@@ -10,51 +10,31 @@ from matplotlib.figure import Figure
 
 from mvlib.cost import PowerLaw
 from mvlib.figures import PALETTE, Picture, picture
-
-SYMBOLS = {
-    "n_classes": "k",
-    "n_patches": "P",
-    "n_train": "N",
-    "dim": "d",
-    "n_neurons": "m",
-    "n_networks": "L",
-}
+from mvlib.report_costs import SYMBOLS, Axis
 
 
-def scaling_panels(
-    sizes: Mapping[str, Sequence[int]],
-    seconds: Mapping[str, np.ndarray],
-    laws: Mapping[str, PowerLaw],
-    modelled: Mapping[str, Sequence[float]],
-) -> Picture:
-    """Seconds per training step along each size, all others fixed.
-
-    Args:
-        sizes: size -> the values measured.
-        seconds: size -> (values, 3): median, least and greatest over the rounds.
-        laws: size -> the power law through the medians.
-        modelled: size -> what the cost model says at each value.
-    """
+def scaling_panels(axes: Mapping[str, Axis]) -> Picture:
+    """Seconds per training step along each size, all others fixed."""
 
     def draw() -> Figure:
-        figure, axes = plt.subplots(2, 3, figsize=(9, 5.4), sharey=True)
-        for axis, (name, values) in zip(axes.flat, sizes.items(), strict=True):
-            middle, low, high = seconds[name].T
+        figure, panels = plt.subplots(2, 3, figsize=(9, 5.4), sharey=True)
+        for panel, (name, axis) in zip(panels.flat, axes.items(), strict=True):
+            middle, low, high = axis.seconds.T
             spread = np.stack([middle - low, high - middle])
-            axis.errorbar(values, middle, spread, fmt="o", ms=5, color=PALETTE["view 1"],
-                          label="measured: median, least, greatest")  # fmt: skip
-            axis.plot(values, modelled[name], color=PALETTE["theory"], label="cost model")
-            axis.set(xscale="log", yscale="log", xlabel=f"{SYMBOLS[name]}")
-            axis.set_xticks(values, [str(v) for v in values])
-            axis.minorticks_off()
-            axis.set_title(f"exponent {_law(laws[name])}", fontsize=9)
-        for axis in axes[:, 0]:
-            axis.set_ylabel("seconds a step")
-        handles, names = axes[0, 0].get_legend_handles_labels()
+            panel.errorbar(axis.sizes, middle, spread, fmt="o", ms=5, color=PALETTE["view 1"],
+                           label="measured: median, least, greatest")  # fmt: skip
+            panel.plot(axis.sizes, axis.modelled, color=PALETTE["theory"], label="cost model")
+            panel.set(xscale="log", yscale="log", xlabel=SYMBOLS[name])
+            panel.set_xticks(axis.sizes, [str(v) for v in axis.sizes])
+            panel.minorticks_off()
+            panel.set_title(f"exponent {_law(axis.law)}", fontsize=9)
+        for panel in panels[:, 0]:
+            panel.set_ylabel("seconds a step")
+        handles, names = panels[0, 0].get_legend_handles_labels()
         figure.legend(handles, names, loc="outside lower center", ncols=2, fontsize=9)
         return figure
 
-    said = "; ".join(f"{SYMBOLS[name]}: {_law(law)}" for name, law in laws.items())
+    said = "; ".join(f"{SYMBOLS[name]}: {_law(axis.law)}" for name, axis in axes.items())
     return picture(
         draw,
         "Six panels, seconds of a training step against one size each, both axes logarithmic. The "

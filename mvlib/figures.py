@@ -78,6 +78,11 @@ class Table:
     headers: Sequence[str]
     rows: Sequence[Sequence[object]]
 
+    @classmethod
+    def of(cls, records: Sequence[Mapping[str, object]]) -> Table:
+        """A table of records, header -> cell, all with the same headers."""
+        return cls(list(records[0]), [list(record.values()) for record in records])
+
     def _repr_html_(self) -> str:
         head = "".join(f'<th scope="col">{html.escape(h)}</th>' for h in self.headers)
         body = "".join(
@@ -156,23 +161,19 @@ def _theorem_1(axis: Axes, n_views: int, **style: Any) -> None:
 # ---------------------------------------------------------------- chapter 1: data
 
 
-def patch_pictures(
-    readings: Sequence[np.ndarray], titles: Sequence[str], labels: Sequence[int]
-) -> Picture:
+def patch_pictures(inputs: Mapping[str, tuple[np.ndarray, int]]) -> Picture:
     r"""Inputs as pictures: $\langle x_p, v \rangle$ for every patch and view.
 
     Args:
-        readings: one (k, V, P) array an input.
-        titles: one an input.
-        labels: class of each input; its V columns are framed.
+        inputs: title -> a (k, V, P) array and the input's class, whose V columns are framed.
     """
-    V = readings[0].shape[1]
-    brightest = max(float(reading.max()) for reading in readings)
+    V = next(iter(inputs.values()))[0].shape[1]
+    brightest = max(float(reading.max()) for reading, _ in inputs.values())
 
     def draw() -> Figure:
-        width = min(11.0, 3.2 * len(readings) + 1)
-        figure, axes = plt.subplots(1, len(readings), figsize=(width, 4), squeeze=False)
-        for axis, reading, title, label in zip(axes[0], readings, titles, labels, strict=True):
+        width = min(11.0, 3.2 * len(inputs) + 1)
+        figure, axes = plt.subplots(1, len(inputs), figsize=(width, 4), squeeze=False)
+        for axis, (title, (reading, label)) in zip(axes[0], inputs.items(), strict=True):
             shown = reading.reshape(-1, reading.shape[2]).T
             mesh = axis.imshow(shown, cmap="viridis", vmin=0, vmax=brightest, aspect="auto")
             axis.set(title=title, xlabel=f"view $v_{{j,l}}$ ({number(V)} a class)")
@@ -186,7 +187,7 @@ def patch_pictures(
         figure.colorbar(mesh, ax=axes[0].tolist(), label=r"$\langle x_p, v\rangle$", shrink=0.8)
         return figure
 
-    framed = ", ".join(f"{t} (class {c})" for t, c in zip(titles, labels, strict=True))
+    framed = ", ".join(f"{title} (class {label})" for title, (_, label) in inputs.items())
     return picture(
         draw,
         f"Heat maps of patches against views for {framed}. {number(V).capitalize()} framed columns "
@@ -363,6 +364,7 @@ def prediction_margins(margin: np.ndarray, right: np.ndarray, *, n_views: int = 
         right: whether the foretold view won, same shape.
         n_views: V; chance is right once in V.
     """
+    margin, right = margin.ravel(), right.ravel()
     # Sixths by rank, so that ties leave no bin empty.
     groups = [g for g in np.array_split(np.argsort(margin, kind="stable"), 6) if len(g)]
     centre = np.array([margin[g].mean() for g in groups])
@@ -388,16 +390,25 @@ def prediction_margins(margin: np.ndarray, right: np.ndarray, *, n_views: int = 
     )
 
 
+_AXES = {
+    "init_std": r"$\sigma_0$",
+    "threshold": r"threshold $\varrho$",
+    "sparsity": "sparsity $s$",
+    "multi_other_strength": "other-class strength",
+}
+
+
 def sweep_panels(
-    panels: Sequence[tuple[str, Sequence[str], Mapping[str, Any]]], *, n_views: int = 2
+    sweeps: Mapping[str, tuple[Sequence[str], Mapping[str, Any]]], *, n_views: int = 2
 ) -> Picture:
     """Failure regimes: one panel a parameter.
 
     Args:
-        panels: (axis label, tick labels, curves) with curves "test error / mu" (one array of
+        sweeps: parameter -> its values and curves over them: "test error / mu" (one array of
             networks a value), "all views learned" and "winner foretold" (one number a value).
         n_views: V, for Theorem 1's band.
     """
+    panels = [(_AXES.get(name, name), *of) for name, of in sweeps.items()]
 
     def draw() -> Figure:
         figure, axes = plt.subplots(
@@ -433,13 +444,10 @@ def sweep_panels(
 
 
 def class_count_curve(
-    counts: Sequence[int],
-    errors: Sequence[np.ndarray],
-    predicted: Sequence[float],
-    *,
-    n_views: int = 2,
+    found: Mapping[int, tuple[np.ndarray, float]], *, n_views: int = 2
 ) -> Picture:
-    """Single-network error over mu against the number of classes."""
+    """Single-network error over mu, and what is predicted, against the number of classes."""
+    counts, (errors, predicted) = list(found), zip(*found.values(), strict=True)
     means = [e.mean() for e in errors]
 
     def draw() -> Figure:
@@ -450,7 +458,7 @@ def class_count_curve(
         _theorem_1(axis, n_views, label="Theorem 1")
         axis.set(xscale="log", xlabel="number of classes k", ylabel=r"test error / $\mu$",
                  ylim=(0, 1.2 - 1 / n_views))  # fmt: skip
-        axis.set_xticks(list(counts), [str(k) for k in counts])
+        axis.set_xticks(counts, [str(k) for k in counts])
         axis.minorticks_off()
         axis.legend(fontsize=9)
         return figure
@@ -462,42 +470,65 @@ def class_count_curve(
 # ---------------------------------------------------------------- chapter 4: ensembles
 
 
-def size_curves(curves: Sequence[np.ndarray], *, n_views: int = 2) -> Picture:
-    """Test error over the number of networks averaged.
+def size_curves(curves: Mapping[str, Sequence[np.ndarray]], *, n_views: int = 2) -> Picture:
+    """Test error over the number of networks averaged, beside what theory says of them or, where
+    both are given, beside averages of students of their average.
 
     Args:
-        curves: one (K, subsets) array a data draw, in units of mu, NaN where there is no subset.
+        curves: "networks" and maybe "distilled students" -> one (K, subsets) array of test errors
+            over mu a data draw, NaN where there is no subset.
         n_views: V; each network knows one of V views by chance.
     """
     missed = 1 - 1 / n_views
     coins = "fair coins: $2^{-K}$" if n_views == 2 else f"chance: $(1 - 1/{n_views})^K$"
-    per_draw = np.array([np.nanmean(c, axis=1) for c in curves])
-    sizes = np.arange(1, per_draw.shape[1] + 1)
-    pooled = np.concatenate(list(curves), axis=1)
-    low, high = np.nanquantile(pooled, [0.1, 0.9], axis=1)
+    alone, floor = len(curves) == 1, 5e-4
+    means = {
+        name: np.mean([np.nanmean(c, axis=1) for c in draws], axis=0)
+        for name, draws in curves.items()
+    }
+    names = ["mean over ensembles and draws"] if alone else list(curves)
+    band: dict[str, Any] = {"label": "middle 80% of ensembles"} if alone else {"lw": 0}
+    sizes = np.arange(1, max(map(len, means.values())) + 1)
 
     def draw() -> Figure:
         figure, axis = plt.subplots(figsize=(7, 4))
-        floor = 5e-4
-        axis.fill_between(sizes, np.maximum(low, floor), np.maximum(high, floor), alpha=0.25,
-                          color=PALETTE["ensemble"], label="middle 80% of ensembles")  # fmt: skip
-        axis.plot(sizes, np.maximum(per_draw.mean(axis=0), floor), "D-",
-                  color=PALETTE["ensemble"], label="mean over ensembles and draws")  # fmt: skip
-        axis.plot(sizes, missed**sizes, "--", color=PALETTE["theory"], label=coins)
-        axis.axhline(1e-3, color=PALETTE["theory"], ls=":", label="Theorem 2's bound")
-        axis.set(yscale="log", xlabel="networks averaged, K", ylabel=r"test error / $\mu$",
-                 ylim=(floor, 1))  # fmt: skip
+        looks = zip(names, ("D-", "o--"), ("ensemble", "student"), strict=False)
+        for (label, style, meaning), (name, draws) in zip(looks, curves.items(), strict=True):
+            subsets, colour = np.concatenate(list(draws), axis=1), PALETTE[meaning]
+            low, high = np.maximum(np.nanquantile(subsets, [0.1, 0.9], axis=1), floor)
+            place = sizes[: len(low)]
+            axis.fill_between(place, low, high, alpha=0.25, color=colour, **band)
+            axis.plot(place, np.maximum(means[name], floor), style, label=label, color=colour)
+        axis.set(yscale="log", ylabel=r"test error / $\mu$")
         axis.set_xticks(sizes)
-        axis.legend(fontsize=9)
+        if alone:
+            grey = PALETTE["theory"]
+            axis.plot(sizes, missed**sizes, "--", label=coins, color=grey)
+            axis.axhline(1e-3, ls=":", label="Theorem 2's bound", color=grey)
+            axis.set(xlabel="networks averaged, K", ylim=(floor, 1))
+            axis.legend(fontsize=9)
+        else:
+            axis.set(xlabel="networks or students averaged, K", ylim=(0.9 * floor, 1))
+            figure.legend(loc="outside upper center", ncols=2, fontsize=9)
         return figure
 
-    mean = per_draw.mean(axis=0)
-    said = ", ".join(f"{mean[K - 1]:.3f} for K = {K}" for K in sizes if K in (1, 2, 5, 10))
+    if alone:
+        [mean] = means.values()
+        said = ", ".join(f"{mean[K - 1]:.3f} for K = {K}" for K in sizes if K in (1, 2, 5, 10))
+        return picture(
+            draw,
+            f"Test error over mu on a logarithmic axis against the number of networks averaged: "
+            f"{said}; a dashed line falls by a factor of {missed:.2g} with every network, a "
+            "dotted one marks Theorem 2's bound.",
+        )
+    said = "; ".join(
+        f"{name} from {mean[0]:.3g} alone to {mean[-1]:.3g} for the average of {len(mean)}"
+        for name, mean in means.items()
+    )
     return picture(
         draw,
-        f"Test error over mu on a logarithmic axis against the number of networks averaged: "
-        f"{said}; a dashed line falls by a factor of {missed:.2g} with every network, a dotted one "
-        "marks Theorem 2's bound.",
+        f"Test error over mu on a logarithmic axis, cut at {floor:g}, against the number averaged, "
+        f"with bands for the middle 80% of averages: {said}.",
     )
 
 

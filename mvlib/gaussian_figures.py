@@ -7,7 +7,6 @@ have theirs; kinds of data differ by marker and line.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -15,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mvlib.figures import PALETTE, Picture, _ink, picture
-from mvlib.gaussian_gain import minority_followed
+from mvlib.gaussian_gain import Cell, minority_followed
 from mvlib.intervals import wilson_interval
 
 _LINES = ("-", "--", "-.", ":")
@@ -23,30 +22,15 @@ _MARKERS = ("o", "s", "^", "v", "P", "X")
 _REMOVED = "share of errors removed"
 
 
-@dataclass(frozen=True, slots=True)
-class Errors:
-    """One line of a panel: a learner on one kind of data.
-
-    Attributes:
-        name: beside the line.
-        single: test error of each network, (networks,).
-        ensemble: test error of their average.
-    """
-
-    name: str
-    single: np.ndarray
-    ensemble: float
-
-
-def error_grid(panels: Mapping[tuple[str, str], Sequence[Errors]]) -> Picture:
-    """Single networks and ensembles in every cell.
-
-    Args:
-        panels: (row, column) -> lines; the same lines in every panel.
-    """
+def error_grid(cells: Sequence[Cell]) -> Picture:
+    """Single networks and ensembles in every cell: panels by inputs and condition, and in each the
+    same lines, one a labelling function and learner."""
+    panels: dict[tuple[str, str], list[Cell]] = {}
+    for cell in cells:
+        panels.setdefault((cell.inputs, cell.condition), []).append(cell)
     rows = list(dict.fromkeys(r for r, _ in panels))
     columns = list(dict.fromkeys(c for _, c in panels))
-    most = max(float(e.single.max()) for lines in panels.values() for e in lines)
+    most = max(float(cell.single.max()) for cell in cells)
 
     def draw() -> Figure:
         tall = len(next(iter(panels.values())))
@@ -77,14 +61,14 @@ def error_grid(panels: Mapping[tuple[str, str], Sequence[Errors]]) -> Picture:
     )
 
 
-def _error_lines(axis: Axes, lines: Sequence[Errors]) -> None:
+def _error_lines(axis: Axes, lines: Sequence[Cell]) -> None:
     y = np.arange(len(lines))
     axis.errorbar([e.single.mean() for e in lines], y, xerr=[e.single.std() for e in lines],
                   fmt="o", ms=5, capsize=2, color=PALETTE["single"],
                   label="one network: mean and spread")  # fmt: skip
     axis.plot([e.ensemble for e in lines], y, "D", ms=5, color=PALETTE["ensemble"],
               label="their average")  # fmt: skip
-    axis.set_yticks(y, [e.name for e in lines], fontsize=8)
+    axis.set_yticks(y, [f"{e.labels}: {e.learner}" for e in lines], fontsize=8)
     axis.set_ylim(len(lines) - 0.5, -0.5)
     axis.grid(axis="y", color=PALETTE["theory"], alpha=0.25)
 
@@ -171,14 +155,11 @@ def _rate(hits: np.ndarray, trials: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     return rate, np.maximum([rate - low, high - rate], 0)
 
 
-def gain_and_variance(
-    groups: Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray]],
-) -> Picture:
+def gain_and_variance(groups: Mapping[str, np.ndarray]) -> Picture:
     """What averaging removes against how much the networks differ, one marker a cell.
 
     Args:
-        groups: name -> (variance share, share of errors removed, share of cross-entropy removed),
-            one number a cell each.
+        groups: name -> variance share, share of errors and of cross-entropy removed, (3, cells).
     """
 
     def draw() -> Figure:

@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mvlib.figures import PALETTE, Picture, _ink, picture
+from mvlib.results import Arrays
 
 _ERROR = "test error, %"
 _LINES = {"single": "o-", "ensemble": "D--"}
@@ -99,46 +100,52 @@ def ensemble_sizes(curves: Mapping[str, np.ndarray]) -> Picture:
     )
 
 
-def spread_and_gain(
-    labels: Sequence[str], single: Sequence[np.ndarray], ensemble: Sequence[float]
-) -> Picture:
-    """How far networks differ in error, and how much their ensemble gains, by label noise."""
+def spread_and_gain(networks: Mapping[str, Arrays]) -> Picture:
+    """How far networks differ in error, and how much their ensemble gains, by label noise.
+
+    Args:
+        networks: share of labels replaced -> arrays with wrong (networks, n), ensemble_wrong (n,).
+    """
+    rows = [
+        (share, 100 * a["wrong"].mean(axis=1), 100 * float(a["ensemble_wrong"].mean()))
+        for share, a in networks.items()
+    ]
 
     def draw() -> Figure:
         figure, axis = plt.subplots(figsize=(6, 3.6))
-        for x, (errors, together) in enumerate(zip(single, ensemble, strict=True)):
+        for x, (_, errors, together) in enumerate(rows):
             names = ("one network", "their ensemble") if x == 0 else (None, None)
             places = x + np.linspace(-0.15, 0.15, len(errors))
-            axis.plot(places, 100 * errors, "o", color=PALETTE["single"], label=names[0])
-            axis.plot(x + 0.3, 100 * together, "D", ms=8, color=PALETTE["ensemble"], label=names[1])
-        axis.set_xticks(range(len(labels)), labels)
+            axis.plot(places, errors, "o", color=PALETTE["single"], label=names[0])
+            axis.plot(x + 0.3, together, "D", ms=8, color=PALETTE["ensemble"], label=names[1])
+        axis.set_xticks(range(len(rows)), list(networks))
         axis.set(xlabel="training labels replaced", ylabel=_ERROR, ylim=(0, None))
         axis.legend(fontsize=9)
         return figure
 
     said = "; ".join(
-        f"{label}: networks {100 * e.min():.1f} to {100 * e.max():.1f}, ensemble {100 * t:.1f}"
-        for label, e, t in zip(labels, single, ensemble, strict=True)
+        f"{share}: networks {errors.min():.1f} to {errors.max():.1f}, ensemble {together:.1f}"
+        for share, errors, together in rows
     )
     return picture(draw, f"Dots of test error in percent by share of wrong labels. {said}.")
 
 
 def view_curves(
-    shares: Sequence[float], panels: Sequence[tuple[str, np.ndarray, np.ndarray]]
+    shares: Sequence[float], panels: Mapping[str, tuple[np.ndarray, np.ndarray]]
 ) -> Picture:
     """Halves as views: errors on half images as training sees more of them.
 
     Args:
         shares: mu of each study.
-        panels: (title, single, ensemble); single and ensemble are errors (2, shares) on whole and
+        panels: title -> errors of one network and of the ensemble, (2, shares) each: on whole and
             on half images.
     """
 
     def draw() -> Figure:
         size = (4 * len(panels) + 1, 3.6)
         figure, axes = plt.subplots(1, len(panels), figsize=size, sharey=True, squeeze=False)
-        for axis, (title, single, ensemble) in zip(axes[0], panels, strict=True):
-            for who, errors in (("single", single), ("ensemble", ensemble)):
+        for axis, (title, pair) in zip(axes[0], panels.items(), strict=True):
+            for who, errors in zip(("single", "ensemble"), pair, strict=True):
                 for kind, alpha, row in (("half", 1.0, 1), ("whole", 0.45, 0)):
                     axis.plot(shares, 100 * errors[row], _LINES[who], color=PALETTE[who],
                               alpha=alpha, label=f"{who}, {kind} images")  # fmt: skip
@@ -152,7 +159,7 @@ def view_curves(
     said = "; ".join(
         f"{title}: half images {100 * s[1, 0]:.0f} to {100 * s[1, -1]:.0f} for one network and "
         f"{100 * e[1, 0]:.0f} to {100 * e[1, -1]:.0f} for the ensemble"
-        for title, s, e in panels
+        for title, (s, e) in panels.items()
     )
     return picture(
         draw,
@@ -199,16 +206,17 @@ def deletion_curves(
     )
 
 
-def heat_maps(images: np.ndarray, heat: np.ndarray, titles: Sequence[str]) -> Picture:
+def heat_maps(images: np.ndarray, heat: np.ndarray, labels: Sequence[int]) -> Picture:
     """The paper's Figure 5: which parts of an image each network needs.
 
     Args:
         images: (images, channels, h, w).
         heat: (networks, images, rows, columns), the loss of the label's log-probability where a
-            square is covered; each map is drawn on a scale of its own.
-        titles: one an image.
+            square is covered; each map is drawn on a scale of its own, those of 8 networks at most.
+        labels: the classes of the images.
     """
-    seeds = len(heat)
+    heat = heat[:8]
+    seeds, titles = len(heat), [f"class {label}" for label in labels]
 
     def draw() -> Figure:
         size = (min(11.0, 1.1 * (seeds + 1)), 1.15 * len(images))

@@ -103,30 +103,30 @@ def _contrast_panel(
     axis.grid(axis="y", color=PALETTE["theory"], alpha=0.25)
 
 
-def contrast_rows(panels: Sequence[tuple[str, Mapping[str, Sequence[np.ndarray]]]]) -> Picture:
+def contrast_rows(panels: Mapping[str, Mapping[str, Sequence[np.ndarray]]]) -> Picture:
     """The paper's Figure 1 with synthetic data: every learner's error, kernels beside networks.
 
     Args:
-        panels: (title, rows), the same rows in every panel; a row has one array of test errors
-            over mu, (networks,), a data draw.
+        panels: title -> rows, the same in every panel; a row has one array of test errors over
+            mu, (networks,), a data draw.
     """
     floor = 1e-3
-    names = list(panels[0][1])
+    names = list(next(iter(panels.values())))
 
     def draw() -> Figure:
         size = (min(11, 3 * len(panels) + 2), 0.62 * len(names) + 1.5)
         figure, axes = plt.subplots(1, len(panels), figsize=size, sharey=True, squeeze=False)
-        for axis, (title, rows) in zip(axes[0], panels, strict=True):
+        for axis, (title, rows) in zip(axes[0], panels.items(), strict=True):
             _contrast_panel(axis, title, {name: rows[name] for name in names}, floor)
         axes[0, 0].set_yticks(range(len(names)), names)
         axes[0, 0].set_ylim(len(names) - 0.5, -0.6)
-        draws = max(len(row) for _, rows in panels for row in rows.values())
+        draws = max(len(row) for rows in panels.values() for row in rows.values())
         _legend_above(figure, _draw_keys(draws), draws + 1)
         return figure
 
     said = "; ".join(
         f"{title}: {_said({name: _mean_of_draws(draws) for name, draws in rows.items()})}"
-        for title, rows in panels
+        for title, rows in panels.items()
     )
     return picture(
         draw,
@@ -135,20 +135,18 @@ def contrast_rows(panels: Sequence[tuple[str, Mapping[str, Sequence[np.ndarray]]
     )
 
 
-def laziness(
-    steps: np.ndarray,
-    linearisation_error: np.ndarray,
-    kernel_drift: np.ndarray,
-    train_error: np.ndarray,
-    labels: Sequence[str],
-) -> Picture:
+def laziness(draws: Sequence[Mapping[str, np.ndarray]]) -> Picture:
     """How far networks in training leave their linearisation and their first kernel.
 
     Args:
-        steps: (records,).
-        linearisation_error, kernel_drift, train_error: (draws, records).
-        labels: one a draw.
+        draws: steps, linearisation_error, kernel_drift and watched_train_error, (records,) each,
+            of one network a data draw.
     """
+    steps = draws[0]["steps"]
+    linearisation_error, kernel_drift, train_error = (
+        np.array([a[name] for a in draws])
+        for name in ("linearisation_error", "kernel_drift", "watched_train_error")
+    )
     panels = {
         r"linearisation error $\|F - F_{lin}\| / \|F\|$": linearisation_error,
         r"kernel drift $1 - \cos(K_t, K_0)$": kernel_drift,
@@ -157,12 +155,11 @@ def laziness(
     def draw() -> Figure:
         figure, axes = plt.subplots(1, 2, figsize=(8.5, 3.4))
         for axis, (title, curves) in zip(axes, panels.items(), strict=True):
-            for i, (curve, error, label) in enumerate(
-                zip(curves, train_error, labels, strict=True)
-            ):
+            for i, (curve, error) in enumerate(zip(curves, train_error, strict=True)):
                 axis.plot(steps, error, color=PALETTE["theory"], lw=0.8,
                           label="" if i else "training error")  # fmt: skip
-                axis.plot(steps, curve, ls=_LINES[i % 5], color=PALETTE["single"], label=label)
+                axis.plot(steps, curve, ls=_LINES[i % 5], color=PALETTE["single"],
+                          label=f"draw {i + 1}")  # fmt: skip
             axis.set(xlabel="step t", ylabel=title, ylim=(0, max(1.05, 1.05 * np.nanmax(curves))))
         _legend_above(figure, axes[0].get_legend_handles_labels()[0], 4)
         return figure
@@ -178,40 +175,32 @@ def laziness(
 
 
 def joint_curve(
-    mean_members: Sequence[int],
-    mean_error: Sequence[np.ndarray | float],
-    sum_members: Sequence[int],
-    sum_error: Sequence[np.ndarray | float],
-    single: float,
+    curves: Mapping[str, Mapping[int, np.ndarray | float]], single: np.ndarray
 ) -> Picture:
     """Error of networks trained together, over how many they are.
 
     Args:
-        mean_members, sum_members: the values of L.
-        mean_error, sum_error: for each L the test errors over mu, (draws,) or a number, of the
-            mean and of the sum of L networks trained as one.
+        curves: "mean trained as one" and "sum trained as one" -> L -> test errors over mu of L
+            networks, (draws,) or a number.
         single: of networks trained alone.
     """
-    forms = {
-        "mean trained as one": ("D-", mean_members, mean_error),
-        "sum trained as one": ("s--", sum_members, sum_error),
-    }
+    alone = float(single.mean())
     means = {
-        form: {L: float(np.mean(e)) for L, e in zip(members, errors, strict=True)}
-        for form, (_, members, errors) in forms.items()
+        form: {L: float(np.mean(e)) for L, e in curve.items()} for form, curve in curves.items()
     }
 
     def draw() -> Figure:
         figure, axis = plt.subplots(figsize=(6, 3.6))
         look: dict[str, Any] = {"color": PALETTE["ensemble"]}
-        for form, (style, members, errors) in forms.items():
-            for L, values in zip(members, map(np.atleast_1d, errors), strict=True):
+        for style, (form, curve) in zip(("D-", "s--"), curves.items(), strict=True):
+            for L, errors in curve.items():
+                values = np.atleast_1d(errors)
                 axis.plot(np.full(len(values), L), values, style[0], **look, ms=4, alpha=0.5)
             axis.plot(*zip(*means[form].items(), strict=True), style, **look, mfc="none", ms=8,
                       label=form)  # fmt: skip
-        axis.axhline(single, color=PALETTE["single"], ls="-.", label="trained alone")
+        axis.axhline(alone, color=PALETTE["single"], ls="-.", label="trained alone")
         axis.set(xlabel="networks trained together, L", ylabel=_ERROR, ylim=(0, None))
-        axis.set_xticks(sorted({*mean_members, *sum_members}))
+        axis.set_xticks(sorted({L for curve in curves.values() for L in curve}))
         _legend_above(figure, axis.get_legend_handles_labels()[0], 3)
         return figure
 
@@ -222,7 +211,7 @@ def joint_curve(
     return picture(
         draw,
         f"Test error over mu against the number of networks trained together: {said}. A "
-        f"horizontal line marks networks trained alone, at {single:.3g}.",
+        f"horizontal line marks networks trained alone, at {alone:.3g}.",
     )
 
 
@@ -353,24 +342,19 @@ def student_dots(
     return picture(draw, f"A dot a student, test error over mu, in a column a kind: {said}.")
 
 
-def long_run(
-    steps: Mapping[str, np.ndarray],
-    error: Mapping[str, np.ndarray],
-    weight: Mapping[str, np.ndarray],
-) -> Picture:
+def long_run(runs: Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray]]) -> Picture:
     """Students long after they fit: their error, and the largest correlation with a view.
 
     Args:
-        steps: kind of student -> (records,).
-        error: kind -> test errors over mu, (records,) or (records, students).
-        weight: kind -> largest view correlation, of the same shape.
+        runs: kind of student -> steps (records,), test errors over mu and largest view
+            correlations, (records,) or (records, students).
     """
 
     def draw() -> Figure:
         figure, axes = plt.subplots(1, 2, figsize=(9.5, 3.8))
-        for axis, curves in zip(axes, (error, weight), strict=True):
-            for line, (kind, values) in zip(cycle(_LINES), curves.items(), strict=False):
-                _mean_and_range(axis, steps[kind], values, line, kind)
+        for i, axis in enumerate(axes, start=1):
+            for line, (kind, run) in zip(cycle(_LINES), runs.items(), strict=False):
+                _mean_and_range(axis, run[0], run[i], line, kind)
             axis.set_xlabel("step t")
         axes[0].set(ylabel=_ERROR, ylim=(-0.02, 1.05))
         axes[1].set(yscale="log", ylabel=r"largest $\langle w_{j,r}, v_{j,l}\rangle$")
@@ -378,71 +362,31 @@ def long_run(
         return figure
 
     said = "; ".join(
-        f"{kind} after {steps[kind][-1]:.0f} steps: error {np.mean(error[kind][-1]):.3g}, "
-        f"largest correlation {np.max(weight[kind][-1]):.3g}"
-        for kind in steps
+        f"{kind} after {steps[-1]:.0f} steps: error {np.mean(error[-1]):.3g}, "
+        f"largest correlation {np.max(weight[-1]):.3g}"
+        for kind, (steps, error, weight) in runs.items()
     )
     return picture(draw, f"Two panels over training steps, one line a kind of student. {said}.")
-
-
-def two_size_curves(curves: Mapping[str, Sequence[np.ndarray]]) -> Picture:
-    """What averaging gains for networks and for students of their average.
-
-    Args:
-        curves: "networks" and "distilled students" -> one (K, subsets) array of test errors over
-            mu a data draw, NaN where there is no subset.
-    """
-    means = {
-        name: np.mean([np.nanmean(c, axis=1) for c in draws], axis=0)
-        for name, draws in curves.items()
-    }
-    floor = 5e-4
-    largest = max(len(mean) for mean in means.values())
-
-    def draw() -> Figure:
-        figure, axis = plt.subplots(figsize=(7, 4))
-        for style, (name, draws) in zip(("D-", "o--"), curves.items(), strict=True):
-            colour = PALETTE["ensemble" if name == "networks" else "student"]
-            sizes = np.arange(1, len(means[name]) + 1)
-            low, high = np.nanquantile(np.concatenate(list(draws), axis=1), [0.1, 0.9], axis=1)
-            axis.fill_between(sizes, np.maximum(low, floor), np.maximum(high, floor), alpha=0.25,
-                              color=colour, lw=0)  # fmt: skip
-            axis.plot(sizes, np.maximum(means[name], floor), style, color=colour, label=name)
-        axis.set(yscale="log", xlabel="networks or students averaged, K")
-        axis.set(ylabel=_ERROR, ylim=(0.9 * floor, 1))
-        axis.set_xticks(range(1, largest + 1))
-        _legend_above(figure, axis.get_legend_handles_labels()[0], 2)
-        return figure
-
-    said = "; ".join(
-        f"{name} from {mean[0]:.3g} alone to {mean[-1]:.3g} for the average of {len(mean)}"
-        for name, mean in means.items()
-    )
-    return picture(
-        draw,
-        f"Test error over mu on a logarithmic axis, cut at {floor:g}, against the number averaged, "
-        f"with bands for the middle 80% of averages: {said}.",
-    )
 
 
 # ---------------------------------------------------------------- chapter 6: self-distillation
 
 
-def two_lotteries(counts: np.ndarray, rows: Sequence[str], columns: Sequence[str]) -> Picture:
+def two_lotteries(counts: np.ndarray) -> Picture:
     """Which views students end with, by how their own lottery and their teacher's went.
 
     Args:
-        counts: numbers of (student, class) pairs, (rows, columns).
-        rows: how the lotteries went.
-        columns: the views it ends with, at most four: one's own, the teacher's, both, neither.
+        counts: numbers of (student, class) pairs, (2, 3): both lotteries named the same view or
+            not, by the views the student ends with: only its own, only the other one, both.
     """
+    rows = ["both lotteries named the same view", "they named different views"]
+    columns = ["only its own", "only the other", "both"]
     shares, totals = counts / counts.sum(axis=1, keepdims=True), counts.sum(axis=1)
-    looks = [(PALETTE["single"], ""), (PALETTE["single"], "///"), (PALETTE["student"], ""),
-             (PALETTE["theory"], "xx")]  # fmt: skip
+    looks = [(PALETTE["single"], ""), (PALETTE["single"], "///"), (PALETTE["student"], "")]
 
     def draw() -> Figure:
         figure, axis = plt.subplots(figsize=(8, 0.75 * len(rows) + 1.4))
-        for j, (name, (colour, hatch)) in enumerate(zip(columns, looks, strict=False)):
+        for j, (name, (colour, hatch)) in enumerate(zip(columns, looks, strict=True)):
             left = shares[:, :j].sum(axis=1)
             axis.barh(range(len(rows)), shares[:, j], left=left, height=0.56, color=colour,
                       hatch=hatch, edgecolor=_BLACK, lw=0.8, label=name)  # fmt: skip

@@ -1,5 +1,6 @@
 """Executed chapters match their notebooks and the store; `book/execute.py` keeps its promises."""
 
+import ast
 import base64
 import functools
 import hashlib
@@ -48,6 +49,15 @@ def test_notebook_is_source_only(notebook: Path) -> None:
         assert not cell.get("outputs"), "clear the outputs"
         assert cell.get("execution_count") is None, "clear the execution counts"
         assert cell["id"], "cells need ids (nbformat 4.5)"
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebook_defines_nothing_worth_a_test(notebook: Path) -> None:
+    for cell in read(notebook)["cells"]:
+        if cell["cell_type"] == "code":
+            for node in ast.walk(ast.parse("".join(cell["source"]))):
+                if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+                    assert node.end_lineno - node.lineno < 3, f"{node.name} belongs in mvlib"
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)

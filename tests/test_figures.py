@@ -3,6 +3,7 @@
 import inspect
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from types import ModuleType
 
 import matplotlib.pyplot as plt
@@ -13,6 +14,8 @@ from mvlib import cost_figures, figures, gaussian_figures, image_figures, moving
 from mvlib.checks import BadInput
 from mvlib.cost import PowerLaw
 from mvlib.figures import PALETTE, Picture
+from mvlib.gaussian_gain import Cell
+from mvlib.report_costs import SYMBOLS, Axis
 from mvlib.summary_figures import Learner, who_knows_what
 
 rng = np.random.default_rng(0)
@@ -26,11 +29,12 @@ PAIR = [np.array([0.4, 0.5]), np.array([0.3, 0.2])]  # two data draws
 SIZES = np.array([[0.5, 0.4, 0.6], [0.2, 0.25, 0.3], [0.1, np.nan, np.nan]])
 
 LAW = PowerLaw(exponent=1.0, low=0.9, high=1.1, factor=2.0)
-ALONG = {name: [1, 2, 4] for name in cost_figures.SYMBOLS}
+AXIS = Axis(sizes=[1, 2, 4], seconds=np.array([[2.0, 1.9, 2.2], [4, 4, 4], [8, 7, 9]]), law=LAW,
+            modelled=[2.0, 4.0, 8.0], extra_bytes=[])  # fmt: skip
 
 PICTURES: dict[str, Callable[[], Picture]] = {
     "patch_pictures": lambda: figures.patch_pictures(
-        [np.eye(4, 6).reshape(2, 2, 6)] * 2, ["multi", "single"], [0, 1]
+        {"multi": (np.eye(4, 6).reshape(2, 2, 6), 0), "single": (np.eye(4, 6).reshape(2, 2, 6), 1)}
     ),
     "strength_histograms": lambda: figures.strength_histograms(
         {"multi": {"own view": np.linspace(1, 2, 9), "other classes": np.linspace(0.2, 0.4, 9)}}
@@ -45,15 +49,17 @@ PICTURES: dict[str, Callable[[], Picture]] = {
         [np.array([0.4, 0.5]), np.array([0.6, 0.5])], [0.01, 0.02], 0.45
     ),
     "prediction_margins": lambda: figures.prediction_margins(
-        np.linspace(0, 1, 24), np.arange(24) % 3 > 0
+        np.linspace(0, 1, 24).reshape(4, 6), np.arange(24).reshape(4, 6) % 3 > 0
     ),
     "sweep_panels": lambda: figures.sweep_panels(
-        [("init", ["a", "b"], CURVES), ("threshold", ["c", "d"], CURVES)]
+        {"init_std": (["a", "b"], CURVES), "threshold": (["c", "d"], CURVES)}
     ),
     "class_count_curve": lambda: figures.class_count_curve(
-        [4, 6], [np.array([0.4, 0.5]), np.array([0.5, 0.6])], [0.4, 0.45]
+        {4: (np.array([0.4, 0.5]), 0.4), 6: (np.array([0.5, 0.6]), 0.45)}
     ),
-    "size_curves": lambda: figures.size_curves([SIZES, SIZES / 2]),
+    "size_curves": lambda: figures.size_curves(
+        {"networks": [SIZES, SIZES / 2], "distilled students": [SIZES[:2] / 9]}
+    ),
     "coverage": lambda: figures.coverage(np.arange(12).reshape(2, 3, 2) % 3 > 0),
     "output_bars": lambda: figures.output_bars(np.eye(3) + 0.1, 1, "An input"),
     "activation_curves": lambda: figures.activation_curves(
@@ -64,13 +70,16 @@ PICTURES: dict[str, Callable[[], Picture]] = {
 
 STUDENT_PICTURES: dict[str, Callable[[], Picture]] = {
     "contrast_rows": lambda: student_figures.contrast_rows(
-        [("ridge", {"single": PAIR, "ensemble": [np.array([90.0])] * 2}),
-         ("networks", {"single": PAIR, "ensemble": [np.array([0.0])] * 2})]
+        {"ridge": {"single": PAIR, "ensemble": [np.array([90.0])] * 2},
+         "networks": {"single": PAIR, "ensemble": [np.array([0.0])] * 2}}
     ),
     "laziness": lambda: student_figures.laziness(
-        STEPS, np.eye(2, 3), np.eye(2, 3), np.eye(2, 3), ["draw 1", "draw 2"]
+        [{"steps": STEPS, "linearisation_error": row, "kernel_drift": row,
+          "watched_train_error": row} for row in np.eye(2, 3)]
     ),
-    "joint_curve": lambda: student_figures.joint_curve([2, 10], PAIR, [2], [0.1], 0.45),
+    "joint_curve": lambda: student_figures.joint_curve(
+        {"mean trained as one": {2: PAIR[0], 10: PAIR[1]}, "sum trained as one": {2: 0.1}}, PAIR[0]
+    ),
     "soft_label_bars": lambda: student_figures.soft_label_bars(
         [("one network", np.full(4, 0.25)), ("the average", np.eye(4)[1])], 1, {3: "view 2"}
     ),
@@ -82,35 +91,32 @@ STUDENT_PICTURES: dict[str, Callable[[], Picture]] = {
         {"hard labels": PAIR, "self-distilled": PAIR}, {"self-distilled": 0.25}
     ),
     "long_run": lambda: student_figures.long_run(
-        {"capped": STEPS, "as printed": STEPS[:2]},
-        {"capped": np.ones(3), "as printed": np.ones((2, 2))},
-        {"capped": STEPS + 1.0, "as printed": np.ones((2, 2))},
-    ),
-    "two_size_curves": lambda: student_figures.two_size_curves(
-        {"networks": [SIZES, SIZES / 2], "distilled students": [SIZES[:2] / 9]}
+        {"capped": (STEPS, np.ones(3), STEPS + 1.0),
+         "as printed": (STEPS[:2], np.ones((2, 2)), np.ones((2, 2)))}
     ),
     "two_lotteries": lambda: student_figures.two_lotteries(
-        np.array([[98, 0, 2], [20, 10, 70]]), ["agree", "differ"], ["own", "teacher's", "both"]
+        np.array([[98, 0, 2], [20, 10, 70]])
     ),
     "chain_curve": lambda: student_figures.chain_curve(
         [0, 1, 2], [*PAIR, np.array([0.1])], [0.0, 0.4, 0.5]
     ),
 }  # fmt: skip
 COST_PICTURES: dict[str, Callable[[], Picture]] = {
-    "scaling_panels": lambda: cost_figures.scaling_panels(
-        ALONG, {n: np.array([[2.0, 1.9, 2.2], [4, 4, 4], [8, 7, 9]]) for n in ALONG},
-        dict.fromkeys(ALONG, LAW), {n: [2.0, 4.0, 8.0] for n in ALONG},
-    ),
+    "scaling_panels": lambda: cost_figures.scaling_panels(dict.fromkeys(SYMBOLS, AXIS)),
     "foretold": lambda: cost_figures.foretold(
         {"fitted": ([1.0, 2.0], [1.1, 1.9]), "not fitted": ([3.0], [4.0])}, unit="seconds a step"
     ),
 }  # fmt: skip
 
-ERRORS = [gaussian_figures.Errors("linear: residual", np.array([0.2, 0.3]), 0.15)]
+CELL = Cell(
+    inputs="mixture", labels="linear", condition="clean", learner="residual", train_error=0.0,
+    single=np.array([0.2, 0.3]), ensemble=0.15, removed=0.4, loss_removed=0.5, variance=0.1,
+    disagreement=0.2, curve=np.array([0.25, 0.15]),
+)  # fmt: skip
 POINTS = [(100, np.array([0.3, 0.4]), 0.25), (200, np.array([0.2, 0.3]), 0.2)]
 GAUSSIAN_PICTURES: dict[str, Callable[[], Picture]] = {
     "error_grid": lambda: gaussian_figures.error_grid(
-        {("one Gaussian", "clean"): ERRORS, ("mixture", "clean"): ERRORS}
+        [CELL, replace(CELL, inputs="one Gaussian")]
     ),
     "errors_left": lambda: gaussian_figures.errors_left(
         np.array([[1, 0.9, 0.85], [1, 0.8, 0.7]]), np.array([[1, 0.5, 0.2, 0.1]])
@@ -120,7 +126,7 @@ GAUSSIAN_PICTURES: dict[str, Callable[[], Picture]] = {
          "single-view inputs": (np.array([1, 4, 4]), np.array([0, 4, 4]))}
     ),
     "gain_and_variance": lambda: gaussian_figures.gain_and_variance(
-        {"linear labels": (np.array([0.1]), np.array([0.5]), np.array([0.6]))}
+        {"linear labels": np.array([[0.1], [0.5], [0.6]])}
     ),
     "gain_sweeps": lambda: gaussian_figures.gain_sweeps(
         [("N", {"linear": POINTS}), ("width", {"linear": POINTS})]
@@ -134,15 +140,17 @@ IMAGE_PICTURES: dict[str, Callable[[], Picture]] = {
     "ensemble_sizes": lambda: image_figures.ensemble_sizes(
         {"single networks": SIZES, "distilled students": SIZES / 2}
     ),
-    "spread_and_gain": lambda: image_figures.spread_and_gain(["0%", "10%"], PAIR, [0.1, 0.2]),
+    "spread_and_gain": lambda: image_figures.spread_and_gain(
+        dict.fromkeys(["0%", "10%"], {"wrong": np.eye(2, 4), "ensemble_wrong": np.zeros(4)})
+    ),
     "view_curves": lambda: image_figures.view_curves(
-        [0.0, 0.5], [("one photograph", np.full((2, 2), 0.5), np.eye(2))]
+        [0.0, 0.5], {"one photograph": (np.full((2, 2), 0.5), np.eye(2))}
     ),
     "deletion_curves": lambda: image_figures.deletion_curves(
         [0.0, 0.5], [("at random", np.full((2, 3), 0.4), np.array([0.1, 0.2]))]
     ),
     "heat_maps": lambda: image_figures.heat_maps(
-        np.arange(384.0).reshape(2, 3, 8, 8), np.eye(6, 12).reshape(4, 2, 3, 3), ["a", "b"]
+        np.arange(384.0).reshape(2, 3, 8, 8), np.eye(6, 12).reshape(4, 2, 3, 3), [0, 1]
     ),
     "channel_images": lambda: image_figures.channel_images(np.ones((9, 1, 8, 8)), "Channels"),
 }  # fmt: skip
@@ -185,11 +193,17 @@ def test_picture(name: str) -> None:
     assert "mv-light" in html and "mv-dark" in html
 
 
+def test_networks_alone_are_shown_beside_theory() -> None:
+    drawn = figures.size_curves({"networks": [SIZES, SIZES / 2]})
+    # Means of both draws: 0.5 and 0.25; 0.25 and 0.125.
+    assert "0.375 for K = 1, 0.188 for K = 2; a dashed line falls by a factor of 0.5" in drawn.alt
+
+
 VIEWS = 3
 KNOWN = np.arange(18).reshape(2, 3, VIEWS) % 4 > 0
 THREE_VIEWS: dict[str, tuple[Callable[[], Picture], list[str]]] = {
     "patch_pictures": (
-        lambda: figures.patch_pictures([np.ones((2, VIEWS, 8))], ["multi"], [1]),
+        lambda: figures.patch_pictures({"multi": (np.ones((2, VIEWS, 8)), 1)}),
         ["Three framed columns", "three a class"],
     ),
     "race": (
@@ -208,7 +222,8 @@ THREE_VIEWS: dict[str, tuple[Callable[[], Picture], list[str]]] = {
         ["band at 0.67"],
     ),
     "size_curves": (
-        lambda: figures.size_curves([SIZES], n_views=VIEWS), ["factor of 0.67", "(1 - 1/3)^K"],
+        lambda: figures.size_curves({"networks": [SIZES]}, n_views=VIEWS),
+        ["factor of 0.67", "(1 - 1/3)^K"],
     ),
     "students_over_time": (
         lambda: student_figures.students_over_time(
@@ -274,6 +289,11 @@ def test_tables_escape_and_round() -> None:
     html = table._repr_html_()
     assert "<td>a &amp; b</td><td>0.1235</td>" in html and "<td>3</td>" in html
     assert "value &lt;" in html
+
+
+def test_tables_of_records() -> None:
+    table = figures.Table.of([{"name": "a", "value": 1}, {"name": "b", "value": 2.5}])
+    assert table == figures.table(["name", "value"], [["a", 1], ["b", 2.5]])
 
 
 def test_tables_set_names_as_code() -> None:

@@ -49,8 +49,6 @@ def text_calls(tree: ast.Module) -> Iterator[tuple[int, set[str | None]]]:
 @pytest.mark.parametrize("path", CODE, ids=lambda path: str(path.relative_to(ROOT)))
 def test_text_is_read_and_written_as_utf8(path: Path) -> None:
     """Or a desk with another language reads another library."""
-    if path.name in ("results.py", "source.py"):
-        pytest.skip("being rewritten")
     for line, said in text_calls(ast.parse(path.read_text(encoding="utf-8"))):
         assert "encoding" in said, f"{path.name}, line {line}"
 
