@@ -16,11 +16,11 @@ from shapes import unchecked
 from sweeps import failing
 from toys import TEACHER, student
 
-from mvlib import computing, pool, sweep
+from mvlib import computing, dispatch, progress, sweep
 from mvlib.checks import BadInput
 from mvlib.computing import check_device, module_of, steps_of, work
 from mvlib.contrast import ContrastStudy, contrast_flops, contrast_steps
-from mvlib.dispatch import ExperimentFailed, Task, entry_of, is_stored, plan
+from mvlib.dispatch import ExperimentFailed, Task, entry_of, is_stored, key_of, plan
 from mvlib.distillation import DistillationStudy, distillation_flops
 from mvlib.experiments import experiments
 from mvlib.gaussian import GaussianStudy, gaussian_flops
@@ -34,6 +34,7 @@ from mvlib.results import CorruptEntry, Store, circumstances
 from mvlib.settings import SCALES, Experiment, Scale
 from mvlib.single_model import SingleModelStudy, expected_flops, run_single_model
 from mvlib.sweep import fill, load_family, run_all, run_experiment
+from mvlib.threads import environment, threads_each, wait_asleep
 from mvlib.training import SharedStep
 
 NETWORKS = Experiment(name="networks", scale="smoke", label="toy", study=TEACHER)
@@ -70,7 +71,7 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[object]:
 
 def forget(experiment: Experiment, store: Store) -> None:
     for path in (store.root / experiment.name).iterdir():
-        if path.stem == store.key(experiment.name, experiment.study, module_of(experiment.study)):
+        if path.stem == key_of(experiment, store):
             path.unlink()
     assert not is_stored(experiment, store)
 
@@ -174,7 +175,7 @@ def test_a_sweep_does_not_wait_for_what_another_computes(
 ) -> None:
     larger = replace(TEACHER, n_networks=4)
     alone = Experiment(name="networks", scale="smoke", label="larger", study=larger)
-    claim = store.claim(store.key("networks", TEACHER, "single_model"))
+    claim = store.claim(key_of(NETWORKS, store))
     assert claim is not None
     with ThreadPoolExecutor(1) as thread:
         sweeping = thread.submit(fill, [FIRST, alone], store, show=False)
@@ -292,12 +293,36 @@ def test_a_device_that_is_not_there(
     ("n_cores", "allowed", "jobs", "each"),
     [(8, 8, 1, 8), (8, 8, 2, 4), (8, 8, 3, 2), (8, 8, 8, 1), (8, 8, 9, 1), (8, 1, 2, 1)],
 )
-def test_processes_share_the_cores(
-    monkeypatch: pytest.MonkeyPatch, n_cores: int, allowed: int, jobs: int, each: int
+def test_processes_share_the_cores(n_cores: int, allowed: int, jobs: int, each: int) -> None:
+    assert threads_each(jobs, n_cores, allowed) == each
+
+
+def test_processes_wait_asleep_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    monkeypatch.setenv("OMP_NUM_THREADS", "8")
+    assert environment(2)["OMP_WAIT_POLICY"] == "PASSIVE"
+    assert environment(2)["OMP_NUM_THREADS"] == "2"
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+    wait_asleep()
+    assert environment(2)["OMP_WAIT_POLICY"] == os.environ["OMP_WAIT_POLICY"] == "ACTIVE"
+
+
+def test_a_wait_is_said_and_ends(
+    store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(pool, "cores", lambda: n_cores)
-    monkeypatch.setattr(torch, "get_num_threads", lambda: allowed)
-    assert pool.threads_each(jobs) == each
+    """Somebody claims an entry and never computes it."""
+    monkeypatch.setattr(progress, "SAY_AFTER", 0.3)
+    monkeypatch.setattr(dispatch, "GIVE_UP", 1 / 3600)
+    claim = store.claim(key_of(NETWORKS, store))
+    assert claim is not None
+    started = time.monotonic()
+    with pytest.raises(BadInput, match=r"for another process that computes networks \(toy\) and"):
+        fill([FIRST], store)
+    assert 1 <= time.monotonic() - started < 30
+    said = capsys.readouterr().err
+    assert said.count("mvlib: waiting for another process that computes networks (toy), ") == 1
+    claim.release()
+    assert fill([NETWORKS], store, show=False) == [NETWORKS]
 
 
 def test_other_code_than_the_orders(store: Store) -> None:
