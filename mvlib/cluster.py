@@ -18,6 +18,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
@@ -33,6 +34,7 @@ from mvlib.threads import cores, environment, threads_each
 from mvlib.training import Progress
 
 PATIENCE = 5.0  # seconds to wait for a scheduler
+ASK_EVERY = 2.0  # seconds until its workers are counted again
 _Reply = tuple[str, str, Any]  # worker's address, its fingerprint or what it lacks, result
 
 
@@ -81,6 +83,7 @@ class Cluster:
     ) -> None:
         self.slots, self.keeps_checkpoints = slots, keeps_checkpoints
         self._client, self._address, self._revive = client, address, revive
+        self._some, self._ask_at = True, 0.0
 
     def check(self, device: str) -> None:
         """Have the workers that are there say what is wrong with them, before anything is
@@ -142,9 +145,11 @@ class Cluster:
         self._revive()
         if self._client.status != "running":
             raise self._loss()
-        with self._loss_noticed():
-            some = self._client.scheduler_info()["workers"]
-        return None if some else f"a worker to join {self._address}"
+        if time.monotonic() >= self._ask_at:  # a large cluster has much to tell
+            with self._loss_noticed():
+                self._some = bool(self._client.scheduler_info()["workers"])
+            self._ask_at = time.monotonic() + ASK_EVERY
+        return None if self._some else f"a worker to join {self._address}"
 
     @contextmanager
     def _loss_noticed(self) -> Iterator[None]:
@@ -226,8 +231,8 @@ def processes(jobs: int) -> Iterator[Cluster]:
         settings: dict[str, object] = {
             # Who is silent for minutes has slept with the whole machine, and is alive.
             "distributed.scheduler.worker-ttl": None,
-            # What has had its process killed twice is not tried again.
-            "distributed.scheduler.allowed-failures": 1,
+            # An experiment may be handed from one to the next while all of them are killed.
+            "distributed.scheduler.allowed-failures": min(jobs, 3),
             "distributed.scheduler.http.routes": [],
         }
         web = {"dashboard": False, "dashboard_address": "127.0.0.1:0"}
@@ -322,7 +327,7 @@ def _task() -> Callable[[bytes, str, str], _Reply]:
 
         from distributed import get_worker
 
-        address = get_worker().address
+        address = get_worker().address if order else ""
         try:
             from mvlib.source import fingerprint
         except ImportError as error:

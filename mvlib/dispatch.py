@@ -211,8 +211,8 @@ class Dispatch:
         if error is not None:
             self._fail(task, error)
             return
-        e, computed = task.experiment, future.result()
-        self.store.save(
+        e, computed, store = task.experiment, future.result(), self.store
+        store.save(
             e.name,
             e.study,
             module_of(e.study),
@@ -221,7 +221,7 @@ class Dispatch:
             made_by=computed.made_by,
             resumed=computed.resumed,
         )
-        TrainingCheckpoint(self.store.checkpoint_path(e.name, task.key)).remove()
+        TrainingCheckpoint(store.checkpoint_path(e.name, task.key)).remove()
         self.computed.append(e)
         self._end(task)
         if "teacher_train_error" in computed.arrays:
