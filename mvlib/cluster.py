@@ -23,7 +23,6 @@ import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from tempfile import TemporaryDirectory
 from typing import Any, no_type_check
 
 import torch
@@ -227,13 +226,11 @@ def processes(jobs: int) -> Iterator[Cluster]:
         distributed = undo.enter_context(_distributed(f"jobs (--jobs) = {jobs}"))
         from dask import config
 
-        folder = undo.enter_context(TemporaryDirectory(prefix="mvlib-", ignore_cleanup_errors=True))
         settings: dict[str, object] = {
             # Who is silent for minutes has slept with the whole machine, and is alive.
             "distributed.scheduler.worker-ttl": None,
             # An experiment may be handed from one to the next while all of them are killed.
             "distributed.scheduler.allowed-failures": min(jobs, 3),
-            "distributed.scheduler.http.routes": [],
         }
         web = {"dashboard": False, "dashboard_address": "127.0.0.1:0"}
         with config.set(settings):
@@ -241,7 +238,7 @@ def processes(jobs: int) -> Iterator[Cluster]:
         address = undo.enter_context(local).scheduler_address
         client = undo.enter_context(_client(distributed, address))
         threads = threads_each(jobs, cores(), torch.get_num_threads())
-        team = _Team(address, {**environment(threads), "DASK_TEMPORARY_DIRECTORY": folder})
+        team = _Team(address, environment(threads))
         undo.callback(team.stop)
         for _ in range(jobs):
             team.start()
@@ -257,13 +254,14 @@ class _Team:
 
     def start(self) -> None:
         """One more."""
-        # -P: modules are found where this process finds them, and not in the current folder.
-        main = "import sys; from mvlib.cluster import serve; serve(sys.argv[1])"
+        # Modules are found where this process finds them.
+        main = "import sys; _, address, *sys.path = sys.argv; from mvlib.cluster import serve; "
+        path = [folder or os.getcwd() for folder in sys.path]
         # Ctrl-C, which a terminal sends to all processes, is for this one: a process that is
         # started while it is held never sees it, not even while it still imports.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
-            command = [sys.executable, "-P", "-c", main, self._address]
+            command = [sys.executable, "-c", main + "serve(address)", self._address, *path]
             process = subprocess.Popen(command, stdin=subprocess.PIPE, env=self._environment)
             self._processes.append(process)
         finally:
@@ -298,15 +296,12 @@ def serve(address: str) -> None:
     to it: it closes when the process at its other end is gone, be it that it was killed."""
     threading.Thread(target=_follow, daemon=True).start()
     with _distributed("a worker") as distributed:
-        from dask import config
 
         async def work() -> None:
             async with distributed.Worker(address, nthreads=1, memory_limit=0) as worker:
                 await worker.finished()
 
-        profiled = {"distributed.worker.profile.enabled": False}
-        with config.set({"distributed.worker.http.routes": [], **profiled}):
-            asyncio.run(work())
+        asyncio.run(work())
 
 
 def _follow() -> None:
@@ -369,7 +364,8 @@ def _distributed(asked: str) -> Iterator[Any]:
 
 
 def _client(distributed: Any, address: str) -> Any:
-    return distributed.Client(address, timeout=PATIENCE, set_as_default=False, name="mvlib")
+    # It is there: if it takes long to answer, this machine is busy.
+    return distributed.Client(address, timeout=60, set_as_default=False, name="mvlib")
 
 
 async def _identity(address: str) -> str:

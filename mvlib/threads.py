@@ -4,7 +4,6 @@ whatever else runs.  It imports nothing: OpenMP reads its environment when torch
 from __future__ import annotations
 
 import os
-import sys
 
 _ASLEEP = {"OMP_WAIT_POLICY": "PASSIVE"}
 _COUNTS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -35,8 +34,5 @@ def threads_each(jobs: int, n_cores: int, allowed: int) -> int:
 
 
 def environment(threads: int) -> dict[str, str]:
-    """Environment variables of a process that finds the modules that this one finds, and computes
-    with so many threads."""
-    path = os.pathsep.join(folder or os.getcwd() for folder in sys.path)
-    counts = dict.fromkeys(_COUNTS, str(threads))
-    return {**_ASLEEP, **os.environ, **counts, "PYTHONPATH": path}
+    """Environment variables of a process that computes with so many threads."""
+    return {**_ASLEEP, **os.environ, **dict.fromkeys(_COUNTS, str(threads))}

@@ -371,7 +371,7 @@ from mvlib.results import Store
 from mvlib.sweep import fill
 print("once", flush=True)
 try:
-    fill([failing(), *family()], Store(sys.argv[1]), jobs=2, checkpoint_every=0.001)
+    fill([failing(), *family()], Store(sys.argv[1]), jobs=2, checkpoint_every=0.02)
 except ExperimentFailed as error:
     print(error, type(error.__cause__).__name__, sep="\\n")
 """
