@@ -103,7 +103,7 @@ class Cluster:
         """Have an order carried out by a free worker; of two that wait, the one with more
         `priority` comes first."""
         del progress
-        import cloudpickle
+        from distributed.protocol import pickle  # also of classes that a script defines itself
         from distributed.scheduler import KilledWorker
 
         ours: Future[Computed] = Future()
@@ -118,8 +118,10 @@ class Cluster:
             except CancelledError:
                 ours.set_exception(self._loss())
             except KilledWorker as error:
-                said = "was killed {} times; if that was for want of memory, use fewer --jobs"
-                killed = Killed(f"its process {said.format(error.allowed_failures + 1)}")
+                killed = Killed(
+                    f"its process was killed {error.allowed_failures + 1} times; if that was for "
+                    "want of memory, use fewer --jobs, or larger workers"
+                )
                 ours.set_exception(killed)
             except Exception as error:
                 ours.set_exception(error)
@@ -129,7 +131,7 @@ class Cluster:
             # beforehand, they would be lost with the worker that holds them.
             warnings.filterwarnings("ignore", "Sending large graph")
             # pure=False: an order repeated after an error is carried out again.
-            asked = (cloudpickle.dumps(order), order.library, order.device)
+            asked = (pickle.dumps(order), order.library, order.device)
             theirs = self._client.submit(_task(), *asked, priority=priority, pure=False)
             theirs.add_done_callback(done)
         return ours

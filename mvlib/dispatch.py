@@ -66,18 +66,12 @@ def entry_of(experiment: Experiment, store: Store) -> Entry | None:
     Raises:
         CorruptEntry: if it is damaged, with the command that rebuilds it.
     """
-    rebuild = rebuild_command(experiment, store)
-    study = experiment.study
-    return store.load(experiment.name, study, module_of(study), rebuild=rebuild)
-
-
-def rebuild_command(experiment: Experiment, store: Store) -> str:
-    """The command that computes an experiment's family again into the same store."""
-    where = shlex.quote(str(store.root))
-    return (
-        f"python -m mvlib run --recompute --scale {experiment.scale} "
-        f"--name {experiment.name} --results {where}"
+    e = experiment
+    rebuild = (
+        f"python -m mvlib run --recompute --scale {e.scale} --name {e.name} "
+        f"--results {shlex.quote(str(store.root))}"
     )
+    return store.load(e.name, e.study, module_of(e.study), rebuild=rebuild)
 
 
 def plan(chosen: Iterable[Experiment], store: Store, *, recompute: bool = False) -> list[Task]:

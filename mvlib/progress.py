@@ -24,7 +24,6 @@ class ProgressBar:
         self._bar = tqdm(
             total=total / 1e12, disable=None if show else True, unit="TFLOP", bar_format=_FORMAT
         )
-        self._show = show
         self._base = 0.0
         self._under_way: list[Experiment] = []
         self._awaited: str | None = None
@@ -64,7 +63,7 @@ class ProgressBar:
         if what != self._awaited:
             self._awaited, self._since, self._said = what, time.monotonic(), False
         waited = time.monotonic() - self._since if what else 0.0
-        if self._show and not self._said and waited >= SAY_AFTER:
+        if not self._said and waited >= SAY_AFTER:
             self._said = True
             tqdm.write(f"mvlib: waiting for {what}, {hours:g} h at most", file=sys.stderr)
         return waited

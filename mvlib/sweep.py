@@ -42,7 +42,7 @@ def fill(
 
     Args:
         recompute: also what is stored (but no teacher that was not chosen).
-        show: a progress bar, where stderr is a terminal, and what is waited for.
+        show: a progress bar, where stderr is a terminal.
         jobs: processes of this machine, which share its cores; 1: this one, 0: one a core.
         scheduler: tcp://host:port of a Dask scheduler whose workers compute instead.
         device: cpu, cuda or cuda:N, of whoever computes.

@@ -317,7 +317,7 @@ def test_a_cluster_without_workers_is_waited_for(
     monkeypatch.setattr(progress, "SAY_AFTER", 0.3)
     monkeypatch.setattr(dispatch, "GIVE_UP", 1 / 3600)
     with pytest.raises(BadInput, match=f"for a worker to join {address} and gives up"):
-        fill(family(), store, scheduler=address)
+        fill(family(), store, show=False, scheduler=address)
     said = f"mvlib: waiting for a worker to join {address}, 0.000277778 h at most\n"
     assert capsys.readouterr().err.count(said) == 1
 
@@ -334,8 +334,9 @@ def test_without_the_package(
         fill(family(), store, show=False, **asked)
 
 
-def test_one_process_is_on_its_own() -> None:
+def test_one_process_is_on_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """It imports no Dask, and threads of its OpenMP (which shows what it has read) do not spin."""
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
     script = "import sys, mvlib.sweep; sys.exit('distributed' in sys.modules)"
     with process(sys.executable, "-c", script, OMP_DISPLAY_ENV="true") as alone:
         said = alone.communicate(timeout=LONG)[1]
