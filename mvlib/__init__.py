@@ -2,6 +2,11 @@
 
 The catalogue, in the paper's order.
 """
+# ruff: noqa: E402
+
+from mvlib.threads import wait_asleep
+
+wait_asleep()  # before torch is imported
 
 from mvlib.checks import BadInput as BadInput
 from mvlib.claims import findings as findings

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import shlex
+import time
 import warnings
 from collections.abc import Iterable
-from concurrent.futures import BrokenExecutor, Future
-from dataclasses import dataclass
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from functools import partial
-from queue import Empty, SimpleQueue
 
 import numpy as np
 from filelock import FileLock
 
 from mvlib.checkpoint import TrainingCheckpoint
+from mvlib.checks import BadInput
+from mvlib.cluster import Workers
 from mvlib.computing import Computed, Order, Unfit, work
-from mvlib.pool import Workers
 from mvlib.progress import ProgressBar
 from mvlib.results import Entry, Store
 from mvlib.settings import Experiment, Study
 
 LOOK_AGAIN = 0.2  # seconds until an entry that another process computes is looked for again
+GIVE_UP = 24.0  # hours to wait for others: an entry may take them as long
 
 
 class ExperimentFailed(RuntimeError):
@@ -52,23 +55,23 @@ def is_stored(experiment: Experiment, store: Store) -> bool:
     return store.has(experiment.name, experiment.study)
 
 
+def key_of(experiment: Experiment, store: Store) -> str:
+    """The key of the experiment's entry."""
+    return store.key(experiment.name, experiment.study)
+
+
 def entry_of(experiment: Experiment, store: Store) -> Entry | None:
     """The experiment's entry, if the store has it.
 
     Raises:
         CorruptEntry: if it is damaged, with the command that rebuilds it.
     """
-    rebuild = rebuild_command(experiment, store)
-    return store.load(experiment.name, experiment.study, rebuild=rebuild)
-
-
-def rebuild_command(experiment: Experiment, store: Store) -> str:
-    """The command that computes an experiment's family again into the same store."""
-    where = shlex.quote(str(store.root))
-    return (
-        f"python -m mvlib run --recompute --scale {experiment.scale} "
-        f"--name {experiment.name} --results {where}"
+    e = experiment
+    rebuild = (
+        f"python -m mvlib run --recompute --scale {e.scale} --name {e.name} "
+        f"--results {shlex.quote(str(store.root))}"
     )
+    return store.load(e.name, e.study, rebuild=rebuild)
 
 
 def plan(chosen: Iterable[Experiment], store: Store, *, recompute: bool = False) -> list[Task]:
@@ -84,8 +87,7 @@ def plan(chosen: Iterable[Experiment], store: Store, *, recompute: bool = False)
             if this not in again and is_stored(e, store):
                 return None
             teacher = need(e.teacher) if e.teacher else None
-            key = store.key(e.name, e.study)
-            tasks[this] = Task(e, key, this in again, teacher, work(e.study))
+            tasks[this] = Task(e, key_of(e, store), this in again, teacher, work(e.study))
         return tasks[this]
 
     for e in chosen:
@@ -97,6 +99,7 @@ def plan(chosen: Iterable[Experiment], store: Store, *, recompute: bool = False)
     return list(tasks.values())
 
 
+@dataclass(slots=True)
 class Dispatch:
     """Has tasks computed as soon as their teachers are stored, those with most priority first, and
     stores each result as soon as it is there.
@@ -105,118 +108,104 @@ class Dispatch:
     and looked for later, so that several sweeps over one store share the work.
 
     Attributes:
+        waiting: the tasks that are not begun.
         computed: experiments computed and stored so far.
     """
 
-    def __init__(
-        self,
-        tasks: list[Task],
-        store: Store,
-        workers: Workers,
-        bar: ProgressBar,
-        *,
-        device: str,
-        checkpoint_every: float,
-    ) -> None:
-        self.computed: list[Experiment] = []
-        self._waiting = sorted(tasks, key=lambda task: -task.priority)
-        self._running: dict[Task, FileLock] = {}
-        self._ended: set[Task] = set()
-        self._failed: dict[Task, BaseException] = {}
-        self._left_out = 0
-        self._inbox: SimpleQueue[tuple[Task, Future[Computed]]] = SimpleQueue()
-        self._store, self._workers, self._bar = store, workers, bar
-        self._device, self._every = device, checkpoint_every
+    waiting: list[Task]
+    store: Store
+    bar: ProgressBar
+    device: str
+    checkpoint_every: float
+    computed: list[Experiment] = field(default_factory=list)
+    _running: dict[Future[Computed], Task] = field(default_factory=dict)
+    _claims: dict[Task, FileLock] = field(default_factory=dict)
+    _ended: set[Task] = field(default_factory=set)
+    _failed: dict[Task, BaseException] = field(default_factory=dict)
+    _left_out: int = 0
 
-    def run(self) -> None:
-        """Compute everything.
+    def run(self, computing: AbstractContextManager[Workers]) -> None:
+        """Compute everything, by those who come out of `computing` and stop when it is left.
 
         Raises:
             ExperimentFailed: after all others, if some failed.
-            BadInput: at once, if the store cannot be written or read, or workers are unfit.
+            BadInput: at once, if the store cannot be written or read, or workers are unfit; after
+                long, if somebody else does not do what is waited for.
         """
+        self.waiting.sort(key=lambda task: -task.priority)  # students stay behind their teachers
         try:
-            with self._workers:
-                while self._waiting or self._running:
-                    self._start_what_can()
-                    self._collect_one()
+            with computing as workers:
+                while self.waiting or self._running:
+                    self._start_what_can(workers)
+                    for future in self._finished(workers):
+                        self._collect(self._running[future], future)
+                        self._claims.pop(self._running.pop(future)).release()
         finally:
             # Only now: a worker may have written a checkpoint until it was stopped.
-            for claim in self._running.values():
+            for claim in self._claims.values():
                 claim.release()
         if self._failed:
             raise ExperimentFailed(self._report()) from next(iter(self._failed.values()))
 
-    def _start_what_can(self) -> None:
-        for task in list(self._waiting):
-            if len(self._running) >= self._workers.slots:
+    def _start_what_can(self, workers: Workers) -> None:
+        for task in list(self.waiting):
+            if len(self._running) >= workers.slots:
                 return
             if task.teacher is not None and task.teacher not in self._ended:
                 continue
-            claim = self._store.claim(task.key)
+            claim = self.store.claim(task.key)
             if claim is None:
                 continue
-            self._waiting.remove(task)
-            if not task.again and is_stored(task.experiment, self._store):
+            self.waiting.remove(task)
+            if not task.again and is_stored(task.experiment, self.store):
                 claim.release()
                 self._end(task)  # another process has done it
                 continue
-            self._running[task] = claim
-            self._start(task)
+            self._claims[task] = claim
+            self._running[self._start(task, workers)] = task
 
-    def _start(self, task: Task) -> None:
-        experiment = task.experiment
-        checkpoint = self._store.checkpoint_path(experiment.name, task.key)
+    def _start(self, task: Task, workers: Workers) -> Future[Computed]:
+        e = task.experiment
+        checkpoint = self.store.checkpoint_path(e.name, task.key)
         if task.again:
             TrainingCheckpoint(checkpoint).remove()  # computed again from nothing
+        teacher = entry_of(e.teacher, self.store) if e.teacher else None
         order = Order(
-            study=experiment.study,
-            outputs=self._teachers_outputs(experiment),
-            device=self._device,
-            checkpoint=checkpoint if self._workers.keeps_checkpoints else None,
-            every_seconds=self._every,
+            study=e.study,
+            outputs=teacher.arrays["train_outputs"] if teacher else None,
+            device=self.device,
+            checkpoint=checkpoint if workers.keeps_checkpoints else None,
+            every_seconds=self.checkpoint_every,
         )
-        self._bar.started(experiment)
-        self._workers.submit(
-            order,
-            lambda future: self._inbox.put((task, future)),
-            priority=task.priority,
-            progress=partial(self._bar.within, experiment),
-        )
+        self.bar.started(e)
+        within = partial(self.bar.within, e)
+        return workers.submit(order, priority=task.priority, progress=within)
 
-    def _teachers_outputs(self, experiment: Experiment) -> np.ndarray | None:
-        if experiment.teacher is None:
-            return None
-        entry = entry_of(experiment.teacher, self._store)
-        assert entry is not None, "a task starts when its teacher is stored"
-        return entry.arrays["train_outputs"]
-
-    def _collect_one(self) -> None:
-        try:
-            task, future = self._inbox.get(timeout=LOOK_AGAIN)
-        except Empty:
-            self._workers.check()
-            self._bar.refresh()
-            return
-        error = future.exception()
-        if error is None:
-            self._keep(task, future.result())
-            self._end(task)
-        elif isinstance(error, Unfit):
-            raise error
-        elif isinstance(error, BrokenExecutor):
-            # It may have been any of them, and the pool is of no more use.
-            named = " or ".join(_name(t.experiment) for t in self._running)
-            raise ExperimentFailed(
-                f"a process that computed {named} was killed; if that was for want of memory, use "
-                "fewer --jobs. What was finished is stored."
-            ) from error
+    def _finished(self, workers: Workers) -> set[Future[Computed]]:
+        """What has come back, after a while if it is nothing."""
+        if self._running:
+            done = wait(self._running, LOOK_AGAIN, FIRST_COMPLETED).done
+            awaited = None if done else workers.awaited()
+        elif self.waiting:
+            time.sleep(LOOK_AGAIN)
+            done, awaited = set(), f"another process that computes {_name(self.waiting[0])}"
         else:
-            self._fail(task, error)
-        self._running.pop(task).release()
+            return set()
+        if self.bar.waits_for(awaited, GIVE_UP) > GIVE_UP * 3600:
+            raise BadInput(
+                f"this sweep waited {GIVE_UP:g} h for {awaited} and gives up; what was finished "
+                "is stored, run again."
+            )
+        return done
 
-    def _keep(self, task: Task, computed: Computed) -> None:
-        e, store = task.experiment, self._store
+    def _collect(self, task: Task, future: Future[Computed]) -> None:
+        error = future.exception()
+        if isinstance(error, Unfit):
+            raise error
+        if error is not None:
+            self._fail(task, error)
+            return
+        e, computed, store = task.experiment, future.result(), self.store
         store.save(
             e.name,
             e.study,
@@ -227,40 +216,35 @@ class Dispatch:
         )
         TrainingCheckpoint(store.checkpoint_path(e.name, task.key)).remove()
         self.computed.append(e)
+        self._end(task)
         if "teacher_train_error" in computed.arrays:
             _warn_of_unfitted_teacher(computed.arrays["teacher_train_error"])
 
     def _end(self, task: Task) -> None:
         self._ended.add(task)
-        self._bar.ended(task.experiment)
+        self.bar.ended(task.experiment)
 
     def _fail(self, task: Task, error: BaseException) -> None:
         self._failed[task] = error
-        self._bar.ended(task.experiment)
+        self.bar.ended(task.experiment)
         lost = {task}
-        for waiting in sorted(self._waiting, key=_generation):
+        for waiting in list(self.waiting):
             if waiting.teacher in lost:
                 lost.add(waiting)
-                self._waiting.remove(waiting)
+                self.waiting.remove(waiting)
                 self._left_out += 1
 
     def _report(self) -> str:
         said = "; ".join(
-            f"experiment {_name(task.experiment)} failed ({type(error).__name__}: "
-            f"{str(error).rstrip('.')})"
+            f"experiment {_name(task)} failed ({type(error).__name__}: {str(error).rstrip('.')})"
             for task, error in self._failed.items()
         )
         needing = f"; {self._left_out} that it teaches left out" if self._left_out else ""
         return f"{said}{needing}; all others are stored."
 
 
-def _generation(task: Task) -> int:
-    """How many teachers up to the first are still tasks."""
-    return 1 + _generation(task.teacher) if task.teacher else 0
-
-
-def _name(experiment: Experiment) -> str:
-    return f"{experiment.name} ({experiment.label})"
+def _name(task: Task) -> str:
+    return f"{task.experiment.name} ({task.experiment.label})"
 
 
 def _warn_of_unfitted_teacher(train_error: np.ndarray) -> None:

@@ -1,13 +1,17 @@
-"""How far a sweep has come, for people."""
+"""How far a sweep has come, and what it waits for, for people."""
 
 from __future__ import annotations
 
+import sys
+import time
 from collections.abc import Iterable
 
 from tqdm import tqdm
 
 from mvlib.computing import steps_of, work
 from mvlib.settings import Experiment
+
+SAY_AFTER = 60.0  # seconds; on a busy machine a process may need as many to start
 
 
 class ProgressBar:
@@ -22,6 +26,9 @@ class ProgressBar:
         )
         self._base = 0.0
         self._under_way: list[Experiment] = []
+        self._awaited: str | None = None
+        self._since = 0.0
+        self._said = False
 
     def __enter__(self) -> ProgressBar:
         return self
@@ -48,9 +55,18 @@ class ProgressBar:
         self._describe()
         self._move(self._base)
 
-    def refresh(self) -> None:
-        """Show the time that has gone by."""
-        self._bar.refresh()
+    def waits_for(self, what: str | None, hours: float) -> float:
+        """Called from time to time while nothing comes back, with what must happen first (None if
+        all is being computed); returns for how many seconds that has been so, and says it once if
+        these are many, with the `hours` that it may take."""
+        self._bar.refresh()  # the time that has gone by
+        if what != self._awaited:
+            self._awaited, self._since, self._said = what, time.monotonic(), False
+        waited = time.monotonic() - self._since if what else 0.0
+        if not self._said and waited >= SAY_AFTER:
+            self._said = True
+            tqdm.write(f"mvlib: waiting for {what}, {hours:g} h at most", file=sys.stderr)
+        return waited
 
     def _describe(self) -> None:
         named = [f"{e.name} {e.label}" for e in self._under_way[:1]]

@@ -7,18 +7,20 @@ order, of the store, or of what happens to an experiment that fails.
 from __future__ import annotations
 
 import math
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import numpy as np
 
 from mvlib.checks import BadInput, require, require_int, require_number
-from mvlib.cluster import Cluster, check_address
-from mvlib.computing import check_device_name
+from mvlib.cluster import Here, Workers, check_address, cluster, processes
+from mvlib.computing import check_device, check_device_name
 from mvlib.dispatch import Dispatch, entry_of, plan
 from mvlib.experiments import experiments
-from mvlib.pool import Here, Pool, Workers, cores
 from mvlib.progress import ProgressBar
 from mvlib.results import Arrays, Store
 from mvlib.settings import Experiment, Scale
+from mvlib.threads import cores
 
 
 def fill(
@@ -61,42 +63,16 @@ def fill(
     store.check_writable()
     workers = _workers(min(jobs or cores(), len(tasks)), scheduler, device)
     with ProgressBar([task.experiment for task in tasks], show=show) as bar:
-        dispatch = Dispatch(
-            tasks, store, workers, bar, device=device, checkpoint_every=checkpoint_every
-        )
-        dispatch.run()
+        dispatch = Dispatch(tasks, store, bar, device, checkpoint_every)
+        dispatch.run(workers)
     return dispatch.computed
 
 
-def run_all(
-    chosen: list[Experiment],
-    store: Store,
-    *,
-    recompute: bool = False,
-    show: bool = True,
-    jobs: int = 1,
-    scheduler: str | None = None,
-    device: str = "cpu",
-    checkpoint_every: float = 60.0,
-) -> list[Arrays]:
-    """Arrays of several experiments, from the store or computed and stored: see `fill`."""
-    _check(jobs, scheduler, device, checkpoint_every)
-    # What is stored is read once: `fill` is left with what is not.
-    found = [None if recompute else entry_of(e, store) for e in chosen]
-    fill(
-        [e for e, entry in zip(chosen, found, strict=True) if entry is None],
-        store,
-        recompute=recompute,
-        show=show,
-        jobs=jobs,
-        scheduler=scheduler,
-        device=device,
-        checkpoint_every=checkpoint_every,
-    )
-    return [
-        _arrays(e, store) if entry is None else entry.arrays
-        for e, entry in zip(chosen, found, strict=True)
-    ]
+def run_all(chosen: list[Experiment], store: Store, **options: Any) -> list[Arrays]:
+    """Arrays of several experiments, from the store or computed and stored; `options` and what is
+    raised are those of `fill`."""
+    fill(chosen, store, **options)
+    return [_arrays(e, store) for e in chosen]
 
 
 def run_experiment(experiment: Experiment, store: Store, *, recompute: bool = False) -> Arrays:
@@ -134,7 +110,8 @@ def _check(jobs: int, scheduler: str | None, device: str, checkpoint_every: floa
     )
 
 
-def _workers(jobs: int, scheduler: str | None, device: str) -> Workers:
+def _workers(jobs: int, scheduler: str | None, device: str) -> AbstractContextManager[Workers]:
     if scheduler is not None:
-        return Cluster(scheduler, device)
-    return Here(device) if jobs == 1 else Pool(jobs, device)
+        return cluster(scheduler, device)
+    check_device(device)
+    return nullcontext(Here()) if jobs == 1 else processes(jobs)

@@ -3,6 +3,7 @@ members are killed, and command lines that meet over one store."""
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -11,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,15 @@ import numpy as np
 import psutil
 import pytest
 import torch
-from sweeps import failing, family, long
+from shapes import unchecked
+from sweeps import family, long
+from toys import TEACHER
 
-from mvlib import cluster, source
+from mvlib import cluster, dispatch, progress, source
 from mvlib.checks import BadInput
-from mvlib.cluster import check_address
-from mvlib.dispatch import ExperimentFailed, entry_of, is_stored
+from mvlib.cluster import Killed, check_address, processes
+from mvlib.computing import Order
+from mvlib.dispatch import entry_of, is_stored
 from mvlib.results import Store
 from mvlib.settings import Experiment
 from mvlib.sweep import fill
@@ -102,6 +106,14 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield address
 
 
+@pytest.fixture(scope="module")
+def staffed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+    """A scheduler and its only worker."""
+    folder = tmp_path_factory.mktemp("dask")
+    with scheduler(folder) as (address, _), worker(address, folder) as (its_address, _):
+        yield address, its_address
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "results")
@@ -157,15 +169,14 @@ def tasks(client: distributed.Client) -> int:
 
 
 def test_a_killed_worker_costs_nothing(
-    address: str, store: Store, expected: Store, tmp_path: Path
+    staffed: tuple[str, str], store: Store, expected: Store, tmp_path: Path
 ) -> None:
+    address, _ = staffed
     with (
-        ExitStack() as workers,
+        worker(address, tmp_path) as (doomed, pid),
         ThreadPoolExecutor(1) as thread,
         distributed.Client(address, set_as_default=False) as client,
     ):
-        doomed, pid = workers.enter_context(worker(address, tmp_path / "a"))
-        workers.enter_context(worker(address, tmp_path / "b"))
         sweeping = thread.submit(fill, family(), store, show=False, scheduler=address)
         wait_for(lambda: sweeping.done() or executing(client, doomed))
         assert not sweeping.done(), sweeping.result()
@@ -218,10 +229,10 @@ def test_a_worker_that_joins_late_is_asked_too(address: str, store: Store, tmp_p
         wait_for(lambda: tasks(client) == 0)  # all were taken back
 
 
-def test_a_device_that_no_worker_has(address: str, store: Store, tmp_path: Path) -> None:
-    with worker(address, tmp_path) as (its_address, _):
-        with pytest.raises(BadInput, match=r"device \(--device\) = 'cuda:7' .*use cpu|pick") as e:
-            fill(family(), store, show=False, scheduler=address, device="cuda:7")
+def test_a_device_that_no_worker_has(staffed: tuple[str, str], store: Store) -> None:
+    address, its_address = staffed
+    with pytest.raises(BadInput, match=r"device \(--device\) = 'cuda:7' .*use cpu|pick") as e:
+        fill(family(), store, show=False, scheduler=address, device="cuda:7")
     assert its_address in str(e.value)
 
 
@@ -265,10 +276,9 @@ def test_nobody_at_the_address(store: Store, monkeypatch: pytest.MonkeyPatch) ->
     assert time.monotonic() - started < 10
 
 
-def test_a_worker_in_the_place_of_the_scheduler(address: str, store: Store, tmp_path: Path) -> None:
-    with worker(address, tmp_path) as (its_address, _):
-        with pytest.raises(BadInput, match=f"{its_address}.*a Worker answered"):
-            fill(family(), store, show=False, scheduler=its_address)
+def test_a_worker_in_the_place_of_the_scheduler(staffed: tuple[str, str], store: Store) -> None:
+    with pytest.raises(BadInput, match=f"{staffed[1]}.*a Worker answered"):
+        fill(family(), store, show=False, scheduler=staffed[1])
 
 
 def test_something_else_at_the_address(store: Store) -> None:
@@ -301,15 +311,37 @@ def test_well_formed_addresses(fine: str) -> None:
     assert check_address(fine) == fine
 
 
-def test_without_the_package(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cluster_without_workers_is_waited_for(
+    address: str, store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress, "SAY_AFTER", 0.3)
+    monkeypatch.setattr(dispatch, "GIVE_UP", 1 / 3600)
+    with pytest.raises(BadInput, match=f"for a worker to join {address} and gives up"):
+        fill(family(), store, show=False, scheduler=address)
+    said = f"mvlib: waiting for a worker to join {address}, 0.000277778 h at most\n"
+    assert capsys.readouterr().err.count(said) == 1
+
+
+@pytest.mark.parametrize(
+    "asked", [{"scheduler": "tcp://127.0.0.1:1"}, {"jobs": 2}], ids=["scheduler", "jobs"]
+)
+def test_without_the_package(
+    asked: dict[str, Any], store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(BadInput, match="pip install distributed"):
-        fill(family(), store, show=False, scheduler="tcp://127.0.0.1:1")
+    word = next(iter(asked))
+    with pytest.raises(BadInput, match=rf"{word} \(--{word}\) = .*pip install distributed.*jobs 1"):
+        fill(family(), store, show=False, **asked)
 
 
-def test_the_package_is_not_imported_unasked() -> None:
+def test_one_process_is_on_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It imports no Dask, and threads of its OpenMP (which shows what it has read) do not spin."""
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
     script = "import sys, mvlib.sweep; sys.exit('distributed' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", script], timeout=LONG).returncode == 0
+    with process(sys.executable, "-c", script, OMP_DISPLAY_ENV="true") as alone:
+        said = alone.communicate(timeout=LONG)[1]
+    assert alone.returncode == 0
+    assert re.search(r"OMP_WAIT_POLICY\s*=\s*'PASSIVE'", said), said
 
 
 # -- processes of this machine -----------------------------------------------------------------
@@ -325,28 +357,71 @@ def test_two_sweeps_share_the_work(store: Store, expected: Store) -> None:
     assert_same(store, expected, family())
 
 
-def test_several_processes(store: Store, expected: Store, one_thread: None) -> None:
-    """One of the experiments fails; the others are as they should be."""
-    with pytest.raises(ExperimentFailed) as caught:
-        fill([failing(), *family()], store, show=False, jobs=2)
-    said = str(caught.value)
-    assert said.startswith("experiment failing (too large a step) failed (FloatingPointError: ")
-    assert "lower the step size" in said and said.endswith("all others are stored.")
-    assert isinstance(caught.value.__cause__, FloatingPointError)
-    assert_same(store, expected, family())
-
-
 def under_way(sweeping: subprocess.Popen[str], store: Store) -> list[psutil.Process]:
     """The processes that compute for a sweep, as soon as one keeps a checkpoint."""
     wait_for(lambda: list(store.root.glob(".checkpoints/long-*.npz")))
     return psutil.Process(sweeping.pid).children(recursive=True)
 
 
-# Every 1 ms is after every step: there is one to find.
+# A plain script, without `if __name__ == "__main__"`.
+SCRIPT = """
+import sys
+from sweeps import failing, family
+from mvlib.dispatch import ExperimentFailed
+from mvlib.results import Store
+from mvlib.sweep import fill
+print("once", flush=True)
+try:
+    fill([failing(), *family()], Store(sys.argv[1]), jobs=2, checkpoint_every=0.02)
+except ExperimentFailed as error:
+    print(error, type(error.__cause__).__name__, sep="\\n")
+"""
+
+
+def test_several_processes(store: Store, expected: Store, tmp_path: Path) -> None:
+    """One of the experiments fails and all processes are killed; the others are as they should
+    be."""
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    path = os.pathsep.join([str(TESTS), *sys.path])
+    with process(sys.executable, script, store.root, PYTHONPATH=path) as sweeping:
+        for child in under_way(sweeping, store):
+            child.kill()
+        out, err = sweeping.communicate(timeout=LONG)
+    assert sweeping.returncode == 0 and err == "", err
+    once, said, cause = out.splitlines()
+    assert once == "once" and cause == "FloatingPointError"
+    assert said.startswith("experiment failing (too large a step) failed (FloatingPointError: ")
+    assert "lower the step size" in said and said.endswith("all others are stored.")
+    for left in store.root.glob(".checkpoints/failing-*"):  # how far it had come
+        left.unlink()
+    assert_same(store, expected, family())
+    entry = entry_of(long(), store)
+    assert entry is not None and entry.provenance["resumed"] is True
+
+
+class Deadly:
+    """Whoever unpickles it is killed."""
+
+    def __reduce__(self) -> tuple[Callable[[str], object], tuple[str]]:
+        return eval, (f"__import__('os').kill(__import__('os').getpid(), {signal.SIGKILL:d})",)
+
+
+def test_what_kills_its_process_twice_is_given_up() -> None:
+    with unchecked():
+        order = Order(study=TEACHER, outputs=Deadly())  # type: ignore[arg-type]
+    with processes(1) as workers:
+        future = workers.submit(order, priority=1, progress=lambda *_: None)
+        wait_for(lambda: workers.awaited() is None and future.done())
+        with pytest.raises(Killed, match="its process was killed 2 times; .* use fewer --jobs"):
+            future.result()
+
+
+# Every 1 ms is after every step: there is a checkpoint to find.
 OFTEN = ("--jobs", 2, "--checkpoint-every", "0.001")
 
 
-@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL], ids=["control-c", "killed"])
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGHUP], ids=["control-c", "hung up"])
 def test_a_sweep_leaves_no_process_behind(end: signal.Signals, store: Store) -> None:
     with sweep("--results", store.root, *OFTEN) as sweeping:
         children = under_way(sweeping, store)
@@ -363,27 +438,17 @@ def test_a_sweep_leaves_no_process_behind(end: signal.Signals, store: Store) -> 
     assert not is_stored(long(), store)
 
 
-def test_a_killed_process_is_said(store: Store) -> None:
-    with sweep("--results", store.root, *OFTEN) as sweeping:
-        for child in under_way(sweeping, store):
-            if "spawn_main" in " ".join(child.cmdline()):
-                child.kill()
-        said = sweeping.communicate(timeout=LONG)[1]
-    assert sweeping.returncode == 1, said
-    assert "long (300 steps)" in said and "was killed" in said and "--jobs" in said, said
-    assert said.startswith("mvlib: ") and said.count("\n") == 1, said
-
-
 def test_a_killed_sweep_goes_on_where_it_was(store: Store, expected: Store) -> None:
-    arguments = ("--results", store.root, "--name", "long", "--checkpoint-every", "0.001")
-    with sweep(*arguments) as sweeping:
-        wait_for(lambda: list(store.root.glob(".checkpoints/long-*.npz")))
+    """And leaves no process behind either."""
+    with sweep("--results", store.root, *OFTEN) as sweeping:
+        children = under_way(sweeping, store)
         sweeping.kill()
+        assert psutil.wait_procs(children, timeout=LONG)[1] == []
     assert not is_stored(long(), store)
-    with sweep(*arguments) as again:
+    with sweep("--results", store.root) as again:
         out, err = again.communicate(timeout=LONG)
-    assert again.returncode == 0 and err == "" and "1 computed now" in out, err
+    assert again.returncode == 0 and err == "" and " computed now" in out, err
     entry, whole = entry_of(long(), store), entry_of(long(), expected)
     assert entry is not None and whole is not None
     assert entry.provenance["resumed"] is True and "resumed" not in whole.provenance
-    assert_same(store, expected, [long()])
+    assert_same(store, expected, family())

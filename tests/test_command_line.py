@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 from shapes import unchecked
 
-from mvlib import computing
 from mvlib.__main__ import main
 from mvlib.claims import needed
 from mvlib.dispatch import is_stored
 from mvlib.experiments import experiments
 from mvlib.finding import Finding
+from mvlib.kinds import Kind
 from mvlib.results import Store
 from mvlib.settings import SCALES, Scale
 from mvlib.single_model import SingleModelStudy
@@ -84,7 +84,7 @@ def test_status(smoke_store: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_run_resumes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(computing, "run_single_model", fake_arrays)
+    monkeypatch.setattr(Kind, "compute", fake_arrays)
     n = len(experiments("smoke", "sweep-threshold"))
     command = ["run", *SMOKE, "--name", "sweep-threshold", "--results", str(tmp_path / "r")]
     for more, count in (([], n), ([], 0), (["--recompute"], n)):
@@ -136,12 +136,14 @@ def test_jobs_and_scheduler_exclude_each_other(capsys: pytest.CaptureFixture[str
 def test_a_failing_experiment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def fails(study: SingleModelStudy, *_: object, **__: object) -> dict[str, np.ndarray]:
+    def fails(
+        kind: Kind, study: SingleModelStudy, *_: object, **__: object
+    ) -> dict[str, np.ndarray]:
         if study.learner.threshold == 2.0:
             raise MemoryError("not enough")
         return fake_arrays()
 
-    monkeypatch.setattr(computing, "run_single_model", fails)
+    monkeypatch.setattr(Kind, "compute", fails)
     assert main(["run", *SMOKE, "--name", "sweep-threshold", "--results", str(tmp_path)]) == 1
     assert_one_sentence(capsys, "sweep-threshold (threshold = 2.0) failed (MemoryError: not eno")
     first, second = experiments("smoke", "sweep-threshold")
@@ -154,8 +156,7 @@ def test_teachers_are_counted(
     def outputs(*_: object, **__: object) -> dict[str, np.ndarray]:
         return {"train_outputs": np.zeros(3)}
 
-    monkeypatch.setattr(computing, "run_single_model", outputs)
-    monkeypatch.setattr(computing, "run_distillation", outputs)
+    monkeypatch.setattr(Kind, "compute", outputs)
     command = ["run", *SMOKE, "--name", "distilled", "--results", str(tmp_path)]
     n = len(experiments("smoke", "distilled"))
     assert main(command) == 0
@@ -178,9 +179,7 @@ def test_unwritable_results(
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     computed: list[object] = []
-    monkeypatch.setattr(
-        computing, "run_single_model", lambda *_, **__: computed.append(1) or fake_arrays()
-    )
+    monkeypatch.setattr(Kind, "compute", lambda *_, **__: computed.append(1) or fake_arrays())
     (tmp_path / "file").write_text("")
     assert main([command, *SMOKE, "--results", str(tmp_path / "file" / "below")]) == 2
     assert_one_sentence(capsys, "results folder", "must be writable", "--results")
@@ -220,7 +219,7 @@ def test_status_shows_a_corrupt_entry(own_store: Path, capsys: pytest.CaptureFix
 def test_the_command_that_is_named_rebuilds(
     own_store: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(computing, "run_single_model", fake_arrays)
+    monkeypatch.setattr(Kind, "compute", fake_arrays)
     damage(own_store)
     assert main(["run", *SMOKE, "--name", "single-model", "--results", str(own_store)]) == 2
     command = shlex.split(capsys.readouterr().err.split("`")[1])
@@ -234,14 +233,16 @@ def test_the_command_that_is_named_rebuilds(
 def test_an_interruption_keeps_finished_entries(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def second_is_interrupted(study: object, *_: object, **__: object) -> dict[str, np.ndarray]:
+    def second_is_interrupted(
+        kind: Kind, study: object, *_: object, **__: object
+    ) -> dict[str, np.ndarray]:
         if calls:
             raise KeyboardInterrupt
         calls.append(study)
         return fake_arrays()
 
     calls: list[object] = []
-    monkeypatch.setattr(computing, "run_single_model", second_is_interrupted)
+    monkeypatch.setattr(Kind, "compute", second_is_interrupted)
     assert main(["run", *SMOKE, "--name", "single-model", "--results", str(tmp_path)]) == 130
     assert "what was finished is stored" in capsys.readouterr().err
     first, second = experiments("smoke", "single-model")
@@ -252,16 +253,16 @@ def test_an_interruption_keeps_finished_entries(
 SLOW = """
 import sys, time
 import numpy as np
-from mvlib import computing
 from mvlib.__main__ import main
+from mvlib.kinds import Kind
 calls = []
-def slow(study, *_, **__):
+def slow(kind, study, **__):
     calls.append(study)
     if len(calls) == 2:
         print("under way", flush=True)
         time.sleep(300)
     return {"x": np.arange(3)}
-computing.run_single_model = slow
+Kind.compute = slow
 sys.exit(main(["run", "--scale", "smoke", "--name", "single-model", "--results", sys.argv[1]]))
 """
 

@@ -3,7 +3,6 @@
 import errno
 import os
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -16,24 +15,27 @@ from shapes import unchecked
 from sweeps import failing
 from toys import TEACHER, student
 
-from mvlib import computing, pool, sweep
+from mvlib import computing, dispatch, kinds, progress, sweep
 from mvlib.checks import BadInput
-from mvlib.computing import check_device, module_of, steps_of, work
+from mvlib.computing import check_device, steps_of, work
 from mvlib.contrast import ContrastStudy, contrast_flops, contrast_steps
-from mvlib.dispatch import ExperimentFailed, Task, entry_of, is_stored, plan
-from mvlib.distillation import DistillationStudy, distillation_flops
+from mvlib.dispatch import ExperimentFailed, Task, entry_of, is_stored, key_of, plan
+from mvlib.distillation import DistillationStudy, distillation_flops, run_distillation
 from mvlib.experiments import experiments
+from mvlib.files import Arrays
 from mvlib.gaussian import GaussianStudy, gaussian_flops
 from mvlib.image_inside import InsideStudy
 from mvlib.image_kernels import ImageKernelStudy, kernel_flops
 from mvlib.image_training import ImageStudy, image_flops
 from mvlib.image_views import ViewStudy
 from mvlib.joint_training import JointStudy, joint_flops
+from mvlib.kinds import Kind, kind_of
 from mvlib.progress import ProgressBar
 from mvlib.results import CorruptEntry, Store, circumstances
 from mvlib.settings import SCALES, Experiment, Scale
 from mvlib.single_model import SingleModelStudy, expected_flops, run_single_model
 from mvlib.sweep import fill, load_family, run_all, run_experiment
+from mvlib.threads import environment, threads_each, wait_asleep
 from mvlib.training import SharedStep
 
 NETWORKS = Experiment(name="networks", scale="smoke", label="toy", study=TEACHER)
@@ -55,22 +57,20 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """Every study that is computed, in order of completion."""
     done: list[object] = []
 
-    def counted(function: Callable) -> Callable:
-        def run(study: object, *rest: object, **more: object) -> dict[str, np.ndarray]:
-            arrays = function(study, *rest, **more)
-            done.append(study)
-            return arrays
+    compute = Kind.compute
 
-        return run
+    def counted(kind: Kind, study: object, **given: object) -> Arrays:
+        arrays = compute(kind, study, **given)
+        done.append(study)
+        return arrays
 
-    for name in ("run_single_model", "run_distillation"):
-        monkeypatch.setattr(computing, name, counted(getattr(computing, name)))
+    monkeypatch.setattr(Kind, "compute", counted)
     return done
 
 
 def forget(experiment: Experiment, store: Store) -> None:
     for path in (store.root / experiment.name).iterdir():
-        if path.stem == store.key(experiment.name, experiment.study, module_of(experiment.study)):
+        if path.stem == key_of(experiment, store):
             path.unlink()
     assert not is_stored(experiment, store)
 
@@ -84,7 +84,7 @@ def test_a_student_brings_its_teacher(store: Store, computed: list[object]) -> N
     assert len(computed) == 2, "both were found"
     assert all(np.array_equal(arrays[name], again[name], equal_nan=True) for name in arrays)
     # It was these networks that taught.
-    by_hand = computing.run_distillation(FIRST.study, networks["train_outputs"])
+    by_hand = run_distillation(FIRST.study, networks["train_outputs"])
     assert np.array_equal(arrays["train_outputs"], by_hand["train_outputs"])
 
 
@@ -174,7 +174,7 @@ def test_a_sweep_does_not_wait_for_what_another_computes(
 ) -> None:
     larger = replace(TEACHER, n_networks=4)
     alone = Experiment(name="networks", scale="smoke", label="larger", study=larger)
-    claim = store.claim(store.key("networks", TEACHER, "single_model"))
+    claim = store.claim(key_of(NETWORKS, store))
     assert claim is not None
     with ThreadPoolExecutor(1) as thread:
         sweeping = thread.submit(fill, [FIRST, alone], store, show=False)
@@ -183,7 +183,7 @@ def test_a_sweep_does_not_wait_for_what_another_computes(
         assert computed == [larger] and not is_stored(FIRST, store)
         # The other finishes.
         arrays = run_single_model(TEACHER)
-        store.save("networks", TEACHER, "single_model", arrays, 1.0)
+        store.save("networks", TEACHER, arrays, 1.0)
         claim.release()
         assert sweeping.result(120) == [alone, FIRST]
     assert computed == [larger, TAUGHT]
@@ -196,7 +196,8 @@ def test_an_entry_says_how_it_was_made(store: Store, monkeypatch: pytest.MonkeyP
         return arrays
 
     now, arrays = 0.0, run_single_model(TEACHER)
-    monkeypatch.setattr(computing, "run_single_model", slow)
+    networks = replace(kind_of(TEACHER), run=slow)
+    monkeypatch.setitem(kinds._KINDS, SingleModelStudy, networks)
     monkeypatch.setattr(computing.time, "perf_counter", lambda: now)
     run_experiment(FIRST, store)
     teacher, taught = (entry_of(e, store) for e in (NETWORKS, FIRST))
@@ -208,9 +209,9 @@ def test_an_entry_says_how_it_was_made(store: Store, monkeypatch: pytest.MonkeyP
 
 
 def test_a_key_does_not_depend_on_where(store: Store) -> None:
-    key = store.key("networks", TEACHER, "single_model")
+    key = store.key("networks", TEACHER)
     made = {**circumstances("cuda:1"), "threads": 64}
-    store.save("networks", TEACHER, "single_model", {"x": np.ones(1)}, 1.0, made_by=made)
+    store.save("networks", TEACHER, {"x": np.ones(1)}, 1.0, made_by=made)
     entry = entry_of(NETWORKS, store)
     assert entry is not None and entry.provenance["key"] == key
     assert (entry.provenance["device"], entry.provenance["threads"]) == ("cuda:1", 64)
@@ -292,12 +293,36 @@ def test_a_device_that_is_not_there(
     ("n_cores", "allowed", "jobs", "each"),
     [(8, 8, 1, 8), (8, 8, 2, 4), (8, 8, 3, 2), (8, 8, 8, 1), (8, 8, 9, 1), (8, 1, 2, 1)],
 )
-def test_processes_share_the_cores(
-    monkeypatch: pytest.MonkeyPatch, n_cores: int, allowed: int, jobs: int, each: int
+def test_processes_share_the_cores(n_cores: int, allowed: int, jobs: int, each: int) -> None:
+    assert threads_each(jobs, n_cores, allowed) == each
+
+
+def test_processes_wait_asleep_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    monkeypatch.setenv("OMP_NUM_THREADS", "8")
+    assert environment(2)["OMP_WAIT_POLICY"] == "PASSIVE"
+    assert environment(2)["OMP_NUM_THREADS"] == "2"
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+    wait_asleep()
+    assert environment(2)["OMP_WAIT_POLICY"] == os.environ["OMP_WAIT_POLICY"] == "ACTIVE"
+
+
+def test_a_wait_is_said_and_ends(
+    store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(pool, "cores", lambda: n_cores)
-    monkeypatch.setattr(torch, "get_num_threads", lambda: allowed)
-    assert pool.threads_each(jobs) == each
+    """Somebody claims an entry and never computes it."""
+    monkeypatch.setattr(progress, "SAY_AFTER", 0.3)
+    monkeypatch.setattr(dispatch, "GIVE_UP", 1 / 3600)
+    claim = store.claim(key_of(NETWORKS, store))
+    assert claim is not None
+    started = time.monotonic()
+    with pytest.raises(BadInput, match=r"for another process that computes networks \(toy\) and"):
+        fill([FIRST], store)
+    assert 1 <= time.monotonic() - started < 30
+    said = capsys.readouterr().err
+    assert said.count("mvlib: waiting for another process that computes networks (toy), ") == 1
+    claim.release()
+    assert fill([NETWORKS], store, show=False) == [NETWORKS]
 
 
 def test_other_code_than_the_orders(store: Store) -> None:
@@ -331,7 +356,8 @@ def test_every_experiment_has_its_function(scale: Scale) -> None:
     seen = set()
     for e in experiments(scale):
         module, flops = kinds[type(e.study)]
-        assert module_of(e.study) == module and work(e.study) == flops(e.study) > 0
+        kind = kind_of(e.study)
+        assert kind.run.__module__ == f"mvlib.{module}" and work(e.study) == flops(e.study) > 0
         assert steps_of(e.study) >= 1
         seen.add(type(e.study))
         # Who needs outputs has a teacher, and it is the one that the study names.
