@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from jax_worker import Arrays, serve
 from mvlib.cost import Shape
 from mvlib.distribution import sample, stored
-from mvlib.learner import LearnerParams, init_weights, outputs_and_ascent
+from mvlib.learner import LearnerParams, ascent_direction, init_weights
 from mvlib.objectives import CrossEntropy, cross_entropy_residual
 from mvlib.single_model import SingleModelStudy, network_seeds
 from mvlib.training import ConstantStep, FixedSteps, Schedule, train
@@ -65,9 +65,9 @@ def problem(study: SingleModelStudy, dtype: torch.dtype = torch.float32) -> Prob
     seeds = network_seeds(study)
     W = init_weights(seeds, learner, n_classes=data.n_classes, dim=data.dim, dtype=dtype)
     X, labels = stored(drawn), drawn.labels
-    ascent = outputs_and_ascent(
+    ascent = ascent_direction(
         W, X, lambda F, rows: cross_entropy_residual(F, labels[rows]), learner
-    )[1]
+    )
     eta = float(W.abs().max() / ascent.abs().max())
     return Problem(W=W, X=X, labels=labels, learner=learner, schedule=study.schedule, eta=eta)
 

@@ -3,6 +3,8 @@
 The catalogue, in the paper's order.
 """
 
+from mvlib.activation import Activation as Activation
+from mvlib.activation import SmoothedReLU as SmoothedReLU
 from mvlib.checks import BadInput as BadInput
 from mvlib.claims import findings as findings
 from mvlib.contradictions import ntk_contradictions as ntk_contradictions
@@ -34,7 +36,6 @@ from mvlib.joint_training import run_joint as run_joint
 from mvlib.learner import LearnerParams as LearnerParams
 from mvlib.learner import init_weights as init_weights
 from mvlib.learner import logits as logits
-from mvlib.learner import smoothed_relu as smoothed_relu
 from mvlib.measurement import error_in_units_of_mu as error_in_units_of_mu
 from mvlib.measurement import law_of_the_sampler as law_of_the_sampler
 from mvlib.measurement import learned_views as learned_views

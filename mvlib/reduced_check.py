@@ -34,6 +34,8 @@ def race_params(data: MultiViewParams, learner: LearnerParams, n_train: int) -> 
     gamma = data.feature_noise
     require(gamma == 0, "feature_noise", "gamma", gamma, "be 0", "the reduction has none")
     own = float(np.mean(data.own_strength))
+    other = learner.activation
+    require(other is None, "activation", "sigma", other, "be None", "the reduction has no other")
     return RaceParams(
         n_classes=data.n_classes,
         n_neurons=learner.n_neurons,

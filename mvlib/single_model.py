@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mvlib.activation import takeoff
 from mvlib.checks import require, require_int
 from mvlib.distribution import (
     MultiViewParams,
@@ -81,8 +82,7 @@ class SingleModelStudy:
         require_int("n_test_multi", "n", self.n_test_multi, 1, "test on at least one input")
         require_int("record_every", "", self.record_every, 0, "0 records the end only")
         require_int("n_watch", "n", self.n_watch, 0, "0 watches no test error")
-        slow = "at q = 2 nothing takes off and no winner can be foretold; the paper uses 4"
-        require_int("power", "q", self.learner.power, 3, slow)
+        takeoff(self.learner.nonlinearity)  # or no winner could be foretold
         least = 2 * self.data.n_classes
         few = "every class needs multi-view training data"
         require(self.n_train >= least, "n_train", "N", self.n_train, f"be >= 2k = {least}", few)

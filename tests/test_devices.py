@@ -13,7 +13,7 @@ import torch
 
 from mvlib.distillation import DistillationStudy, student_objective
 from mvlib.distribution import Sample, feature_vectors, sample, streamed_sample
-from mvlib.learner import LearnerParams, init_weights, logits, outputs_and_ascent
+from mvlib.learner import LearnerParams, ascent_direction, init_weights, logits
 from mvlib.measurement import view_correlations
 from mvlib.objectives import (
     AverageCrossEntropy,
@@ -60,9 +60,11 @@ def test_a_pass_over_the_data(make: object, objective: Objective) -> None:
 
     def residual(F: torch.Tensor, rows: slice) -> torch.Tensor:
         assert on_meta(objective.loss(F, drawn.labels[rows]))
+        assert F.shape == (len(drawn.labels[rows]), S, k)
         return objective.residual(F, drawn.labels[rows], rows)
 
-    F, ascent = outputs_and_ascent(W, drawn.patches, residual, LEARNER)
+    F = logits(W, drawn.patches, LEARNER)
+    ascent = ascent_direction(W, drawn.patches, residual, LEARNER)
     assert on_meta(F, ascent, classification_error(F, drawn.labels))
     assert F.shape == (S, N, k) and ascent.shape == W.shape
 
