@@ -141,7 +141,7 @@ def check_activation(activation: Activation) -> None:
     inherits = isinstance(activation, Activation)
     require(inherits, "activation", "sigma", activation, "be an Activation", "inherit from it")
     require_plain("activation", "sigma", activation)
-    _check_slope(activation)
+    _check_slope(activation)  # type: ignore[arg-type]  # frozen: hashable
 
 
 @functools.cache  # asked for again with every configuration

@@ -62,8 +62,8 @@ def require_interval(
 def require_plain(field: str, symbol: str, value: object) -> None:
     """Raise `BadInput` unless `value` is a frozen dataclass of numbers, words and more of these:
     what a stored result can be found by."""
-    frozen = dataclasses.is_dataclass(value) and value.__dataclass_params__.frozen  # type: ignore[attr-defined]
-    fits = frozen and not isinstance(value, type) and _is_plain(value)
+    made = getattr(type(value), "__dataclass_params__", None)
+    fits = made is not None and made.frozen and _is_plain(value)
     require(fits, field, symbol, value, "be a frozen dataclass of numbers and words",
             "write @dataclass(frozen=True) above the class and keep arrays out of it")  # fmt: skip
 
