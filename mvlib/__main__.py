@@ -1,4 +1,4 @@
-"""Command line: ``python -m mvlib run|list|status|findings``."""
+"""Command line: ``python -m mvlib run|list|status|findings|stamp|probe|migrate``."""
 
 from __future__ import annotations
 
@@ -6,16 +6,29 @@ import argparse
 import json
 import os
 import sys
+from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from mvlib.checks import BadInput
 from mvlib.claims import findings, needed
 from mvlib.computing import work
-from mvlib.dispatch import ExperimentFailed, entry_of
+from mvlib.dispatch import ExperimentFailed
 from mvlib.experiments import experiments
-from mvlib.results import CorruptEntry, Store
+from mvlib.kinds import Kind, own_kinds
+from mvlib.migration import migrate
+from mvlib.probes import run_probes
+from mvlib.results import Store
 from mvlib.settings import SCALES, check_scale
+from mvlib.stamps import (
+    load_probes,
+    probes_of,
+    refused,
+    save_probes,
+    unstamped,
+    write_stamps,
+)
 from mvlib.sweep import fill, run_all
 
 INTERRUPTED = 130  # the exit code of a program that Ctrl-C has ended
@@ -51,11 +64,29 @@ def _parser() -> argparse.ArgumentParser:
         ("list", _list, "every experiment of a scale"),
         ("status", _status, "what the store holds, and what made it"),
         ("findings", _findings, "every finding, with its interval"),
+        ("stamp", _stamp, "let what is stored stay good after a change that moves no number"),
+        ("probe", _probe, "run the small studies that a stamp compares"),
+        ("migrate", _migrate, "convert a store of the first form"),
     ):
         sub = commands.add_parser(name, help=summary, description=summary)
         sub.set_defaults(command=command)
-        sub.add_argument("--scale", default="book", help=f"one of {', '.join(SCALES)}")
+        if name in ("stamp", "probe"):
+            sub.add_argument("--kind", action="append", help="only this kind; may be repeated")
+        if name == "stamp":
+            sub.add_argument(
+                "--against",
+                default="HEAD",
+                metavar="REV|FILE",
+                help="what to compare with; a file: of `probe` (default HEAD)",
+            )
+            continue
+        if name == "probe":
+            sub.add_argument("--save", required=True, metavar="FILE", help="where to keep them")
+            continue
         sub.add_argument("--results", default="results", help="folder of the store")
+        if name == "migrate":
+            continue
+        sub.add_argument("--scale", default="book", help=f"one of {', '.join(SCALES)}")
         if name != "findings":
             sub.add_argument("--name", help="only experiments of this name")
         if name == "run":
@@ -116,15 +147,48 @@ def _list(options: argparse.Namespace) -> int:
 
 def _status(options: argparse.Namespace) -> int:
     store = Store(options.results)
-    damaged = 0
+    states = Counter[str]()
     for e in experiments(check_scale(options.scale), options.name):
-        try:
-            entry = entry_of(e, store)
-            state = "missing" if entry is None else f"stored  {entry.provenance['seconds']:8.1f} s"
-        except CorruptEntry as error:
-            state, damaged = f"damaged: {error}", damaged + 1
-        print(f"{e.name:28} {e.label:36} {state}")
-    return 2 if damaged else 0
+        state, why = store.state(e.name, e.study)
+        states[state] += 1
+        print(f"{e.name:28} {e.label:36} {state}{f': {why}' if why else ''}")
+    print(", ".join(f"{n} {state}" for state, n in states.items()))
+    return 2 if states["damaged"] else 0
+
+
+def _stamp(options: argparse.Namespace) -> int:
+    waiting = _kinds(options.kind, unstamped())
+    if not waiting:
+        print("every kind of study is stamped; there is nothing to do.")
+        return 0
+    names = ", ".join(kind.name for kind in waiting)
+    print(f"running the probes of the source that runs and of {options.against}: {names}")
+    file = Path(options.against)
+    old = load_probes(file) if file.is_file() else probes_of(options.against, waiting)
+    why_not = refused(old, run_probes(waiting).arrays, waiting)
+    stamped = [kind for kind in waiting if kind.name not in why_not]
+    write_stamps(stamped)
+    for kind in stamped:
+        print(f"{kind.name}: stamped, {kind.source[:8]}")
+    for name, why in why_not.items():
+        print(f"{name}: REFUSED, {why}; mend the code, or raise the kind's version and compute "
+              "its studies again.")  # fmt: skip
+    return 1 if why_not else 0
+
+
+def _probe(options: argparse.Namespace) -> int:
+    # A kind that this revision does not know yet has nothing to be compared with.
+    save_probes(Path(options.save), run_probes(_kinds(options.kind, own_kinds())))
+    return 0
+
+
+def _kinds(names: list[str] | None, kinds: list[Kind]) -> list[Kind]:
+    return [kind for kind in kinds if names is None or kind.name in names]
+
+
+def _migrate(options: argparse.Namespace) -> int:
+    print(f"{migrate(Store(options.results))} entries of {options.results} converted.")
+    return 0
 
 
 def _findings(options: argparse.Namespace) -> int:

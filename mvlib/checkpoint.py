@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mvlib.files import Arrays, arrays_of, content_of, npz_bytes, remove, write_together
+from mvlib.files import Arrays, arrays_of, content_of, npz_bytes, remove, write_whole
 
 _CHECKSUM = "sha256"
 
@@ -62,7 +62,7 @@ class TrainingCheckpoint:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             # Weights do not compress.
-            write_together([(self.path, npz_bytes(arrays, compress=False))])
+            write_whole(self.path, npz_bytes(arrays, compress=False))
         except OSError as error:
             self._writable = False  # said once, and not tried again
             warnings.warn(

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -29,60 +27,42 @@ from mvlib.image_kernels import ImageKernelStudy, kernel_flops, kernel_steps, ru
 from mvlib.image_training import ImageStudy, image_flops, image_steps, run_image_study
 from mvlib.image_views import ViewStudy, run_views, view_flops, view_steps
 from mvlib.joint_training import JointStudy, joint_flops, joint_steps, run_joint
+from mvlib.kinds import Kind, kind_of, register
 from mvlib.results import circumstances
 from mvlib.settings import Study
 from mvlib.single_model import SingleModelStudy, expected_flops, expected_steps, run_single_model
 from mvlib.source import fingerprint
 from mvlib.training import Progress
 
-
-@dataclass(frozen=True, slots=True)
-class _Kind:
-    """What differs between kinds of studies, beside how they are run."""
-
-    module: str
-    work: Callable[[Any], float]
-    steps: Callable[[Any], int]
-
-
-_KINDS: dict[type, _Kind] = {
-    SingleModelStudy: _Kind(
-        "single_model", expected_flops, lambda study: expected_steps(study.schedule.stop_rule)
-    ),
-    DistillationStudy: _Kind("distillation", distillation_flops, student_steps),
-    JointStudy: _Kind("joint_training", joint_flops, joint_steps),
-    ContrastStudy: _Kind("contrast", contrast_flops, contrast_steps),
-    GaussianStudy: _Kind("gaussian", gaussian_flops, gaussian_steps),
-    ImageStudy: _Kind("image_training", image_flops, image_steps),
-    ImageKernelStudy: _Kind("image_kernels", kernel_flops, kernel_steps),
-    ViewStudy: _Kind("image_views", view_flops, view_steps),
-    InsideStudy: _Kind("image_inside", inside_flops, inside_steps),
-}
-
-
-# Studies that are computed in one go: no teacher, no checkpoint.
-_WHOLE: dict[type, Callable[..., Arrays]] = {
-    ContrastStudy: run_contrast,
-    GaussianStudy: run_gaussian,
-    ImageKernelStudy: run_image_kernels,
-    ViewStudy: run_views,
-    InsideStudy: run_inside,
-}
-
-
-def module_of(study: Study) -> str:
-    """The module whose source, with all it imports, a study's stored numbers depend on."""
-    return _KINDS[type(study)].module
+register(Kind(name="networks", configuration=SingleModelStudy, run=run_single_model,
+              work=expected_flops,
+              steps=lambda study: expected_steps(study.schedule.stop_rule)))  # fmt: skip
+register(Kind(name="students", configuration=DistillationStudy, run=run_distillation,
+              work=distillation_flops, steps=student_steps))  # fmt: skip
+register(Kind(name="joint training", configuration=JointStudy, run=run_joint, work=joint_flops,
+              steps=joint_steps))  # fmt: skip
+register(Kind(name="tangent kernels", configuration=ContrastStudy, run=run_contrast,
+              work=contrast_flops, steps=contrast_steps))  # fmt: skip
+register(Kind(name="gaussian inputs", configuration=GaussianStudy, run=run_gaussian,
+              work=gaussian_flops, steps=gaussian_steps))  # fmt: skip
+register(Kind(name="image networks", configuration=ImageStudy, run=run_image_study,
+              work=image_flops, steps=image_steps))  # fmt: skip
+register(Kind(name="image kernels", configuration=ImageKernelStudy, run=run_image_kernels,
+              work=kernel_flops, steps=kernel_steps))  # fmt: skip
+register(Kind(name="image views", configuration=ViewStudy, run=run_views, work=view_flops,
+              steps=view_steps))  # fmt: skip
+register(Kind(name="inside image networks", configuration=InsideStudy, run=run_inside,
+              work=inside_flops, steps=inside_steps))  # fmt: skip
 
 
 def work(study: Study) -> float:
     """Floating-point operations of a study, about."""
-    return _KINDS[type(study)].work(study)
+    return kind_of(study).work(study)
 
 
 def steps_of(study: Study) -> int:
     """How often a study will report progress, about."""
-    return _KINDS[type(study)].steps(study)
+    return kind_of(study).steps(study)
 
 
 class Unfit(BadInput):
@@ -175,27 +155,13 @@ def carry_out(order: Order, progress: Progress | None = None) -> Computed:
     if order.checkpoint:
         checkpoint = TrainingCheckpoint(order.checkpoint, every_seconds=order.every_seconds)
     start = time.perf_counter()
-    arrays = _compute(order, checkpoint, progress)
+    study = order.study
+    arrays = kind_of(study).compute(
+        study, outputs=order.outputs, progress=progress, device=order.device, checkpoint=checkpoint
+    )
     return Computed(
         arrays=arrays,
         seconds=time.perf_counter() - start,
         made_by=circumstances(order.device),
         resumed=checkpoint is not None and checkpoint.resumed,
     )
-
-
-def _compute(
-    order: Order, checkpoint: TrainingCheckpoint | None, progress: Progress | None
-) -> Arrays:
-    study, device = order.study, order.device
-    if isinstance(study, DistillationStudy):
-        return run_distillation(
-            study, order.outputs, progress, device=device, checkpoint=checkpoint
-        )
-    if isinstance(study, JointStudy):
-        return run_joint(study, progress, device=device, checkpoint=checkpoint)
-    if isinstance(study, SingleModelStudy):
-        return run_single_model(study, progress, device=device, checkpoint=checkpoint)
-    if isinstance(study, ImageStudy):
-        return run_image_study(study, order.outputs, progress, device=device)
-    return _WHOLE[type(study)](study, progress, device=device)

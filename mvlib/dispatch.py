@@ -14,7 +14,7 @@ import numpy as np
 from filelock import FileLock
 
 from mvlib.checkpoint import TrainingCheckpoint
-from mvlib.computing import Computed, Order, Unfit, module_of, work
+from mvlib.computing import Computed, Order, Unfit, work
 from mvlib.pool import Workers
 from mvlib.progress import ProgressBar
 from mvlib.results import Entry, Store
@@ -49,7 +49,7 @@ class Task:
 
 def is_stored(experiment: Experiment, store: Store) -> bool:
     """Whether the store has the experiment's entry for the present code and configuration."""
-    return store.has(experiment.name, experiment.study, module_of(experiment.study))
+    return store.has(experiment.name, experiment.study)
 
 
 def entry_of(experiment: Experiment, store: Store) -> Entry | None:
@@ -59,8 +59,7 @@ def entry_of(experiment: Experiment, store: Store) -> Entry | None:
         CorruptEntry: if it is damaged, with the command that rebuilds it.
     """
     rebuild = rebuild_command(experiment, store)
-    study = experiment.study
-    return store.load(experiment.name, study, module_of(study), rebuild=rebuild)
+    return store.load(experiment.name, experiment.study, rebuild=rebuild)
 
 
 def rebuild_command(experiment: Experiment, store: Store) -> str:
@@ -85,7 +84,7 @@ def plan(chosen: Iterable[Experiment], store: Store, *, recompute: bool = False)
             if this not in again and is_stored(e, store):
                 return None
             teacher = need(e.teacher) if e.teacher else None
-            key = store.key(e.name, e.study, module_of(e.study))
+            key = store.key(e.name, e.study)
             tasks[this] = Task(e, key, this in again, teacher, work(e.study))
         return tasks[this]
 
@@ -221,7 +220,6 @@ class Dispatch:
         store.save(
             e.name,
             e.study,
-            module_of(e.study),
             computed.arrays,
             computed.seconds,
             made_by=computed.made_by,

@@ -8,7 +8,7 @@ import io
 import os
 import tempfile
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,17 +17,21 @@ import numpy as np
 Arrays = Mapping[str, np.ndarray]
 
 
-def npz_bytes(arrays: Arrays, *, compress: bool = True) -> bytes:
-    """An npz without time stamps: equal arrays give equal bytes.  No pickle: an array of objects
-    raises ValueError."""
+def npz_bytes(
+    arrays: Arrays, *, compress: bool = True, more: Mapping[str, bytes] | None = None
+) -> bytes:
+    """An npz without time stamps, with `more` files in it by name: equal content gives equal
+    bytes.  No pickle: an array of objects raises ValueError."""
     method = zipfile.ZIP_DEFLATED if compress else zipfile.ZIP_STORED
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", method) as archive:
+        for name, content in (more or {}).items():
+            archive.writestr(zipfile.ZipInfo(name), content, compress_type=method)
         for name in sorted(arrays):
             member = io.BytesIO()
             np.lib.format.write_array(member, np.asarray(arrays[name]), allow_pickle=False)
-            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), member.getvalue(),
-                             compress_type=method)  # fmt: skip
+            content = member.getvalue()
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), content, compress_type=method)
     return buffer.getvalue()
 
 
@@ -45,35 +49,28 @@ def content_of(path: Path) -> bytes | None:
         return None
 
 
-def write_together(files: Sequence[tuple[Path, bytes]]) -> None:
-    """Write files of one folder under temporary names, then rename them in this order: on a full
-    disk not even the first has changed, and nothing is left behind.
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file under a temporary name and rename it: on a full disk nothing has changed, and
+    nothing is left behind.
 
     Raises:
         OSError: if that cannot be done.
     """
-    written: list[tuple[str, Path]] = []
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=_prefix(path), suffix=_SUFFIX)
     try:
-        for path, content in files:
-            handle, temporary = tempfile.mkstemp(
-                dir=path.parent, prefix=_prefix(path), suffix=_SUFFIX
-            )
-            written.append((temporary, path))
-            with os.fdopen(handle, "wb") as file:
-                os.chmod(temporary, 0o644)  # mkstemp's 0600 would keep other users from reading
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-        for temporary, path in written:
-            os.replace(temporary, path)
+        with os.fdopen(handle, "wb") as file:
+            os.chmod(temporary, 0o644)  # mkstemp's 0600 would keep other users from reading
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
     except BaseException:
-        for temporary, _ in written:
-            Path(temporary).unlink(missing_ok=True)
+        Path(temporary).unlink(missing_ok=True)
         raise
 
 
 def remove(path: Path) -> None:
-    """Delete a file, and what a writer killed in the middle of `write_together` left of it; for
+    """Delete a file, and what a writer killed in the middle of `write_whole` left of it; for
     its only writer."""
     for left in (path, *path.parent.glob(f"{_prefix(path)}*{_SUFFIX}")):
         with suppress(OSError):

@@ -1,13 +1,17 @@
-"""One tiny data draw with three networks that fit it, and students of theirs."""
+"""One tiny data draw with three networks that fit it, and students of theirs; and a kind of study
+for the store alone."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
+
+import numpy as np
 
 from mvlib.distillation import DistillationStudy
 from mvlib.distribution import MultiViewParams
+from mvlib.kinds import Kind, register
 from mvlib.learner import LearnerParams
 from mvlib.single_model import SingleModelStudy
-from mvlib.training import BoundedRelativeStep, FixedSteps, Schedule, WhenFitted
+from mvlib.training import BoundedRelativeStep, ConstantStep, FixedSteps, Schedule, WhenFitted
 
 TEACHER = SingleModelStudy(
     data=MultiViewParams(n_classes=3, dim=40, n_patches=8, sparsity=1.5, noise_std=0.05,
@@ -25,3 +29,20 @@ def student(*, steps: int = 12, **changes: Any) -> DistillationStudy:
     return DistillationStudy(
         **{"teacher": TEACHER, "schedule": schedule, "n_students": 2, **changes}
     )
+
+
+@dataclass(frozen=True)
+class Config:
+    """What the store's tests keep."""
+
+    size: int = 3
+    rate: float = 0.1
+    rule: object = ConstantStep(0.5)
+
+
+def arrays_of_toy(study: Config) -> dict[str, np.ndarray]:
+    """As many zeros."""
+    return {"a": np.zeros(study.size)}
+
+
+register(Kind(name="toy", configuration=Config, run=arrays_of_toy, work=lambda study: 1.0))

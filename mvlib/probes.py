@@ -1,0 +1,248 @@
+"""Small studies that reach every line on which a stored number depends: what a stamp compares.
+
+They are part of the library, so that an old revision runs its own.  A probe's name stands for its
+content: one that is changed gets another name.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from mvlib import (
+    computing,  # noqa: F401 (it registers the kinds)
+    single_model,
+)
+from mvlib.checkpoint import TrainingCheckpoint
+from mvlib.checks import BadInput
+from mvlib.contrast import ContrastStudy
+from mvlib.data_parameters import MultiViewParams
+from mvlib.distillation import FORMS, TARGETS, DistillationStudy
+from mvlib.files import Arrays
+from mvlib.gaussian import GaussianData, GaussianStudy
+from mvlib.image_inside import InsideStudy
+from mvlib.image_kernels import MAPS, ImageKernelStudy
+from mvlib.image_networks import Epochs
+from mvlib.image_sets import ImageData
+from mvlib.image_training import ImageStudy
+from mvlib.image_views import ViewStudy
+from mvlib.joint_training import JointStudy
+from mvlib.kinds import Kind, kind_of
+from mvlib.learner import LearnerParams
+from mvlib.networks import Architecture
+from mvlib.optimisers import Adam, Momentum, Plan
+from mvlib.schedule import (
+    BoundedRelativeStep,
+    ConstantStep,
+    FixedSteps,
+    Schedule,
+    SharedStep,
+    WhenFitted,
+)
+from mvlib.single_model import SingleModelStudy
+from mvlib.stamps import Probed
+
+NETWORKS = SingleModelStudy(
+    data=MultiViewParams(n_classes=3, dim=40, n_patches=10, sparsity=1.5, noise_std=0.05,
+                         single_view_fraction=0.1),
+    learner=LearnerParams(n_neurons=3, power=4, threshold=1.0, init_std=0.1),
+    schedule=Schedule(step_rule=BoundedRelativeStep(max_step=1000.0, relative_change=0.3),
+                      stop_rule=WhenFitted(limit=60)),
+    n_train=45, n_networks=3, draw=2, n_test_single=70, n_test_multi=65,
+)  # fmt: skip
+FIXED = replace(NETWORKS.schedule, stop_rule=FixedSteps(steps=12))
+IMAGES = ImageStudy(
+    data=ImageData(dataset="digits", n_train=60, n_test=80, draw=1), width=4,
+    schedule=Epochs(epochs=4, batch=25), n_learners=2, first_seed=3,
+)  # fmt: skip
+
+
+def _data(**changes: object) -> SingleModelStudy:
+    return replace(NETWORKS, data=replace(NETWORKS.data, **changes))
+
+
+def _networks() -> dict[str, Callable[[], Arrays]]:
+    constant = Schedule(step_rule=ConstantStep(2.0), stop_rule=FixedSteps(steps=9),
+                        weight_decay=0.01)  # fmt: skip
+    studies = {
+        "plain": NETWORKS,
+        "labels drawn freely": _data(balanced=False),
+        "many patches a view": _data(patches_per_view=3, patches_per_other_view=2, n_patches=20),
+        "too few patches": _data(n_patches=3, sparsity=3.0, overflow="thin"),
+        "general position": _data(features="general", feature_noise=0.01, view_scale=(1.2, 1.0)),
+        "no single-view samples": _data(single_view_fraction=0.0),
+        "watched": replace(NETWORKS, record_every=4, n_watch=20),
+        "constant step": replace(NETWORKS, schedule=constant),
+        "cubic": replace(NETWORKS, learner=replace(NETWORKS.learner, power=3, threshold=0.5)),
+        "one network": replace(NETWORKS, n_networks=1, draw=5),
+    }
+    return {name: lambda s=s: _run(s) for name, s in studies.items()} | {
+        "streamed": _streamed,
+        "resumed": _resumed,
+    }
+
+
+def _students() -> dict[str, Callable[[], Arrays]]:
+    base = DistillationStudy(teacher=NETWORKS, schedule=FIXED, n_students=2)
+    studies = {f"taught by {target}": replace(base, target=target) for target in TARGETS}
+    studies |= {f"form {form}": replace(base, form=form) for form in FORMS}
+    chain = replace(base, teacher=base, target="each", generation=2)
+    studies |= {"second generation": chain,
+                "watched": replace(base, record_every=5, n_watch=20)}  # fmt: skip
+    return {name: lambda s=s: _run(s) for name, s in studies.items()}
+
+
+def _joint() -> dict[str, Callable[[], Arrays]]:
+    schedule = replace(FIXED, step_rule=SharedStep(FIXED.step_rule))
+    base = replace(NETWORKS, schedule=schedule)
+    return {
+        word: lambda mean=mean: _run(JointStudy(base=base, n_members=2, mean=mean))
+        for word, mean in {"mean": True, "sum": False}.items()
+    }
+
+
+def _kernels() -> dict[str, Callable[[], Arrays]]:
+    study = ContrastStudy(base=NETWORKS, n_seeds=2, n_students=1, diag_reg=0.01,
+                          descent_steps=8, watch_steps=6, n_watch=10)  # fmt: skip
+    return {"plain": lambda: _run(study)}
+
+
+def _gaussian() -> dict[str, Callable[[], Arrays]]:
+    forms = (
+        Architecture(kind="linear"),
+        Architecture(kind="fully connected", width=6, depth=2),
+        Architecture(kind="residual", width=6, depth=1),
+        Architecture(kind="convolutional", width=4, depth=2),
+    )
+    plan = Plan(optimiser=Adam(), learning_rate=0.01, epochs=2, batch_size=25)
+    data = GaussianData(dim=8, positions=4, n_classes=3, n_clusters=1, cluster_norm=0.0,
+                        labels=forms[0], label_noise=0.0, margin=0.0)  # fmt: skip
+    plain = GaussianStudy(data=data, learners=forms, plan=plan, n_train=60, n_networks=2, draw=4,
+                          n_test=90)  # fmt: skip
+    clusters = replace(data, n_clusters=3, cluster_norm=2.0, label_noise=0.2, margin=0.1,
+                       labels=forms[3])  # fmt: skip
+    steady = Plan(optimiser=Momentum(), learning_rate=0.01, epochs=2, batch_size=40, cosine=False,
+                  weight_decay=0.01)  # fmt: skip
+    return {
+        "one Gaussian": lambda: _run(plain),
+        "mixture": lambda: _run(replace(plain, data=clusters, plan=steady)),
+    }
+
+
+def _image_networks() -> dict[str, Callable[[], Arrays]]:
+    def taught(target: str) -> ImageStudy:
+        return replace(IMAGES, target=target, teacher=IMAGES, first_seed=20)
+
+    noisy = replace(IMAGES.data, label_noise=0.2, single_view_fraction=0.3, explore=True)
+    return {
+        "labels": lambda: _run(IMAGES),
+        "average of two": lambda: _run(replace(IMAGES, members=2, n_learners=1)),
+        "taught by the average": lambda: _run(taught("average")),
+        "taught by one each": lambda: _run(taught("each")),
+        "wrong labels, halves": lambda: _run(replace(IMAGES, data=noisy)),
+    }
+
+
+def _image_kernels() -> dict[str, Callable[[], Arrays]]:
+    return {
+        features: lambda features=features: _run(ImageKernelStudy(
+            data=IMAGES.data, features=features, width=4, n_seeds=2, n_students=1, first_seed=3,
+            diag_reg=1e-3,
+        ))
+        for features in MAPS
+    }  # fmt: skip
+
+
+def _image_views() -> dict[str, Callable[[], Arrays]]:
+    return {
+        word: lambda two=two: _run(ViewStudy(base=replace(
+            IMAGES, data=replace(IMAGES.data, single_view_fraction=0.4, two_photographs=two)
+        )))
+        for word, two in {"one photograph": False, "two photographs": True}.items()
+    }  # fmt: skip
+
+
+def _inside() -> dict[str, Callable[[], Arrays]]:
+    study = InsideStudy(base=IMAGES, deleted=(0.5,), n_heat=2, patch=3, stride=3, n_channels=2)
+    return {"plain": lambda: _run(study)}
+
+
+PROBES: Mapping[str, Callable[[], dict[str, Callable[[], Arrays]]]] = {
+    "networks": _networks,
+    "students": _students,
+    "joint training": _joint,
+    "tangent kernels": _kernels,
+    "gaussian inputs": _gaussian,
+    "image networks": _image_networks,
+    "image kernels": _image_kernels,
+    "image views": _image_views,
+    "inside image networks": _inside,
+}
+
+
+def run_probes(kinds: Sequence[Kind]) -> Probed:
+    """What the probes of some kinds give, here and now.
+
+    Raises:
+        BadInput: if one cannot run on this machine.
+    """
+    arrays: dict[str, np.ndarray] = {}
+    for kind in kinds:
+        for name, probe in PROBES[kind.name]().items():
+            try:
+                found = probe()
+            except (BadInput, ImportError, OSError) as error:
+                raise BadInput(
+                    f"probe = {kind.name}/{name} must run on this machine and does not ({error}); "
+                    "stamp on one where it does."
+                ) from error
+            arrays |= {f"{kind.name}/{name}/{array}": np.asarray(v) for array, v in found.items()}
+    return Probed(arrays, {kind.name: kind.source for kind in kinds})
+
+
+def _run(study: object, **more: object) -> Arrays:
+    teacher = getattr(study, "teacher", None)
+    outputs = None if teacher is None else _run(teacher)["train_outputs"]
+    return kind_of(study).compute(study, outputs=outputs, teacher_outputs=outputs, **more)
+
+
+def _streamed() -> Arrays:
+    """Training inputs that are made anew in every pass, as those too large to be stored are."""
+    with _changed(single_model, "STORED_BYTES", 0):
+        return _run(NETWORKS)
+
+
+class _Interrupted(Exception):
+    pass
+
+
+def _resumed() -> Arrays:
+    """Interrupted after a few steps, and gone on from its checkpoint."""
+
+    def interrupt(step: int, share: float) -> None:
+        if step == 7:
+            raise _Interrupted
+
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / "state.npz"
+        study = replace(NETWORKS, record_every=3)
+        try:
+            _run(study, checkpoint=TrainingCheckpoint(path, every_seconds=0), progress=interrupt)
+        except _Interrupted:
+            return _run(study, checkpoint=TrainingCheckpoint(path))
+    raise AssertionError("the probe's training ended before it was interrupted")
+
+
+@contextmanager
+def _changed(module: object, name: str, value: object) -> Iterator[None]:
+    before = getattr(module, name)
+    setattr(module, name, value)
+    try:
+        yield
+    finally:
+        setattr(module, name, before)
