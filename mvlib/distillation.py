@@ -220,7 +220,7 @@ def run_distillation(
 
     Returns:
         what `single_model.trained` and `single_model.tested` return, networks being students;
-        correlations (students, k, 2) at the end; predicted_winner and winner_margin (students, k)
+        correlations (students, k, V) at the end; predicted_winner and winner_margin (students, k)
         of the students' own initialisation; teacher_train_error, the share of training samples
         that each teacher (the average, each network) gets wrong: 0 for a teacher that has fitted,
         which every claim presumes.

@@ -93,12 +93,11 @@ class Sample:
         patches: the input X, shape (n, P, d), stored or streamed.
         labels: y in 0..k-1, shape (n,).
         single_view: True where $X \sim \mathcal D_s$, shape (n,).
-        dominant_view: $\hat\ell$ in {0, 1} where single-view, -1 elsewhere, shape (n,).
-        strengths: $\sum_{p \in \mathcal P_v(X)} z_p$ for each of the 2k views, 0 where absent.
+        dominant_view: $\hat\ell$ in 0..V-1 where single-view, -1 elsewhere, shape (n,).
+        strengths: $\sum_{p \in \mathcal P_v(X)} z_p$ for each class and view, 0 where absent.
         view_patches: $\mathcal P_v(X)$, the patch numbers of each view that carry its strength;
             -1 in the slots beyond them and where the view is absent.
-        feature_noise: $\alpha_{p,v'}$, shape (n, P, 2k), or None where gamma = 0 or the patches
-            are streamed.
+        feature_noise: $\alpha_{p,v'}$, or None where gamma = 0 or the patches are streamed.
         thinned: number of views removed because patches ran out ("thin" only), shape (n,).
     """
 
@@ -106,9 +105,9 @@ class Sample:
     labels: Int[Tensor, " n"]
     single_view: Bool[Tensor, " n"]
     dominant_view: Int[Tensor, " n"]
-    strengths: Float[Tensor, "n views"]
-    view_patches: Int[Tensor, "n views C_p"]
-    feature_noise: Float[Tensor, "n P views"] | None
+    strengths: Float[Tensor, "n k V"]
+    view_patches: Int[Tensor, "n k V C_p"]
+    feature_noise: Float[Tensor, "n P k V"] | None
     thinned: Int[Tensor, " n"]
 
     def __len__(self) -> int:
@@ -133,13 +132,14 @@ class Sample:
 
 def feature_vectors(
     params: MultiViewParams, seed: int, *, device: str = "cpu", dtype: torch.dtype = torch.float32
-) -> Float[Tensor, "views d"]:
-    r"""The 2k orthonormal views $v_{j,\ell}$, row 2j + l; from the stream ``seed, "features"``."""
-    n_views, d = 2 * params.n_classes, params.dim
+) -> Float[Tensor, "k V d"]:
+    r"""The orthonormal views $v_{j,\ell}$; from the stream ``seed, "features"``."""
+    k, V, d = params.n_classes, params.n_views, params.dim
     if params.features == "axis":
-        return torch.eye(n_views, d, device=device, dtype=dtype)
-    gaussian = torch.randn(d, n_views, generator=stream(seed, "features"), dtype=torch.float64)
-    return torch.linalg.qr(gaussian).Q.T.contiguous().to(device=device, dtype=dtype)
+        return torch.eye(k * V, d, device=device, dtype=dtype).view(k, V, d)
+    gaussian = torch.randn(d, k * V, generator=stream(seed, "features"), dtype=torch.float64)
+    rows = torch.linalg.qr(gaussian).Q.T.contiguous()
+    return rows.to(device=device, dtype=dtype).view(k, V, d)
 
 
 def sample(
@@ -188,7 +188,7 @@ def streamed_sample(
     dtype: torch.dtype = torch.float32,
 ) -> Sample:
     """The sample that `sample(...)` stores, but for its patches, which are made anew whenever they
-    are asked for; the latent record takes about 16 k C_p bytes a sample.
+    are asked for; the latent record takes about 8 k V C_p bytes a sample.
 
     Raises:
         BadInput: if n < 1 or the kind is unknown.
@@ -293,18 +293,18 @@ def _latent_record(
     dtype: torch.dtype,
 ) -> dict[str, Any]:
     """Steps 1 to 4 of Definition 3.1, all samples of a block at once, without the patches."""
-    n, n_views = len(labels), 2 * params.n_classes
-    own = _own_views(labels, n_views)
-    # Step 1: the views present: both of the label's own, others with probability s/k.
-    chance = torch.rand(n, n_views, generator=generator)
-    present = own | (chance < params.sparsity / params.n_classes)
+    n, k, V = len(labels), params.n_classes, params.n_views
+    own = (torch.arange(k) == labels[:, None])[:, :, None].expand(n, k, V)
+    # Step 1: the views present: all of the label's own, others with probability s/k.
+    chance = torch.rand(n, k, V, generator=generator)
+    present = own | (chance < params.sparsity / k)
     # Step 2: disjoint patches for each view present.
     view_patches, present, thinned = _place(params, present, own, generator)
     # Step 3: the dominant view of single-view data.
-    coin = torch.randint(0, 2, (n,), generator=generator)
-    dominant_view = torch.where(single_view, coin, -1)
+    shown = torch.randint(0, V, (n,), generator=generator)
+    dominant_view = torch.where(single_view, shown, -1)
     # Step 4: strengths.
-    strengths = _strengths(params, labels, single_view, coin, own, generator) * present
+    strengths = _strengths(params, dominant_view, own, generator) * present
     return dict(
         labels=labels,
         single_view=single_view,
@@ -316,55 +316,47 @@ def _latent_record(
     )
 
 
-def _own_views(labels: Tensor, n_views: int) -> Tensor:
-    return torch.arange(n_views) // 2 == labels[:, None]
-
-
 def _place(
     params: MultiViewParams, present: Tensor, own: Tensor, generator: torch.Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Disjoint patches for the present views: rank the views in random order (own first, absent
     last); in a random patch order the own views take C_p entries each, the others C_o each."""
-    n, n_views = present.shape
-    P, C_p, C_o = params.n_patches, params.patches_per_view, params.patches_per_other_view
-    key = torch.rand(n, n_views, generator=generator) - own.float() + 2 * (~present).float()
-    rank = key.argsort(dim=1).argsort(dim=1)
+    V, P = params.n_views, params.n_patches
+    C_p, C_o = params.patches_per_view, params.patches_per_other_view
+    key = torch.rand(present.shape, generator=generator) - own.float() + 2 * (~present).float()
+    rank = key.flatten(1).argsort(dim=1).argsort(dim=1).view_as(present)
     size = torch.where(own, C_p, C_o)
-    first = torch.where(own, rank * C_p, 2 * C_p + (rank - 2) * C_o)  # the two own views rank 0, 1
+    first = torch.where(own, rank * C_p, V * C_p + (rank - V) * C_o)  # own views rank 0 .. V-1
     room = first + size <= P
-    thinned = (present & ~room).sum(dim=1)
+    thinned = (present & ~room).sum(dim=(1, 2))
     present = present & room
-    patch_order = torch.rand(n, P, generator=generator).argsort(dim=1)
+    patch_order = torch.rand(len(present), P, generator=generator).argsort(dim=1)
     slot = torch.arange(C_p)
-    entries = (first[:, :, None] + slot).clamp(max=P - 1)  # beyond P: absent or unused, masked
-    patches = patch_order.gather(1, entries.reshape(n, -1)).reshape(n, n_views, C_p)
-    used = present[:, :, None] & (slot < size[:, :, None])
+    entries = (first[..., None] + slot).clamp(max=P - 1)  # beyond P: absent or unused, masked
+    patches = patch_order.gather(1, entries.flatten(1)).view_as(entries)
+    used = present[..., None] & (slot < size[..., None])
     return torch.where(used, patches, -1), present, thinned
 
 
 def _strengths(
-    params: MultiViewParams,
-    labels: Tensor,
-    single_view: Tensor,
-    coin: Tensor,
-    own: Tensor,
-    generator: torch.Generator,
+    params: MultiViewParams, dominant_view: Tensor, own: Tensor, generator: torch.Generator
 ) -> Tensor:
-    """Step 4 of Definition 3.1: the sums of z for all 2k views as if every view were present."""
-    n, n_views = own.shape
-    rho, Gamma = params.weak_view_strength, params.single_other_strength
+    """Step 4 of Definition 3.1: the sums of z for all views as if every view were present."""
+    V, rho, Gamma = params.n_views, params.weak_view_strength, params.single_other_strength
 
     def uniform(low: float, high: float) -> Tensor:
-        return low + (high - low) * torch.rand(n, n_views, generator=generator)
+        return low + (high - low) * torch.rand(own.shape, generator=generator)
 
-    scale = torch.tensor(params.view_scale).repeat(params.n_classes)
+    scale = torch.ones(V)
+    scale[: len(params.view_scale)] = torch.tensor(params.view_scale)
     own_strength = uniform(*params.own_strength) * scale
     other_multi = uniform(*params.multi_other_strength)
     weak = uniform(rho, params.weak_view_spread * rho)
     other_single = uniform(params.single_other_floor * Gamma, Gamma)
-    is_weak = torch.arange(n_views) == (2 * labels + 1 - coin)[:, None]
-    other = torch.where(single_view[:, None], other_single, other_multi)
-    own_or_weak = torch.where(is_weak & single_view[:, None], weak, own_strength)
+    shown = dominant_view[:, None, None]
+    single = shown >= 0
+    other = torch.where(single, other_single, other_multi)
+    own_or_weak = torch.where(single & (torch.arange(V) != shown), weak, own_strength)
     return torch.where(own, own_or_weak, other)
 
 
@@ -373,7 +365,7 @@ def _feature_noise(
 ) -> Tensor | None:
     if params.feature_noise == 0:
         return None
-    shape = (n, params.n_patches, 2 * params.n_classes)
+    shape = (n, params.n_patches, params.n_classes, params.n_views)
     return params.feature_noise * torch.rand(shape, generator=generator, dtype=dtype)
 
 
@@ -381,9 +373,9 @@ def _render(
     params: MultiViewParams, record: dict[str, Any], features: Tensor, generator: torch.Generator
 ) -> Sample:
     r"""Steps 4 and 5: $x_p = z_p v + \sum_{v'} \alpha_{p,v'} v' + \xi_p$ (footnote 6)."""
-    strengths, view_patches = record["strengths"], record["view_patches"]
-    n = len(strengths)
-    shape = (n, params.n_patches, params.dim)
+    strengths, view_patches = record["strengths"].flatten(1), record["view_patches"].flatten(1, 2)
+    features = features.flatten(0, 1)
+    shape = (len(strengths), params.n_patches, params.dim)
     patches = torch.empty(shape, dtype=features.dtype).normal_(generator=generator)
     patches *= params.noise_std
     row, view, slot = (view_patches >= 0).nonzero(as_tuple=True)
@@ -395,7 +387,7 @@ def _render(
     else:
         patches[row, patch] += coefficients[:, None] * features[view]
     if record["feature_noise"] is not None:
-        patches += record["feature_noise"] @ features
+        patches += record["feature_noise"].flatten(2) @ features
     return Sample(patches=patches, **record)
 
 

@@ -18,13 +18,18 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
+import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from mvlib.measurement import learned_views
 
 # Okabe and Ito's palette: told apart with any common colour blindness, on white and on black.
 PALETTE = {
     "view 1": "#0072B2",
     "view 2": "#D55E00",
+    "view 3": "#56B4E9",
+    "view 4": "#F0E442",
     "single": "#CC79A7",
     "ensemble": "#009E73",
     "student": "#E69F00",
@@ -132,6 +137,22 @@ def _ink() -> str:
     return mpl.rcParams["text.color"]
 
 
+def view_colour(view: int) -> str:
+    """Of view 0, 1, ...; from the fifth on colours come again."""
+    return PALETTE[f"view {view % 4 + 1}"]
+
+
+def number(n: int) -> str:
+    """A small number in words."""
+    return {2: "two", 3: "three", 4: "four"}.get(n, str(n))
+
+
+def _theorem_1(axis: Axes, n_views: int, **style: Any) -> None:
+    """The band of Theorem 1, around 1 - 1/V."""
+    missed = 1 - 1 / n_views
+    axis.axhspan(missed - 0.01, missed + 0.01, color=PALETTE["theory"], alpha=0.5, **style)
+
+
 # ---------------------------------------------------------------- chapter 1: data
 
 
@@ -141,24 +162,25 @@ def patch_pictures(
     r"""Inputs as pictures: $\langle x_p, v \rangle$ for every patch and view.
 
     Args:
-        readings: one (P, 2k) array an input.
+        readings: one (k, V, P) array an input.
         titles: one an input.
-        labels: class of each input; its two columns are framed.
+        labels: class of each input; its V columns are framed.
     """
-
+    V = readings[0].shape[1]
     brightest = max(float(reading.max()) for reading in readings)
 
     def draw() -> Figure:
         width = min(11.0, 3.2 * len(readings) + 1)
         figure, axes = plt.subplots(1, len(readings), figsize=(width, 4), squeeze=False)
         for axis, reading, title, label in zip(axes[0], readings, titles, labels, strict=True):
-            mesh = axis.imshow(reading, cmap="viridis", vmin=0, vmax=brightest, aspect="auto")
-            axis.set(title=title, xlabel="view $v_{j,l}$ (two a class)")
+            shown = reading.reshape(-1, reading.shape[2]).T
+            mesh = axis.imshow(shown, cmap="viridis", vmin=0, vmax=brightest, aspect="auto")
+            axis.set(title=title, xlabel=f"view $v_{{j,l}}$ ({number(V)} a class)")
             axis.xaxis.set_major_locator(mpl.ticker.MaxNLocator(6, integer=True))
             axis.yaxis.set_major_locator(mpl.ticker.MaxNLocator(6, integer=True))
-            frame = (2 * label - 0.5, -0.5)
+            frame = (V * label - 0.5, -0.5)
             axis.add_patch(
-                mpl.patches.Rectangle(frame, 2, len(reading), fill=False, ec="#D55E00", lw=2)
+                mpl.patches.Rectangle(frame, V, len(shown), fill=False, ec="#D55E00", lw=2)
             )
         axes[0, 0].set_ylabel("patch p")
         figure.colorbar(mesh, ax=axes[0].tolist(), label=r"$\langle x_p, v\rangle$", shrink=0.8)
@@ -167,9 +189,9 @@ def patch_pictures(
     framed = ", ".join(f"{t} (class {c})" for t, c in zip(titles, labels, strict=True))
     return picture(
         draw,
-        f"Heat maps of patches against views for {framed}. A framed pair of columns marks the "
-        "input's own class; bright cells are views at full strength, dim ones weak views, the "
-        "rest noise.",
+        f"Heat maps of patches against views for {framed}. {number(V).capitalize()} framed columns "
+        "mark the input's own class; bright cells are views at full strength, dim ones weak views, "
+        "the rest noise.",
     )
 
 
@@ -204,14 +226,14 @@ def strength_histograms(groups: Mapping[str, Mapping[str, np.ndarray]]) -> Pictu
 
 
 def race(steps: np.ndarray, correlations: np.ndarray, predicted: np.ndarray) -> Picture:
-    """The two views of every class, for one network, over training.
+    """The views of every class, for one network, over training.
 
     Args:
         steps: (records,).
-        correlations: (records, k, 2).
+        correlations: (records, k, V).
         predicted: (k,), the view foretold by the initialisation.
     """
-    k = correlations.shape[1]
+    _, k, V = correlations.shape
     columns = 5 if k % 5 == 0 else 4
     rows = -(-k // columns)
 
@@ -224,25 +246,26 @@ def race(steps: np.ndarray, correlations: np.ndarray, predicted: np.ndarray) -> 
             if j >= k:
                 axis.set_axis_off()
                 continue
-            for view in (0, 1):
-                name = f"view {view + 1}"
-                axis.plot(steps, correlations[:, j, view], color=PALETTE[name], label=name)
+            for view in range(V):
+                axis.plot(steps, correlations[:, j, view], color=view_colour(view),
+                          label=f"view {view + 1}")  # fmt: skip
             axis.set_title(f"class {j}: view {predicted[j] + 1} foretold", fontsize=9,
-                           color=PALETTE[f"view {predicted[j] + 1}"])  # fmt: skip
+                           color=view_colour(int(predicted[j])))  # fmt: skip
         figure.supxlabel("step t", fontsize=11)
         figure.supylabel(r"$\max_r\,\langle w_{j,r}, v_{j,l}\rangle$", fontsize=11)
         handles, names = axes[0, 0].get_legend_handles_labels()
-        figure.legend(handles, names, loc="outside upper right", ncols=2, fontsize=9)
+        figure.legend(handles, names, loc="outside upper right", ncols=V, fontsize=9)
         return figure
 
     final = correlations[-1]
     right = int((final.argmax(axis=1) == predicted).sum())
-    both = int((final.min(axis=1) > 0.3 * final.max(axis=1)).sum())
+    learned = learned_views(torch.as_tensor(final)).sum(dim=1)
+    several = int((learned > 1).sum())
     return picture(
         draw,
-        f"{k} panels, one a class, each with two curves of correlation over training. In {both} "
-        f"of {k} classes both views take off, in the others one does and the other stays low; the "
-        f"one that was foretold ends ahead in {right} of {k} classes.",
+        f"{k} panels, one a class, each with {number(V)} curves of correlation over training. In "
+        f"{several} of {k} classes more than one view takes off, in the others one does and the "
+        f"rest stays low; the one that was foretold ends ahead in {right} of {k} classes.",
     )
 
 
@@ -252,6 +275,8 @@ def errors_over_time(
     test_error: np.ndarray,
     residuals: Mapping[str, np.ndarray],
     fitted_at: np.ndarray,
+    *,
+    n_views: int = 2,
 ) -> Picture:
     """Training error, residuals of the training data, and test error in units of mu.
 
@@ -260,6 +285,7 @@ def errors_over_time(
         train_error, test_error: (records, networks); test error in units of mu.
         residuals: kind of training data -> mean of 1 - p_y, (records, networks).
         fitted_at: first recorded step with training error 0, a network; NaN if never.
+        n_views: V, for Theorem 1's band.
     """
     styles = dict(zip(residuals, ("-", "--"), strict=False))
 
@@ -274,8 +300,9 @@ def errors_over_time(
         axes[1].set(yscale="log", ylabel="residual $1 - p_y$, training data")
         axes[1].legend(fontsize=9)
         axes[2].plot(steps, test_error, color=PALETTE["single"], alpha=0.8)
-        axes[2].axhspan(0.49, 0.51, color=PALETTE["theory"], alpha=0.5)
-        axes[2].text(steps[-1], 0.53, "Theorem 1", ha="right", color=PALETTE["theory"])
+        _theorem_1(axes[2], n_views)
+        axes[2].text(steps[-1], 1.03 - 1 / n_views, "Theorem 1", ha="right",
+                     color=PALETTE["theory"])  # fmt: skip
         axes[2].set(ylabel=r"test error / $\mu$", ylim=(0, 1.05))
         for axis in axes:
             axis.set_xlabel("step t")
@@ -291,12 +318,16 @@ def errors_over_time(
         f"Three panels over training steps, one line a network. Training error reaches zero "
         f"{when} (dotted). The residuals end at {last}. Test error in units of mu falls from far "
         f"above one to {test_error[-1].mean():.2f} on average at the end, beside Theorem 1's band "
-        f"at one half.",
+        f"at {1 - 1 / n_views:.2g}.",
     )
 
 
 def network_errors(
-    errors_by_draw: Sequence[np.ndarray], ensemble: Sequence[float], finite_size: float
+    errors_by_draw: Sequence[np.ndarray],
+    ensemble: Sequence[float],
+    finite_size: float,
+    *,
+    n_views: int = 2,
 ) -> Picture:
     """Test error of each network, a column a data draw, with the ensemble's beside it."""
 
@@ -307,10 +338,10 @@ def network_errors(
             label = ("one network", "their average") if i == 0 else (None, None)
             axis.plot(i + spread, errors, "o", color=PALETTE["single"], label=label[0])
             axis.plot(i + 0.3, together, "D", color=PALETTE["ensemble"], ms=8, label=label[1])
-        axis.axhspan(0.49, 0.51, color=PALETTE["theory"], alpha=0.5, label="Theorem 1")
+        _theorem_1(axis, n_views, label="Theorem 1")
         axis.axhline(finite_size, color=PALETTE["theory"], ls="--", label="finite-size prediction")
         ticks = [f"data draw {i + 1}" for i in range(len(errors_by_draw))]
-        axis.set(ylabel=r"test error / $\mu$", ylim=(-0.03, 0.75))
+        axis.set(ylabel=r"test error / $\mu$", ylim=(-0.03, 1.25 - 1 / n_views))
         axis.set_xticks(range(len(errors_by_draw)), ticks)
         axis.legend(ncols=2, fontsize=9)
         return figure
@@ -324,12 +355,13 @@ def network_errors(
     )
 
 
-def prediction_margins(margin: np.ndarray, right: np.ndarray) -> Picture:
+def prediction_margins(margin: np.ndarray, right: np.ndarray, *, n_views: int = 2) -> Picture:
     """How often the foretold view won, by how clear the prediction was.
 
     Args:
         margin: of every network and class, in [0, 1].
         right: whether the foretold view won, same shape.
+        n_views: V; chance is right once in V.
     """
     # Sixths by rank, so that ties leave no bin empty.
     groups = [g for g in np.array_split(np.argsort(margin, kind="stable"), 6) if len(g)]
@@ -342,10 +374,11 @@ def prediction_margins(margin: np.ndarray, right: np.ndarray) -> Picture:
         figure, axis = plt.subplots(figsize=(6, 3.4))
         axis.errorbar(centre, rate, yerr=error, fmt="o-", color=PALETTE["single"], capsize=3)
         axis.axhline(1, color=PALETTE["theory"], ls="--")
-        axis.axhline(0.5, color=PALETTE["theory"], ls=":")
-        axis.text(centre[-1], 0.51, "coin toss", ha="right", color=PALETTE["theory"])
+        chance = 1 / n_views
+        axis.axhline(chance, color=PALETTE["theory"], ls=":")
+        axis.text(centre[-1], chance + 0.01, "chance", ha="right", color=PALETTE["theory"])
         axis.set(xlabel="margin at initialisation (0: a tie)", ylabel="share foretold right",
-                 ylim=(0.4, 1.05))  # fmt: skip
+                 ylim=(chance - 0.1, 1.05))  # fmt: skip
         return figure
 
     return picture(
@@ -355,12 +388,15 @@ def prediction_margins(margin: np.ndarray, right: np.ndarray) -> Picture:
     )
 
 
-def sweep_panels(panels: Sequence[tuple[str, Sequence[str], Mapping[str, Any]]]) -> Picture:
+def sweep_panels(
+    panels: Sequence[tuple[str, Sequence[str], Mapping[str, Any]]], *, n_views: int = 2
+) -> Picture:
     """Failure regimes: one panel a parameter.
 
     Args:
         panels: (axis label, tick labels, curves) with curves "test error / mu" (one array of
-            networks a value), "both views learned" and "winner foretold" (one number a value).
+            networks a value), "all views learned" and "winner foretold" (one number a value).
+        n_views: V, for Theorem 1's band.
     """
 
     def draw() -> Figure:
@@ -373,11 +409,11 @@ def sweep_panels(panels: Sequence[tuple[str, Sequence[str], Mapping[str, Any]]])
             mean, spread = [e.mean() for e in errors], [e.std() for e in errors]
             axis.errorbar(x, mean, yerr=spread, fmt="o-", capsize=3, color=PALETTE["single"],
                           label=r"test error / $\mu$")  # fmt: skip
-            axis.plot(x, curves["both views learned"], "s--", color=PALETTE["student"],
-                      label="classes with both views")  # fmt: skip
+            axis.plot(x, curves["all views learned"], "s--", color=PALETTE["student"],
+                      label="classes with all views")  # fmt: skip
             axis.plot(x, curves["winner foretold"], "^:", color=PALETTE["view 1"],
                       label="winner foretold")  # fmt: skip
-            axis.axhspan(0.49, 0.51, color=PALETTE["theory"], alpha=0.5)
+            _theorem_1(axis, n_views)
             axis.set_xticks(x, ticks)
             axis.set(xlabel=label, ylim=(0, 1.05))
         axes[0, 0].set_ylabel("share")
@@ -397,7 +433,11 @@ def sweep_panels(panels: Sequence[tuple[str, Sequence[str], Mapping[str, Any]]])
 
 
 def class_count_curve(
-    counts: Sequence[int], errors: Sequence[np.ndarray], predicted: Sequence[float]
+    counts: Sequence[int],
+    errors: Sequence[np.ndarray],
+    predicted: Sequence[float],
+    *,
+    n_views: int = 2,
 ) -> Picture:
     """Single-network error over mu against the number of classes."""
     means = [e.mean() for e in errors]
@@ -407,9 +447,9 @@ def class_count_curve(
         axis.errorbar(counts, means, yerr=[e.std() for e in errors], fmt="o-", capsize=3,
                       color=PALETTE["single"], label="measured, spread over networks")  # fmt: skip
         axis.plot(counts, predicted, "--", color=PALETTE["theory"], label="finite-size prediction")
-        axis.axhspan(0.49, 0.51, color=PALETTE["theory"], alpha=0.5, label="Theorem 1")
+        _theorem_1(axis, n_views, label="Theorem 1")
         axis.set(xscale="log", xlabel="number of classes k", ylabel=r"test error / $\mu$",
-                 ylim=(0, 0.7))  # fmt: skip
+                 ylim=(0, 1.2 - 1 / n_views))  # fmt: skip
         axis.set_xticks(list(counts), [str(k) for k in counts])
         axis.minorticks_off()
         axis.legend(fontsize=9)
@@ -422,12 +462,15 @@ def class_count_curve(
 # ---------------------------------------------------------------- chapter 4: ensembles
 
 
-def size_curves(curves: Sequence[np.ndarray]) -> Picture:
+def size_curves(curves: Sequence[np.ndarray], *, n_views: int = 2) -> Picture:
     """Test error over the number of networks averaged.
 
     Args:
         curves: one (K, subsets) array a data draw, in units of mu, NaN where there is no subset.
+        n_views: V; each network knows one of V views by chance.
     """
+    missed = 1 - 1 / n_views
+    coins = "fair coins: $2^{-K}$" if n_views == 2 else f"chance: $(1 - 1/{n_views})^K$"
     per_draw = np.array([np.nanmean(c, axis=1) for c in curves])
     sizes = np.arange(1, per_draw.shape[1] + 1)
     pooled = np.concatenate(list(curves), axis=1)
@@ -440,7 +483,7 @@ def size_curves(curves: Sequence[np.ndarray]) -> Picture:
                           color=PALETTE["ensemble"], label="middle 80% of ensembles")  # fmt: skip
         axis.plot(sizes, np.maximum(per_draw.mean(axis=0), floor), "D-",
                   color=PALETTE["ensemble"], label="mean over ensembles and draws")  # fmt: skip
-        axis.plot(sizes, 0.5**sizes, "--", color=PALETTE["theory"], label="fair coins: $2^{-K}$")
+        axis.plot(sizes, missed**sizes, "--", color=PALETTE["theory"], label=coins)
         axis.axhline(1e-3, color=PALETTE["theory"], ls=":", label="Theorem 2's bound")
         axis.set(yscale="log", xlabel="networks averaged, K", ylabel=r"test error / $\mu$",
                  ylim=(floor, 1))  # fmt: skip
@@ -453,7 +496,8 @@ def size_curves(curves: Sequence[np.ndarray]) -> Picture:
     return picture(
         draw,
         f"Test error over mu on a logarithmic axis against the number of networks averaged: "
-        f"{said}; a dashed line halves with every network, a dotted one marks Theorem 2's bound.",
+        f"{said}; a dashed line falls by a factor of {missed:.2g} with every network, a dotted one "
+        "marks Theorem 2's bound.",
     )
 
 
@@ -461,22 +505,22 @@ def coverage(learned: np.ndarray) -> Picture:
     """Which views each network has, and how many have each.
 
     Args:
-        learned: (networks, k, 2), True where learned.
+        learned: (networks, k, V), True where learned.
     """
-    networks, k, _ = learned.shape
+    networks, k, V = learned.shape
 
     def draw() -> Figure:
         figure, (above, axis) = plt.subplots(
             2, 1, figsize=(9, 0.28 * networks + 2.2), sharex=True,
             gridspec_kw={"height_ratios": [1, 0.22 * networks]},
         )  # fmt: skip
-        # The two views of a class stand close together, classes apart.
-        place = np.arange(k)[:, None] + np.array([-0.2, 0.2])
-        for view in (0, 1):
-            colour = PALETTE[f"view {view + 1}"]
-            above.bar(place[:, view], learned[:, :, view].sum(axis=0), width=0.36, color=colour)
+        # The views of a class stand close together, classes apart.
+        place = np.arange(k)[:, None] + 0.8 / V * (np.arange(V) - (V - 1) / 2)
+        for view in range(V):
+            colour = view_colour(view)
+            above.bar(place[:, view], learned[:, :, view].sum(axis=0), width=0.72 / V, color=colour)
             row, column = learned[:, :, view].nonzero()
-            axis.scatter(place[column, view], row, marker="s", s=70, color=colour,
+            axis.scatter(place[column, view], row, marker="s", s=140 / V, color=colour,
                          label=f"view {view + 1}")  # fmt: skip
         above.set(ylabel="networks", yticks=[0, networks], ylim=(0, networks))
         above.set_title("how many networks know the view", fontsize=10, loc="left")
@@ -489,7 +533,7 @@ def coverage(learned: np.ndarray) -> Picture:
     union = int(learned.any(axis=0).sum())
     return picture(
         draw,
-        f"A mark for every view that a network knows, {networks} networks by {2 * k} views, and "
+        f"A mark for every view that a network knows, {networks} networks by {V * k} views, and "
         f"above it a bar for how many know each. Each network has between {each.min()} and "
         f"{each.max()} views; together they have {union}.",
     )

@@ -83,7 +83,7 @@ def run_joint(
     Returns:
         what `single_model.trained` and `single_model.tested` return, networks being members (the
         average's errors are ensemble_single_error and ensemble_multi_error), and correlations
-        (members, k, 2) at the end.
+        (members, k, V) at the end.
     """
     base = study.base
     features = feature_vectors(base.data, base.draw, device=device)

@@ -16,7 +16,7 @@ from mvlib.checks import require_int, require_number
 from mvlib.distribution import BLOCK, Kind, MultiViewParams, Sample, chunked_sample
 from mvlib.learner import LearnerParams, logits
 
-LEARNED_SHARE = 0.3  # a view counts as learned above this share of its class's larger correlation
+LEARNED_SHARE = 0.3  # a view counts as learned above this share of its class's largest correlation
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,18 +76,16 @@ def error_in_units_of_mu(single_error: Any, multi_error: Any, mu: float) -> Any:
 
 
 def view_correlations(
-    W: Float[Tensor, "seeds k m d"], features: Float[Tensor, "views d"]
-) -> Float[Tensor, "seeds k 2"]:
+    W: Float[Tensor, "seeds k m d"], features: Float[Tensor, "k V d"]
+) -> Float[Tensor, "seeds k V"]:
     r"""$\max_{r} \langle w_{i,r}, v_{i,\ell} \rangle$ for each network, class and view."""
-    S, k, m, d = W.shape
-    own = features.view(k, 2, d)
-    return torch.einsum("skmd,kld->skml", W, own).amax(dim=2)
+    return torch.einsum("skmd,kld->skml", W, features).amax(dim=2)
 
 
 def learned_views(
-    correlations: Float[Tensor, "seeds k 2"], *, share: float = LEARNED_SHARE
-) -> Bool[Tensor, "seeds k 2"]:
-    """Which views a network has: those whose correlation reaches `share` of the class's larger.
+    correlations: Float[Tensor, "*networks k V"], *, share: float = LEARNED_SHARE
+) -> Bool[Tensor, "*networks k V"]:
+    """Which views a network has: those that reach `share` of the class's largest correlation.
 
     Choice: the cut.  After the take-off correlations are either near 0 or of the winner's size.
     """
@@ -95,13 +93,65 @@ def learned_views(
     return correlations >= share * correlations.amax(dim=-1, keepdim=True).clamp_min(1e-12)
 
 
+def predicted_single_error(missing: float, *, n_classes: int, sparsity: float) -> float:
+    r"""Error on single-view data that a network with these learned views should make:
+    $p\, (1 - (1 - s/k)^{k-1})$.
+
+    p is the share of views that it has not learned: so many single-view inputs show one of them.
+    Such an input is lost only if a learned view of some other class is present (one of them a
+    class is counted): where none is, the right class wins by default.
+    """
+    return missing * (1 - (1 - sparsity / n_classes) ** (n_classes - 1))
+
+
+def strengths_by_role(sample: Sample) -> dict[str, np.ndarray]:
+    """Strengths of the views present, by the roles of Definition 3.1: one own view, the rest of
+    them, and those of other classes.  The first is the dominant one where there is one."""
+    n, _, V = sample.strengths.shape
+    rows = torch.arange(n)
+    own = sample.strengths[rows, sample.labels]
+    first = torch.arange(V) == sample.dominant_view.clamp_min(0)[:, None]
+    others = sample.strengths.clone()
+    others[rows, sample.labels] = 0
+    return {
+        "own view": own[first].numpy(),
+        "own, the rest": own[~first].numpy(),
+        "other classes": others[others > 0].numpy(),
+    }
+
+
+def law_of_the_sampler(
+    sample: Sample, params: MultiViewParams
+) -> list[tuple[str, float, float, str, int]]:
+    """Rates that Definition 3.1 fixes, beside those of a sample:
+    (quantity, definition, measured, Wilson interval, n)."""
+    k, V, n = params.n_classes, params.n_views, len(sample)
+    C_p, C_o = params.patches_per_view, params.patches_per_other_view
+    n_others, chance = V * (k - 1), params.sparsity / k
+    present = int((sample.strengths > 0).sum()) - n * V
+    held = int((sample.view_patches == 0).flatten(1).any(dim=1).sum())
+    rows = [
+        ("class 0", 1 / k, int((sample.labels == 0).sum()), n),
+        ("another class's view present", chance, present, n * n_others),
+        ("patch 0 holds a view", (V * C_p + n_others * chance * C_o) / params.n_patches, held, n),
+    ]
+    if bool(sample.single_view.any()):
+        first = int((sample.dominant_view == 0).sum())
+        rows.append(("view 1 is the strong one", 1 / V, first, int(sample.single_view.sum())))
+    table = []
+    for quantity, expected, count, trials in rows:
+        low, high = wilson_interval(count, trials)
+        table.append((quantity, expected, count / trials, f"[{low:.4f}, {high:.4f}]", trials))
+    return table
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LotteryPrediction:
     """The views the initialisation favours.
 
     Attributes:
-        winner: 0 or 1, the view predicted to be learned, shape (seeds, k).
-        margin: 1 - (winner's take-off time / loser's) in [0, 1]: 0 is a tie.
+        winner: in 0..V-1, the view predicted to be learned, shape (seeds, k).
+        margin: 1 - (winner's take-off time / the next one's) in [0, 1]: 0 is a tie.
     """
 
     winner: Int[Tensor, "seeds k"]
@@ -110,7 +160,7 @@ class LotteryPrediction:
 
 def lottery_winners(
     W0: Float[Tensor, "seeds k m d"],
-    features: Float[Tensor, "views d"],
+    features: Float[Tensor, "k V d"],
     training_set: Sample,
     learner: LearnerParams,
 ) -> LotteryPrediction:
@@ -124,16 +174,16 @@ def lottery_winners(
             activation of one's own has no onset.
     """
     times = takeoff_times(W0, features, training_set, learner).amin(dim=2)
-    first, second = times.amin(dim=-1), times.amax(dim=-1)
+    first, second = times.sort(dim=-1).values[..., :2].unbind(dim=-1)
     return LotteryPrediction(winner=times.argmin(dim=-1), margin=1 - first / second)
 
 
 def takeoff_times(
     W0: Float[Tensor, "seeds k m d"],
-    features: Float[Tensor, "views d"],
+    features: Float[Tensor, "k V d"],
     training_set: Sample,
     learner: LearnerParams,
-) -> Float[Tensor, "seeds k m 2"]:
+) -> Float[Tensor, "seeds k m V"]:
     r"""When each neuron would have risen by the threshold along each view of its class, if no other
     neuron existed: $T = \int_{c(0)}^{c(0) + \varrho} dc / g(c)$, in units of 1/eta.
 
@@ -151,18 +201,17 @@ def takeoff_times(
     """
     activation = learner.nonlinearity
     _, threshold = takeoff(activation)
-    n_seeds, k, m, _ = W0.shape
+    k, V, _ = features.shape
     reads_own = _own_reads(W0, training_set)
-    times = W0.new_empty(n_seeds, k, m, 2)
+    times = W0.new_empty(*W0.shape[:3], V)
     # Distances still to go, spaced evenly in their logarithm: growth is slow near the start.
     rise = torch.logspace(-4, 0, 65, dtype=W0.dtype, device=W0.device) * threshold
     for i in range(k):
         rows = (training_set.labels == i).nonzero().squeeze(1)
-        for view in (0, 1):
-            f = 2 * i + view
+        for view in range(V):
             C_p = reads_own.shape[2]
-            z = (training_set.strengths[rows, f] / C_p).repeat_interleave(C_p)
-            start = W0[:, i] @ features[f]  # (seeds, m)
+            z = (training_set.strengths[rows, i, view] / C_p).repeat_interleave(C_p)
+            start = W0[:, i] @ features[i, view]  # (seeds, m)
             read = reads_own[rows, view].flatten(0, 1).movedim(0, -1)  # (seeds, m, n_i C_p)
             noise = read - start[..., None] * z
             reads = (start[..., None] + rise)[..., None] * z + noise[:, :, None, :]
@@ -171,12 +220,11 @@ def takeoff_times(
     return times
 
 
-def _own_reads(W: Float[Tensor, "seeds k m d"], inputs: Sample) -> Float[Tensor, "n 2 C_p seeds m"]:
+def _own_reads(W: Float[Tensor, "seeds k m d"], inputs: Sample) -> Float[Tensor, "n V C_p seeds m"]:
     """What the neurons of each input's own class read in the patches of its own views, in one
     pass: the patches may be streamed."""
-    own = torch.stack([2 * inputs.labels, 2 * inputs.labels + 1], dim=1)
-    # (n, 2, C_p): an own view fills all its slots.
-    patches = inputs.view_patches[torch.arange(len(own), device=own.device)[:, None], own]
+    rows = torch.arange(len(inputs), device=inputs.labels.device)
+    patches = inputs.view_patches[rows, inputs.labels]  # (n, V, C_p), all slots filled
     reads = W.new_empty(*patches.shape, len(W), W.shape[2])
     start = 0
     for block in inputs.patches.split(BLOCK):
@@ -187,18 +235,6 @@ def _own_reads(W: Float[Tensor, "seeds k m d"], inputs: Sample) -> Float[Tensor,
             reads[start + chosen] = torch.einsum("nvpd,smd->nvpsm", x, W[:, i])
         start += len(block)
     return reads
-
-
-def predicted_single_error(one_view_share: float, *, n_classes: int, sparsity: float) -> float:
-    r"""Error on single-view data that a network with these learned views should make:
-    $\frac12\, p_1\, (1 - (1 - s/k)^{k-1})$.
-
-    $p_1$ is the share of classes with one learned view; half their single-view inputs show the
-    other one.  Such an input is lost only if a learned view of some other class is present:
-    where none is, the right class wins by default.
-    """
-    some_other = 1 - (1 - sparsity / n_classes) ** (n_classes - 1)
-    return 0.5 * one_view_share * some_other
 
 
 def wilson_interval(errors: float, n: int, *, z: float = 1.96) -> tuple[float, float]:
@@ -260,45 +296,3 @@ def bootstrap_ratio(
         ratios[b] = np.mean(top) / np.mean(bottom) if np.mean(bottom) > 0 else np.inf
     low, high = np.quantile(ratios, [0.025, 0.975], method="inverted_cdf")
     return float(low), float(high)
-
-
-def strengths_by_role(sample: Sample) -> dict[str, np.ndarray]:
-    """Strengths of the views present, by the roles of Definition 3.1: each own view, and those
-    of other classes.  The first own view is the dominant one where there is one."""
-    rows = torch.arange(len(sample))
-    first = 2 * sample.labels + sample.dominant_view.clamp_min(0)
-    second = 4 * sample.labels + 1 - first
-    others = sample.strengths.clone()
-    others[rows, first] = 0
-    others[rows, second] = 0
-    return {
-        "own view": sample.strengths[rows, first].numpy(),
-        "own, the other one": sample.strengths[rows, second].numpy(),
-        "other classes": others[others > 0].numpy(),
-    }
-
-
-def law_of_the_sampler(
-    sample: Sample, params: MultiViewParams
-) -> list[tuple[str, float, float, str, int]]:
-    """Rates that Definition 3.1 fixes, beside those of a sample:
-    (quantity, definition, measured, Wilson interval, n)."""
-    k, n = params.n_classes, len(sample)
-    present = (sample.strengths > 0).sum(dim=1) - 2
-    per_label = int((sample.labels == 0).sum())
-    rows = [
-        ("class 0", 1 / k, per_label, n),
-        ("another class's view present", params.sparsity / k, int(present.sum()), n * 2 * (k - 1)),
-        ("patch 0 holds a view", None, int((sample.view_patches == 0).any(dim=(1, 2)).sum()), n),
-    ]
-    if bool(sample.single_view.any()):
-        first = int((sample.dominant_view == 0).sum())
-        rows.append(("view 1 is the strong one", 0.5, first, int(sample.single_view.sum())))
-    C_p, C_o = params.patches_per_view, params.patches_per_other_view
-    used = (2 * C_p + 2 * (k - 1) * params.sparsity / k * C_o) / params.n_patches
-    table = []
-    for quantity, expected, count, trials in rows:
-        low, high = wilson_interval(count, trials)
-        known = used if expected is None else expected
-        table.append((quantity, known, count / trials, f"[{low:.4f}, {high:.4f}]", trials))
-    return table

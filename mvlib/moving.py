@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
+from mvlib.checks import require
 from mvlib.figures import PALETTE, Picture, picture
 from mvlib.measurement import LEARNED_SHARE, learned_views
 
@@ -48,7 +49,12 @@ def take_off(steps: np.ndarray, correlations: np.ndarray) -> Moving:
     Args:
         steps: (records,).
         correlations: (records, S, k, 2), $\max_r \langle w_{j,r}, v_{j,l}\rangle$ of each network.
+
+    Raises:
+        BadInput: if a class has more than two views: a plane has two axes.
     """
+    V = correlations.shape[-1]
+    require(V == 2, "correlations", "V", V, "be of 2 views", "pick two: correlations[..., [0, 1]]")
     paths = correlations.reshape(len(steps), -1, 2)
     ahead = paths[-1].argmax(axis=1)
     both = int(learned_views(torch.as_tensor(correlations[-1])).all(dim=-1).sum())

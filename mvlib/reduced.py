@@ -1,7 +1,8 @@
 r"""The dynamics of training, reduced to feature space.
 
-A neuron is replaced by what it reads of the 2k views, $c_{i,r,f} = \langle w_{i,r}, v_f\rangle$,
-and by the spread of what it reads of noise.  Three approximations make this closed:
+A neuron is replaced by what it reads of the 2k views, $c_{i,r,f} = \langle w_{i,r}, v_f\rangle$
+(two a class, as on the page in the browser), and by the spread of what it reads of noise.  Three
+approximations make this closed:
 
 1. every view has the mean strength of its kind (`RaceParams`);
 2. in multi-view points and at test time noise is averaged over: a patch of strength z counts
@@ -22,6 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from mvlib.measurement import LEARNED_SHARE
 from mvlib.reduced_data import Points, RaceParams
 
 # Gauss and Hermite's rule for E_g: exact for polynomials of degree 15.
@@ -228,8 +230,8 @@ def distillation(teacher: Float[np.ndarray, "n k"], *, tau: float, rate_ratio: f
     return push
 
 
-def learned(curve_end: Float[np.ndarray, "*rest k 2"], share: float = 0.3) -> np.ndarray:
-    """Which views count as learned: those above `share` of their class's larger correlation."""
+def learned(curve_end: Float[np.ndarray, "*rest k 2"], share: float = LEARNED_SHARE) -> np.ndarray:
+    """`measurement.learned_views`, as the page has it."""
     return curve_end >= share * np.maximum(curve_end.max(axis=-1, keepdims=True), 1e-12)
 
 

@@ -26,14 +26,16 @@ def race_params(data: MultiViewParams, learner: LearnerParams, n_train: int) -> 
     """The reduced setting of a full one: every strength becomes its mean.
 
     Raises:
-        BadInput: where the reduction has no such thing: views of other classes in several
-            patches, feature noise, labels drawn at random.
+        BadInput: where the reduction has no such thing: more than two views a class, views of
+            other classes in several patches, feature noise.
     """
+    require(data.n_views == 2, "n_views", "V", data.n_views, "be 2",
+            "the reduction and its page in the browser know two views a class")  # fmt: skip
     C_o = data.patches_per_other_view
     require(C_o == 1, "patches_per_other_view", "C_o", C_o, "be 1", "the reduction has no other")
     gamma = data.feature_noise
     require(gamma == 0, "feature_noise", "gamma", gamma, "be 0", "the reduction has none")
-    own = float(np.mean(data.own_strength))
+    own, scale = float(np.mean(data.own_strength)), (*data.view_scale, 1.0, 1.0)
     other = learner.activation
     require(other is None, "activation", "sigma", other, "be None", "the reduction has no other")
     return RaceParams(
@@ -49,7 +51,7 @@ def race_params(data: MultiViewParams, learner: LearnerParams, n_train: int) -> 
         n_train=n_train,
         n_single=round(data.single_view_fraction * n_train),
         sparsity=data.sparsity,
-        own_strengths=(own * data.view_scale[0], own * data.view_scale[1]),
+        own_strengths=(own * scale[0], own * scale[1]),
         other_strength=float(np.mean(data.multi_other_strength)),
         weak_strength=data.weak_view_strength * (1 + data.weak_view_spread) / 2,
         faint_strength=data.single_other_strength * (1 + data.single_other_floor) / 2,
@@ -62,7 +64,7 @@ def points_of(sample: Sample) -> Points:
         sample.labels.numpy(),
         sample.single_view.numpy(),
         sample.dominant_view.numpy(),
-        (sample.strengths > 0).numpy(),
+        (sample.strengths > 0).flatten(1).numpy(),
     )
 
 
@@ -100,7 +102,7 @@ def reduced_start(
     shape = (params.n_single, k, params.n_neurons, params.n_patches)
     word = NOISE if name == "init" else STUDENT_NOISE
     noise = normals(math.prod(shape), seed, word).reshape(shape)
-    return (W0[0] @ features.T).double().numpy(), noise
+    return (W0[0] @ features.flatten(0, 1).T).double().numpy(), noise
 
 
 def _record(study: SingleModelStudy, name: str, kind: Kind, n: int) -> Points:

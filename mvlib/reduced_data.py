@@ -1,5 +1,5 @@
 r"""Multi-view data as the reduced dynamics see them: which views a point shows, at which of four
-strengths.  No patches, no noise.
+strengths.  No patches, no noise; two views a class, as on the page in the browser.
 """
 
 from __future__ import annotations

@@ -136,12 +136,12 @@ def run_single_model(
         device: where tensors live; random numbers are drawn on the CPU, the same for all devices.
 
     Returns:
-        stop_step, fitted; single_error, multi_error (shares); correlations (seeds, k, 2) at the
+        stop_step, fitted; single_error, multi_error (shares); correlations (seeds, k, V) at the
         end and predicted_winner, winner_margin (seeds, k) from the start; train_outputs
         (seeds, N, k); ensemble_single_error, ensemble_multi_error (scalars); ensemble_bootstrap
         (resamples,) single-view errors; size_curve (K, subsets) single-view errors;
-        size_curve_multi likewise; class_error (seeds, k, 2): errors by class and by the view
-        shown at full strength; ensemble_class_error (k, 2); example_outputs (seeds, n, k) and
+        size_curve_multi likewise; class_error (seeds, k, V): errors by class and by the view
+        shown at full strength; ensemble_class_error (k, V); example_outputs (seeds, n, k) and
         example_labels of the first single-view test inputs; and, records first: steps, loss,
         train_error, view_correlations and, where watched, single_ and multi_residual of the
         training data, watched_single_error, watched_multi_error.
@@ -235,6 +235,8 @@ def tested(study: SingleModelStudy, W: Tensor) -> dict[str, Tensor]:
     multi = scores(kind="multi", n=study.n_test_multi)
     mean_single = ensemble_outputs(single.outputs)[None]
     mean_multi = ensemble_outputs(multi.outputs)[None]
+    by_class = partial(_error_by_class_and_view, labels=single.labels, shown=single.dominant_view,
+                       n_views=study.data.n_views)  # fmt: skip
     return {
         "single_error": classification_error(single.outputs, single.labels),
         "multi_error": classification_error(multi.outputs, multi.labels),
@@ -248,23 +250,21 @@ def tested(study: SingleModelStudy, W: Tensor) -> dict[str, Tensor]:
         ),
         "size_curve": size_curve(single.outputs, single.labels, seed=study.draw),
         "size_curve_multi": size_curve(multi.outputs, multi.labels, seed=study.draw),
-        "class_error": _error_by_class_and_view(
-            single.outputs, single.labels, single.dominant_view
-        ),
+        "class_error": by_class(single.outputs),
         "example_outputs": single.outputs[:, :N_EXAMPLES],
         "example_labels": single.labels[:N_EXAMPLES],
-        "ensemble_class_error": _error_by_class_and_view(
-            mean_single, single.labels, single.dominant_view
-        )[0],
+        "ensemble_class_error": by_class(mean_single)[0],
     }
 
 
-def _error_by_class_and_view(outputs: Tensor, labels: Tensor, shown: Tensor) -> Tensor:
-    """Error on single-view inputs of class i that show view l at full strength, (seeds, k, 2)."""
+def _error_by_class_and_view(
+    outputs: Tensor, *, labels: Tensor, shown: Tensor, n_views: int
+) -> Tensor:
+    """Error on single-view inputs of class i that show view l at full strength, (seeds, k, V)."""
     k = outputs.shape[-1]
-    errors = outputs.new_full((outputs.shape[0], k, 2), torch.nan)
+    errors = outputs.new_full((outputs.shape[0], k, n_views), torch.nan)
     for i in range(k):
-        for view in (0, 1):
+        for view in range(n_views):
             rows = (labels == i) & (shown == view)
             if bool(rows.any()):
                 errors[:, i, view] = classification_error(outputs[:, rows], labels[rows])

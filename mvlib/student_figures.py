@@ -8,6 +8,7 @@ ensembles, a control that of the text; everything else is a student with a teach
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from itertools import cycle
 from textwrap import wrap
 from typing import Any
@@ -272,6 +273,8 @@ def students_over_time(
     steps: np.ndarray,
     curves: Mapping[str, np.ndarray],
     fitted_at: Mapping[str, float],
+    *,
+    n_views: int = 2,
 ) -> Picture:
     """Students' error on single-view inputs over training, by what they are taught.
 
@@ -279,7 +282,9 @@ def students_over_time(
         steps: (records,).
         curves: kind -> single-view errors, (records, students).
         fitted_at: kind -> first recorded step with training error 0; NaN if never.
+        n_views: V; lines mark what one and two of V views leave out.
     """
+    levels = [Fraction(n_views - 1, n_views) ** known for known in (1, 2)]
 
     def draw() -> Figure:
         figure, axis = plt.subplots(figsize=(7.5, 4.2))
@@ -288,10 +293,10 @@ def students_over_time(
             name = f"{kind}, fits at {step:.0f}" if np.isfinite(step) else kind
             _mean_and_range(axis, steps, values, line, name)
             axis.plot([step, step], [0, 0.045], color=_colour(kind), lw=2.5, clip_on=False)
-        for level, text in ((0.5, "1/2"), (0.25, "1/4")):
-            axis.axhline(level, color=PALETTE["theory"], ls=":", lw=1)
-            axis.text(1.01, level, text, transform=axis.get_yaxis_transform(), va="center",
-                      color=PALETTE["theory"])  # fmt: skip
+        for level in levels:
+            axis.axhline(float(level), color=PALETTE["theory"], ls=":", lw=1)
+            axis.text(1.01, float(level), str(level), transform=axis.get_yaxis_transform(),
+                      va="center", color=PALETTE["theory"])  # fmt: skip
         axis.set(xlabel="step t", ylabel="error on single-view inputs", ylim=(0, 1.05))
         _legend_above(figure, axis.get_legend_handles_labels()[0], 2)
         return figure
@@ -303,8 +308,8 @@ def students_over_time(
         draw,
         f"Single-view error over {steps[-1]:.0f} steps, one line and band a kind of student, "
         f"from {min(starts):.3g} or more at the start to {_said(ends)} at the end. Marks on the "
-        f"axis where training sets are fitted: {', '.join(fits) or 'none'}. Dotted lines at one "
-        "half and a quarter.",
+        f"axis where training sets are fitted: {', '.join(fits) or 'none'}. Dotted lines at "
+        f"{levels[0]} and {levels[1]}.",
     )
 
 
@@ -467,28 +472,28 @@ def _share(axis: Axes, x: float, y: float, share: float, colour: str, above: boo
 
 
 def chain_curve(
-    generations: Sequence[int], errors: Sequence[np.ndarray], both: Sequence[float]
+    generations: Sequence[int], errors: Sequence[np.ndarray], complete: Sequence[float]
 ) -> Picture:
-    """Students of students: test error and shares of both views down the generations.
+    """Students of students: test error and shares of classes with all views, by generation.
 
     Args:
         generations: 0 for networks, 1 for their students, and so on.
         errors: for each generation the test errors over mu, (students,).
-        both: for each generation the share of classes with both views.
+        complete: for each generation the share of classes with all views.
     """
     means = [float(e.mean()) for e in errors]
 
     def draw() -> Figure:
         figure, axes = plt.subplots(1, 2, figsize=(9, 3.4), sharex=True)
-        for g, values, share in zip(generations, errors, both, strict=True):
+        for g, values, share in zip(generations, errors, complete, strict=True):
             name, marker = ("student", "o") if g else ("single", "s")
             place = g + _spread(len(values), 0.24)
             axes[0].plot(place, values, marker, color=PALETTE[name], ms=5)
             axes[1].plot(g, share, marker, color=PALETTE[name])
-        for axis, curve in zip(axes, (means, both), strict=True):
+        for axis, curve in zip(axes, (means, complete), strict=True):
             axis.plot(generations, curve, "-", color=PALETTE["student"], zorder=0)
         axes[0].set(ylabel=_ERROR, ylim=(-0.02, None))
-        axes[1].set(ylabel="share of classes with both views", ylim=(-0.03, 1.05))
+        axes[1].set(ylabel="share of classes with all views", ylim=(-0.03, 1.05))
         for axis in axes:
             axis.set_xlabel("generation")
             axis.set_xticks(list(generations))
@@ -499,11 +504,11 @@ def chain_curve(
         return figure
 
     said = "; ".join(
-        f"generation {g}, error {mean:.3g}, both views {share:.2f}"
-        for g, mean, share in zip(generations, means, both, strict=True)
+        f"generation {g}, error {mean:.3g}, all views {share:.2f}"
+        for g, mean, share in zip(generations, means, complete, strict=True)
     )
     return picture(
         draw,
         f"Two panels by generation, 0 being networks: test error over mu, with a line through the "
-        f"means, and the share of classes with both views. {said}.",
+        f"means, and the share of classes with all views. {said}.",
     )

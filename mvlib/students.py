@@ -15,7 +15,7 @@ from mvlib.measurement import (
 )
 from mvlib.results import Arrays
 from mvlib.single_model import SingleModelStudy
-from mvlib.theorems import ensemble_errors, network_errors, one_view_share
+from mvlib.theorems import all_learned, ensemble_errors, missed, network_errors
 
 
 def _finding(
@@ -102,6 +102,7 @@ def self_distillation_claim(
     study: SingleModelStudy, hard: Sequence[Arrays], taught: Sequence[Arrays]
 ) -> Finding:
     r"""A student of one single network errs on about $\mu/4$: an ensemble of two in disguise.
+    With V views a class it is $(1 - 1/V)^2\mu$.
 
     Choice: the text prints no theorem, only the introduction's bound of $0.26\mu$ and the idea.
     Our reading: (4.3), capped, with G one trained network, another one for every student.
@@ -113,7 +114,7 @@ def self_distillation_claim(
         taught,
         claim="self-distillation",
         statement="A student of one network has its own view and its teacher's.",
-        predicted=0.25,
+        predicted=missed(study.data.n_views, known=2),
         caveat=_beside_hard(study, hard, taught),
     )
 
@@ -125,7 +126,7 @@ def hard_label_student(study: SingleModelStudy, hard: Sequence[Arrays]) -> Findi
         hard,
         claim="hard-label-student",
         statement="The same students on hard labels err as single networks do.",
-        predicted=0.5,
+        predicted=missed(study.data.n_views),
         caveat="Trained past the first fit, unlike the networks of Theorem 1.",
     )
 
@@ -143,7 +144,7 @@ def control(
         taught,
         claim=name,
         statement=f"{what}: without dark knowledge there is little to gain.",
-        predicted=0.5,
+        predicted=missed(study.data.n_views),
         caveat=f"Not a claim of the paper. {_beside_hard(study, hard, taught)}",
     )
 
@@ -179,8 +180,8 @@ def own_and_teachers_view(
     has, and which views the student ends with.
 
     Returns:
-        own, teacher: 0 or 1, (students of all draws, k); has: whether the student's two views
-        count as learned, (students, k, 2).
+        own, teacher: in 0..V-1, (students of all draws, k); has: whether each of the student's
+        views counts as learned, (students, k, V).
     """
     own, teacher, has = [], [], []
     for a, b in zip(teachers, taught, strict=True):
@@ -196,14 +197,14 @@ def implicit_ensemble_prediction(
     study: SingleModelStudy, teachers: Sequence[Arrays], taught: Sequence[Arrays]
 ) -> float:
     """Self-distillation's error over mu if a student had exactly the view of its own start and its
-    teacher's: half of mu in the classes in which they agree, corrected for finite size as
+    teacher's: one view of V where they agree, two where they differ, corrected for finite size as
     Theorem 1 is (`predicted_single_error`)."""
-    views = own_and_teachers_view(teachers, taught)
-    agree = float((views["own"] == views["teacher"]).mean())
-    data = study.data
-    return predicted_single_error(agree, n_classes=data.n_classes, sparsity=data.sparsity)
+    views, data = own_and_teachers_view(teachers, taught), study.data
+    known = 2 - float((views["own"] == views["teacher"]).mean())
+    missing = 1 - known / data.n_views
+    return predicted_single_error(missing, n_classes=data.n_classes, sparsity=data.sparsity)
 
 
-def share_with_both_views(draws: Sequence[Arrays]) -> float:
-    """Share of (student, class) pairs that ended with both views."""
-    return 1 - one_view_share(draws)
+def share_with_all_views(draws: Sequence[Arrays]) -> float:
+    """Share of (student, class) pairs that ended with all V views."""
+    return float(np.mean([all_learned(a["correlations"]).mean() for a in draws]))

@@ -9,7 +9,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from mvlib.figures import PALETTE, Picture, picture
+from mvlib.figures import PALETTE, Picture, number, picture, view_colour
 
 GAP = 0.5  # between classes, in squares
 SQUARE = 13  # side in points
@@ -22,7 +22,7 @@ class Learner:
     Attributes:
         name: e.g. "network 1".
         kind: of `PALETTE`: "single", "ensemble" or "student".
-        knows: (k, 2), whether each view of each class is learned.
+        knows: (k, V), whether each view of each class is learned.
         error: test error in units of $\mu$.
     """
 
@@ -35,26 +35,29 @@ class Learner:
 def who_knows_what(learners: Sequence[Learner]) -> Picture:
     """A square for every view of every class, filled where the learner knows it, and a bar for the
     learner's test error."""
-    k = len(learners[0].knows)
+    k, V = learners[0].knows.shape
+    squares = "left square: view 1, right square: view 2"
+    if V > 2:
+        squares = f"squares from left to right: views 1 to {V}"
 
     def draw() -> Figure:
         figure, (left, right) = plt.subplots(
             1, 2, figsize=(9.5, 0.32 * len(learners) + 1.1), width_ratios=[3.2, 1], sharey=True
         )
         knows = np.stack([learner.knows for learner in learners])
-        for view in (0, 1):
-            colour = PALETTE[f"view {view + 1}"]
+        for view in range(V):
+            colour = view_colour(view)
             for known, fill in ((True, colour), (False, "none")):
                 rows, classes = np.nonzero(knows[..., view] == known)
-                left.plot(classes * (2 + GAP) + view + 0.5, rows, "s", ms=SQUARE, mec=colour,
+                left.plot(classes * (V + GAP) + view + 0.5, rows, "s", ms=SQUARE, mec=colour,
                           mfc=fill, mew=0.8, alpha=1.0 if known else 0.5)  # fmt: skip
         for row, learner in enumerate(learners):
             right.barh(row, learner.error, color=PALETTE[learner.kind], height=0.76)
             right.text(learner.error, row, f" {learner.error:.2f}", va="center", fontsize=9)
-        left.set(xlim=(-0.3, k * (2 + GAP)), ylim=(len(learners) - 0.4, -0.6),
-                 xlabel="class (left square: view 1, right square: view 2)",
+        left.set(xlim=(-0.3, k * (V + GAP)), ylim=(len(learners) - 0.4, -0.6),
+                 xlabel=f"class ({squares})",
                  title="filled: the view is learned")  # fmt: skip
-        left.set_xticks([j * (2 + GAP) + 1 for j in range(k)], [str(j) for j in range(k)])
+        left.set_xticks([j * (V + GAP) + V / 2 for j in range(k)], [str(j) for j in range(k)])
         left.set_yticks(range(len(learners)), [learner.name for learner in learners])
         left.tick_params(length=0)
         left.spines[:].set_visible(False)
@@ -72,9 +75,9 @@ def who_knows_what(learners: Sequence[Learner]) -> Picture:
     )
     return picture(
         draw,
-        f"A grid of {2 * k} views, two for each of {k} classes, and a bar of test error for every "
-        f"learner. Each of {len(singles)} networks knows {min(each)} to {max(each)} views, mostly "
-        f"one of the two of each class, another one in each network, and errs on "
-        f"{min(s.error for s in singles):.2f} to {max(s.error for s in singles):.2f} mu. "
+        f"A grid of {V * k} views, {number(V)} for each of {k} classes, and a bar of test error "
+        f"for every learner. Each of {len(singles)} networks knows {min(each)} to {max(each)} "
+        f"views, mostly one of the {number(V)} of each class, another one in each network, and "
+        f"errs on {min(s.error for s in singles):.2f} to {max(s.error for s in singles):.2f} mu. "
         f"{said[0].upper()}{said[1:]}.",
     )

@@ -22,6 +22,7 @@ NAN, INF = math.nan, math.inf
 # field, symbol, values out of range, bound as it is said
 DATA: list[tuple[str, str, list[Any], str]] = [
     ("n_classes", "k", [1, 0, -3, 2.0, True], "be an integer >= 2"),
+    ("n_views", "V", [1, 0, 1.5, 2.0, True], "be an integer >= 2"),
     ("dim", "d", [19, 0, 20.0], "be an integer >= 20"),  # 2k = 20
     ("n_patches", "P", [19, 0], "be an integer >= 20"),  # 2 C_p + (2 k - 2) C_o = 20
     ("patches_per_view", "C_p", [0, 1.0], "be an integer >= 1"),
@@ -30,7 +31,12 @@ DATA: list[tuple[str, str, list[Any], str]] = [
     ("sparsity", "s", [-0.1, 10.1, NAN], "lie in [0, 10]"),
     ("single_view_fraction", "mu", [-0.1, 1.1, NAN, "half"], "lie in [0, 1]"),
     ("own_strength", "z own", [(0.9, 2.0), (2.0, 1.0), (1.0,), 1.0, (1.0, NAN)], "1 <= a <= b"),
-    ("view_scale", "z own", [(0.5, 1.0), (1.0, 0.5), (1.0, NAN)], "pair"),
+    (
+        "view_scale",
+        "z own",
+        [(0.5, 1.0), (1.0, 0.5), (1.0, NAN), (1.0,) * 3, 1.5],
+        "be at most V = 2 factors >= 1",
+    ),
     ("multi_other_strength", "z other", [(0.0, 0.4), (0.2, 0.5), (0.3, 0.2)], "a <= b <= 0.4"),
     ("weak_view_strength", "rho", [0, 1.0, -0.1, NAN], "lie in (0, "),
     ("weak_view_spread", "O(rho)/rho", [0.9, INF], "lie in [1, inf)"),
@@ -139,10 +145,12 @@ def test_no_field_is_forgotten() -> None:
 
 
 def test_too_few_dimensions_or_patches_name_the_remedy() -> None:
-    with pytest.raises(BadInput, match=r"dim \(d\) = 30 .* 40; raise dim to 2k = 40"):
+    with pytest.raises(BadInput, match=r"dim \(d\) = 30 .* 40; raise dim to k V = 40"):
         MultiViewParams(n_classes=20, dim=30, n_patches=40)
     with pytest.raises(BadInput, match=r"n_patches \(P\) = 39 .* 40; .*overflow=\"thin\""):
         MultiViewParams(n_classes=10, n_patches=39, patches_per_view=2, patches_per_other_view=2)
+    with pytest.raises(BadInput, match=r"dim \(d\) = 29 .* 30; raise dim to k V = 30"):
+        MultiViewParams(n_classes=10, n_views=3, dim=29)
     # Own views take C_p patches each, the 2k - 2 others C_o: 2 * 3 + 18 = 24.
     with pytest.raises(BadInput, match=r"n_patches \(P\) = 23 .* 24; .*overflow=\"thin\""):
         MultiViewParams(n_classes=10, n_patches=23, patches_per_view=3)
@@ -150,6 +158,18 @@ def test_too_few_dimensions_or_patches_name_the_remedy() -> None:
     with pytest.raises(BadInput, match=r"n_patches \(P\) = 3 .* 4;"):
         MultiViewParams(n_patches=3, patches_per_view=2, overflow="thin")
     assert MultiViewParams(n_patches=4, patches_per_view=2, overflow="thin").n_patches == 4
+    # Three own views of two patches each, and 27 others.
+    with pytest.raises(BadInput, match=r"n_patches \(P\) = 32 .* 33;"):
+        MultiViewParams(n_views=3, n_patches=32, patches_per_view=2)
+    with pytest.raises(BadInput, match=r"n_patches \(P\) = 5 .* 6;"):
+        MultiViewParams(n_views=3, n_patches=5, patches_per_view=2, overflow="thin")
+
+
+def test_faint_views_of_one_wrong_class_stay_below_an_own_view() -> None:
+    sizes = {"n_views": 3, "n_patches": 30}
+    with pytest.raises(BadInput, match=r"^single_other_strength \(Gamma\) = 0.4 .*\(0, 0.333333\]"):
+        MultiViewParams(**sizes)
+    assert MultiViewParams(**sizes, single_other_strength=1 / 3).n_views == 3
 
 
 def test_a_study_that_cannot_be_measured_is_refused_before_training() -> None:

@@ -1,11 +1,14 @@
 """Definitions 3.1 and 3.3: properties of every draw, and how draws depend on seeds and sizes."""
 
+from collections.abc import Iterator
 from dataclasses import fields, replace
+from itertools import product
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from shapes import unchecked
 from torch import Tensor
 
 from mvlib.checks import BadInput
@@ -26,26 +29,27 @@ TINY = MultiViewParams(n_classes=3, dim=8, n_patches=6, sparsity=1.5, single_vie
 @st.composite
 def settings_of_the_data(draw: st.DrawFn) -> MultiViewParams:
     """Small settings over the whole range of every field."""
-    k, C_p = draw(st.integers(2, 5)), draw(st.integers(1, 3))
+    k, V, C_p = draw(st.integers(2, 5)), draw(st.integers(2, 4)), draw(st.integers(1, 3))
     C_o = draw(st.integers(1, C_p))
     overflow = draw(st.sampled_from(["forbid", "thin"]))
-    least = 2 * C_p + (2 * k - 2) * C_o if overflow == "forbid" else 2 * C_p
+    least = V * C_p + V * (k - 1) * C_o if overflow == "forbid" else V * C_p
     low, high = sorted([draw(st.floats(1, 3)), draw(st.floats(1, 3))])
     low_other, high_other = sorted([draw(st.floats(0.01, 0.4)), draw(st.floats(0.01, 0.4))])
-    return MultiViewParams(
+    values = dict(
         n_classes=k,
-        dim=2 * k + draw(st.integers(0, 3)),
+        n_views=V,
+        dim=V * k + draw(st.integers(0, 3)),
         n_patches=least + draw(st.integers(0, 3)),
         patches_per_view=C_p,
         patches_per_other_view=C_o,
         sparsity=draw(st.floats(0, k)),
         single_view_fraction=draw(st.floats(0, 1)),
         own_strength=(low, high),
-        view_scale=(1.0, draw(st.floats(1, 2))),
+        view_scale=tuple(draw(st.lists(st.floats(1, 2), max_size=V))),
         multi_other_strength=(low_other, high_other),
         weak_view_strength=draw(st.floats(0.01, 0.9)),
         weak_view_spread=draw(st.floats(1, 3)),
-        single_other_strength=draw(st.floats(0.01, 0.5)),
+        single_other_strength=draw(st.floats(0.01, 1 / V)),
         single_other_floor=draw(st.floats(0.1, 1)),
         feature_noise=draw(st.sampled_from([0.0, 0.3])),
         noise_std=0.0,
@@ -53,20 +57,26 @@ def settings_of_the_data(draw: st.DrawFn) -> MultiViewParams:
         balanced=draw(st.booleans()),
         overflow=overflow,
     )
+    with unchecked():  # the type checker's own random numbers are no part of the example
+        return MultiViewParams(**values)
 
 
 def strength_interval(
-    p: MultiViewParams, y: int, single: bool, dominant: int, view: int
+    p: MultiViewParams, y: int, single: bool, dominant: int, j: int, l: int
 ) -> tuple[float, float]:
     """Definition 3.1's interval for one view's strength, given the sample's label and kind."""
-    j, l = divmod(view, 2)
     if j == y:
         if single and l != dominant:
             return p.weak_view_strength, p.weak_view_strength * p.weak_view_spread
-        return p.own_strength[0] * p.view_scale[l], p.own_strength[1] * p.view_scale[l]
+        scale = p.view_scale[l] if l < len(p.view_scale) else 1
+        return p.own_strength[0] * scale, p.own_strength[1] * scale
     if single:
         return p.single_other_floor * p.single_other_strength, p.single_other_strength
     return p.multi_other_strength
+
+
+def views_of(p: MultiViewParams) -> Iterator[tuple[int, int]]:
+    return product(range(p.n_classes), range(p.n_views))
 
 
 def check_strengths(p: MultiViewParams, drawn: Sample) -> None:
@@ -74,30 +84,29 @@ def check_strengths(p: MultiViewParams, drawn: Sample) -> None:
         y, single = int(drawn.labels[n]), bool(drawn.single_view[n])
         dominant = int(drawn.dominant_view[n])
         assert 0 <= y < p.n_classes
-        assert dominant in ((0, 1) if single else (-1,))
-        for view in range(2 * p.n_classes):
-            strength = float(drawn.strengths[n, view])
+        assert dominant in (range(p.n_views) if single else (-1,))
+        for j, l in views_of(p):
+            strength = float(drawn.strengths[n, j, l])
             if strength == 0:
-                assert view // 2 != y, "both own views are always present"
+                assert j != y, "all own views are always present"
                 continue
-            low, high = strength_interval(p, y, single, dominant, view)
+            low, high = strength_interval(p, y, single, dominant, j, l)
             assert low * (1 - ULP) <= strength <= high * (1 + ULP)
 
 
-def patches_of(p: MultiViewParams, drawn: Sample, n: int, view: int) -> int:
+def patches_of(p: MultiViewParams, drawn: Sample, n: int, j: int, l: int) -> int:
     """How many patches a view should hold: C_p for the label's own, C_o for others."""
-    if drawn.strengths[n, view] == 0:
+    if drawn.strengths[n, j, l] == 0:
         return 0
-    own = view // 2 == int(drawn.labels[n])
-    return p.patches_per_view if own else p.patches_per_other_view
+    return p.patches_per_view if j == int(drawn.labels[n]) else p.patches_per_other_view
 
 
 def check_patches(p: MultiViewParams, drawn: Sample) -> None:
     for n in range(len(drawn)):
         held: list[int] = []
-        for view in range(2 * p.n_classes):
-            places = drawn.view_patches[n, view].tolist()
-            count = patches_of(p, drawn, n, view)
+        for j, l in views_of(p):
+            places = drawn.view_patches[n, j, l].tolist()
+            count = patches_of(p, drawn, n, j, l)
             held += places[:count]
             assert places[count:] == [-1] * (p.patches_per_view - count)
         assert all(0 <= place < p.n_patches for place in held)
@@ -108,14 +117,14 @@ def render(p: MultiViewParams, drawn: Sample, features: Tensor) -> Tensor:
     """x_p = z_p v + sum alpha v', by loop, from the latent record."""
     X = torch.zeros(len(drawn), p.n_patches, p.dim, dtype=torch.float64)
     for n in range(len(drawn)):
-        for view in range(2 * p.n_classes):
-            count = patches_of(p, drawn, n, view)
-            for place in drawn.view_patches[n, view, :count].tolist():
-                X[n, place] += drawn.strengths[n, view] / count * features[view]
+        for j, l in views_of(p):
+            count = patches_of(p, drawn, n, j, l)
+            for place in drawn.view_patches[n, j, l, :count].tolist():
+                X[n, place] += drawn.strengths[n, j, l] / count * features[j, l]
         if drawn.feature_noise is not None:
             for place in range(p.n_patches):
-                for view in range(2 * p.n_classes):
-                    X[n, place] += drawn.feature_noise[n, place, view] * features[view]
+                for j, l in views_of(p):
+                    X[n, place] += drawn.feature_noise[n, place, j, l] * features[j, l]
     return X
 
 
@@ -134,7 +143,7 @@ def test_every_draw_obeys_the_definition(p: MultiViewParams, n: int, kind: str) 
         assert 0 <= drawn.feature_noise.min() and drawn.feature_noise.max() <= p.feature_noise
     if p.overflow == "forbid":
         assert not drawn.thinned.any()
-    # Without Gaussian noise nothing but the record is in the patches: float64 sums of <= 2k + 1
+    # Without Gaussian noise nothing but the record is in the patches: float64 sums of <= k V + 1
     # terms of order one.
     features = feature_vectors(p, 3, dtype=torch.float64)
     expected = render(p, drawn, features)
@@ -144,11 +153,15 @@ def test_every_draw_obeys_the_definition(p: MultiViewParams, n: int, kind: str) 
 @given(p=settings_of_the_data(), seed=st.integers(0, 2**40))
 def test_features_are_orthonormal(p: MultiViewParams, seed: int) -> None:
     views = feature_vectors(p, seed, dtype=torch.float64)
-    gram = views @ views.T
-    # Rounding of inner products of length <= 13.
-    torch.testing.assert_close(gram, torch.eye(2 * p.n_classes).double(), rtol=0, atol=1e-14)
-    if p.features == "axis":
-        assert torch.equal(views, torch.eye(2 * p.n_classes, p.dim).double())
+    assert views.shape == (p.n_classes, p.n_views, p.dim)
+    gram = torch.einsum("jld,ied->jlie", views, views)
+    for j, l in views_of(p):
+        expected = torch.zeros(p.n_classes, p.n_views, dtype=torch.float64)
+        expected[j, l] = 1
+        # Rounding of inner products of length <= 23.
+        torch.testing.assert_close(gram[j, l], expected, rtol=0, atol=1e-14)
+        if p.features == "axis":
+            assert views[j, l].nonzero().tolist() == [[p.n_views * j + l]]
 
 
 def test_general_features_depend_on_the_seed_alone() -> None:
@@ -170,9 +183,8 @@ def test_thinning_keeps_own_views_and_counts() -> None:
     # s = k: all 12 views want a patch, five get one.
     assert bool((drawn.thinned == 7).all())
     present = drawn.strengths > 0
-    assert bool((present.sum(dim=1) == 5).all())
-    own = torch.arange(12) // 2 == drawn.labels[:, None]
-    assert bool(present[own].all())
+    assert bool((present.sum(dim=(1, 2)) == 5).all())
+    assert bool(present[torch.arange(300), drawn.labels].all())
     check_patches(p, drawn)
     with pytest.raises(BadInput, match="n_patches"):
         replace(p, overflow="forbid")
@@ -185,9 +197,9 @@ def test_thinning_counts_patches_not_views(C_p: int, C_o: int, P: int, room: int
     drawn = sample(p, 300, seed=0, name="train")
     # s = k: all ten other views want patches, and (P - 2 C_p) / C_o of them, rounded down, get any.
     assert bool((drawn.thinned == 10 - room).all())
-    own = torch.arange(12) // 2 == drawn.labels[:, None]
     present = drawn.strengths > 0
-    assert bool(present[own].all()) and bool((present.sum(dim=1) == 2 + room).all())
+    assert bool(present[torch.arange(300), drawn.labels].all())
+    assert bool((present.sum(dim=(1, 2)) == 2 + room).all())
     check_patches(p, drawn)
 
 
@@ -199,12 +211,13 @@ WIDE = replace(TINY, n_patches=2 * 3 + 4 * 1, patches_per_view=3, noise_std=0.0)
 def test_strengths_can_be_read_from_the_patches(features: str, kind: str) -> None:
     p = replace(WIDE, features=features)
     drawn = sample(p, 50, seed=0, name="train", kind=kind, dtype=torch.float64)
-    reads = drawn.patches @ feature_vectors(p, 0, dtype=torch.float64).T  # (n, P, views)
+    views = feature_vectors(p, 0, dtype=torch.float64)
+    reads = torch.einsum("npd,kld->npkl", drawn.patches, views)
     # Inner products of unit vectors of length 8, in float64.
     torch.testing.assert_close(reads.sum(dim=1), drawn.strengths, rtol=0, atol=1e-13)
     holds = reads > 1e-6
-    assert int(holds.sum(dim=2).max()) == 1, "no patch holds two views"
-    own = torch.arange(6) // 2 == drawn.labels[:, None]
+    assert int(holds.sum(dim=(2, 3)).max()) == 1, "no patch holds two views"
+    own = torch.arange(3) == drawn.labels[:, None]
     count = holds.sum(dim=1)
     assert bool((count[own] == 3).all())
     present = drawn.strengths[~own] > 0
@@ -212,7 +225,7 @@ def test_strengths_can_be_read_from_the_patches(features: str, kind: str) -> Non
     assert torch.equal(count[~own], present.long())
     # Each view's strength is split evenly.
     share = drawn.strengths / count.clamp_min(1)
-    expected = torch.where(holds, share[:, None, :], 0)
+    expected = torch.where(holds, share[:, None], 0)
     torch.testing.assert_close(reads, expected, rtol=0, atol=1e-13)
 
 
@@ -222,19 +235,22 @@ def test_patches_of_other_views_change_nothing_else() -> None:
                    for C_o in (1, 3))  # fmt: skip
     for name in ("labels", "single_view", "dominant_view", "strengths", "thinned"):
         assert torch.equal(getattr(thin, name), getattr(thick, name)), name
-    own = torch.arange(6) // 2 == thin.labels[:, None]
+    own = torch.arange(3) == thin.labels[:, None]
     assert torch.equal(thin.view_patches[own], thick.view_patches[own])
-    assert bool((thin.view_patches[~own][:, 1:] == -1).all())
+    assert bool((thin.view_patches[~own][..., 1:] == -1).all())
 
 
-@given(C_p=st.integers(1, 4), C_o=st.integers(1, 4), k=st.integers(2, 5))
-def test_the_least_number_of_patches(C_p: int, C_o: int, k: int) -> None:
-    p = replace(TINY, n_classes=k, dim=2 * k, n_patches=8 * k, sparsity=k, patches_per_view=C_p)
+@given(
+    C_p=st.integers(1, 4), C_o=st.integers(1, 4), k=st.integers(2, 5), V=st.integers(2, 4)
+)  # fmt: skip
+def test_the_least_number_of_patches(C_p: int, C_o: int, k: int, V: int) -> None:
+    p = replace(TINY, n_classes=k, n_views=V, dim=V * k, n_patches=4 * V * k, sparsity=k,
+                patches_per_view=C_p, single_other_strength=0.2)  # fmt: skip
     if C_o > C_p:
         with pytest.raises(BadInput, match=rf"^patches_per_other_view \(C_o\) = {C_o} must be <= "):
             replace(p, patches_per_other_view=C_o)
         return
-    least = 2 * C_p + (2 * k - 2) * C_o
+    least = V * C_p + (V * k - V) * C_o
     with pytest.raises(BadInput, match=rf"^n_patches \(P\) = {least - 1} must .* >= {least}; "):
         replace(p, patches_per_other_view=C_o, n_patches=least - 1)
     p = replace(p, patches_per_other_view=C_o, n_patches=least)

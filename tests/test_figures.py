@@ -5,18 +5,21 @@ import re
 from collections.abc import Callable
 from types import ModuleType
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from mvlib import cost_figures, figures, gaussian_figures, image_figures, student_figures
+from mvlib import cost_figures, figures, gaussian_figures, image_figures, moving, student_figures
+from mvlib.checks import BadInput
 from mvlib.cost import PowerLaw
 from mvlib.figures import PALETTE, Picture
+from mvlib.summary_figures import Learner, who_knows_what
 
 rng = np.random.default_rng(0)
 STEPS = np.arange(0, 12, 4)
 CURVES = {
     "test error / mu": rng.random((2, 3)),
-    "both views learned": rng.random(2),
+    "all views learned": rng.random(2),
     "winner foretold": rng.random(2),
 }
 PAIR = [np.array([0.4, 0.5]), np.array([0.3, 0.2])]  # two data draws
@@ -27,7 +30,7 @@ ALONG = {name: [1, 2, 4] for name in cost_figures.SYMBOLS}
 
 PICTURES: dict[str, Callable[[], Picture]] = {
     "patch_pictures": lambda: figures.patch_pictures(
-        [np.eye(6, 4)] * 2, ["multi", "single"], [0, 1]
+        [np.eye(4, 6).reshape(2, 2, 6)] * 2, ["multi", "single"], [0, 1]
     ),
     "strength_histograms": lambda: figures.strength_histograms(
         {"multi": {"own view": np.linspace(1, 2, 9), "other classes": np.linspace(0.2, 0.4, 9)}}
@@ -180,6 +183,71 @@ def test_picture(name: str) -> None:
     html = shown["text/html"]
     assert html.count("<img ") == 2 and html.count("alt=") == 2
     assert "mv-light" in html and "mv-dark" in html
+
+
+VIEWS = 3
+KNOWN = np.arange(18).reshape(2, 3, VIEWS) % 4 > 0
+THREE_VIEWS: dict[str, tuple[Callable[[], Picture], list[str]]] = {
+    "patch_pictures": (
+        lambda: figures.patch_pictures([np.ones((2, VIEWS, 8))], ["multi"], [1]),
+        ["Three framed columns", "three a class"],
+    ),
+    "race": (
+        lambda: figures.race(STEPS, np.cumsum(np.ones((3, 5, VIEWS)), axis=0), np.full(5, 2)),
+        ["three curves", "view 3 foretold", PALETTE["view 3"].lower()],
+    ),
+    "coverage": (lambda: figures.coverage(KNOWN), ["2 networks by 9 views", "view 3"]),
+    "network_errors": (
+        lambda: figures.network_errors(PAIR, [0.1, 0.2], 0.6, n_views=VIEWS), ["Theorem 1"],
+    ),
+    "errors_over_time": (
+        lambda: figures.errors_over_time(
+            STEPS, np.eye(3, 2), np.ones((3, 2)), {"multi-view": np.full((3, 2), 0.1)},
+            np.array([8.0, np.nan]), n_views=VIEWS,
+        ),
+        ["band at 0.67"],
+    ),
+    "size_curves": (
+        lambda: figures.size_curves([SIZES], n_views=VIEWS), ["factor of 0.67", "(1 - 1/3)^K"],
+    ),
+    "students_over_time": (
+        lambda: student_figures.students_over_time(
+            STEPS, {"hard labels": np.ones((3, 2))}, {"hard labels": 4.0}, n_views=VIEWS
+        ),
+        ["Dotted lines at 2/3 and 4/9"],
+    ),
+    "who_knows_what": (
+        lambda: who_knows_what([
+            Learner(name="network 1", kind="single", knows=KNOWN[0], error=0.6),
+            Learner(name="average", kind="ensemble", knows=KNOWN.any(axis=0), error=0.1),
+        ]),
+        ["9 views, three for each of 3 classes", "views 1 to 3"],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", THREE_VIEWS)
+def test_three_views(name: str) -> None:
+    draw, words = THREE_VIEWS[name]
+    drawn = draw()
+    text = drawn.alt + drawn.light.decode()
+    for word in words:
+        # Letters are outlines in a drawing; their text stands beside them as a comment.
+        assert word in text, word
+
+
+def test_the_band_of_theorem_1_is_at_one_minus_one_in_v() -> None:
+    figure, axis = plt.subplots()
+    for V, middle in ((2, 0.5), (3, 2 / 3), (4, 0.75)):
+        figures._theorem_1(axis, V)
+        low, high = axis.patches[-1].get_extents().transformed(axis.transData.inverted()).intervaly
+        assert (low, high) == pytest.approx((middle - 0.01, middle + 0.01))
+    plt.close(figure)
+
+
+def test_a_plane_has_no_third_view() -> None:
+    with pytest.raises(BadInput, match=r"correlations \(V\) = 3 must be of 2 views; pick two"):
+        moving.take_off(STEPS, np.ones((3, 1, 2, 3)))
 
 
 def test_a_large_drawing_becomes_a_png(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,7 +27,7 @@ from mvlib.students import (
     less_than_hard,
     own_and_teachers_view,
     self_distillation_claim,
-    share_with_both_views,
+    share_with_all_views,
     theorem_3,
 )
 from mvlib.theorems import network_errors
@@ -179,7 +179,7 @@ def test_own_view_and_teachers_view() -> None:
     assert views["own"].tolist() == [[0, 0], [1, 1]]
     assert views["teacher"].tolist() == [[0, 1], [1, 0]], "network r teaches student r"
     assert views["has"].tolist() == [[[True, False], [True, True]], [[False, True], [True, True]]]
-    assert share_with_both_views([TAUGHT]) == 0.5
+    assert share_with_all_views([TAUGHT]) == 0.5
     both = own_and_teachers_view([TEACHERS] * 2, [TAUGHT] * 2)
     assert both["own"].shape == (4, 2) and both["has"].shape == (4, 2, 2)
 

@@ -13,7 +13,7 @@ from mvlib.measurement import wilson_interval
 from mvlib.results import Arrays
 from mvlib.settings import base_study
 from mvlib.students import less_than_hard
-from mvlib.theorems import CLAIMS, both_learned, network_errors
+from mvlib.theorems import CLAIMS, all_learned, network_errors
 
 STUDY = base_study("smoke")
 
@@ -69,7 +69,7 @@ def test_the_lottery_is_not_a_coin_toss(found: dict[str, Finding]) -> None:
 
 def test_most_classes_learn_one_view_only(draws: list[Arrays]) -> None:
     # Null: both views of a class are learned alike.
-    both = np.concatenate([both_learned(a["correlations"]).ravel() for a in draws])
+    both = np.concatenate([all_learned(a["correlations"]).ravel() for a in draws])
     assert wilson_interval(float(both.sum()), both.size)[1] < 0.5
     # Which one differs between networks: together they hold more than any one of them.
     for a in draws:
@@ -147,4 +147,4 @@ def test_findings_by_hand() -> None:
     assert by_claim["theorem-2"].measured == pytest.approx(0.02)
     lottery = by_claim["lottery-winners"]  # three of four winners in each draw
     assert lottery.measured == 0.75 and lottery.n == 8
-    assert both_learned(made[0]["correlations"]).tolist() == [[False, False], [True, False]]
+    assert all_learned(made[0]["correlations"]).tolist() == [[False, False], [True, False]]
