@@ -30,13 +30,17 @@ from mvlib.joint_training import JointStudy, joint_flops, joint_steps, run_joint
 from mvlib.kinds import Kind, kind_of, register
 from mvlib.results import circumstances
 from mvlib.settings import Study
-from mvlib.single_model import SingleModelStudy, expected_flops, expected_steps, run_single_model
+from mvlib.single_model import (
+    SingleModelStudy,
+    run_single_model,
+    single_model_flops,
+    single_model_steps,
+)
 from mvlib.source import fingerprint
 from mvlib.training import Progress
 
 register(Kind(name="networks", configuration=SingleModelStudy, run=run_single_model,
-              work=expected_flops,
-              steps=lambda study: expected_steps(study.schedule.stop_rule)))  # fmt: skip
+              work=single_model_flops, steps=single_model_steps))  # fmt: skip
 register(Kind(name="students", configuration=DistillationStudy, run=run_distillation,
               work=distillation_flops, steps=student_steps))  # fmt: skip
 register(Kind(name="joint training", configuration=JointStudy, run=run_joint, work=joint_flops,
@@ -157,7 +161,12 @@ def carry_out(order: Order, progress: Progress | None = None) -> Computed:
     start = time.perf_counter()
     study = order.study
     arrays = kind_of(study).compute(
-        study, outputs=order.outputs, progress=progress, device=order.device, checkpoint=checkpoint
+        study,
+        outputs=order.outputs,
+        teacher_outputs=order.outputs,
+        progress=progress,
+        device=order.device,
+        checkpoint=checkpoint,
     )
     return Computed(
         arrays=arrays,

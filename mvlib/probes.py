@@ -16,7 +16,7 @@ import numpy as np
 
 from mvlib import (
     computing,  # noqa: F401 (it registers the kinds)
-    single_model,
+    one_draw,
 )
 from mvlib.checkpoint import TrainingCheckpoint
 from mvlib.checks import BadInput
@@ -213,7 +213,7 @@ def _run(study: object, **more: object) -> Arrays:
 
 def _streamed() -> Arrays:
     """Training inputs that are made anew in every pass, as those too large to be stored are."""
-    with _changed(single_model, "STORED_BYTES", 0):
+    with _changed(one_draw, "STORED_BYTES", 0):
         return _run(NETWORKS)
 
 

@@ -21,7 +21,6 @@ from mvlib.distillation import (
     distillation_flops,
     run_distillation,
     student_objective,
-    student_seeds,
     student_steps,
     target_outputs,
     teacher_train_error,
@@ -35,6 +34,7 @@ from mvlib.objectives import (
     TemperatureDistillation,
     TruncatedDistillation,
 )
+from mvlib.one_draw import seeds_of
 from mvlib.single_model import run_single_model
 from mvlib.training import classification_error, train
 
@@ -77,14 +77,14 @@ def beginning(
         raise Began(W0, other["seeds"], objective)
 
     with monkeypatch.context() as patch, pytest.raises(Began) as caught:
-        patch.setattr("mvlib.distillation.train", begin)
+        patch.setattr("mvlib.one_draw.train", begin)
         run_distillation(study, OUTPUTS.repeat(study.n_teachers, 1, 1)[: study.n_teachers].numpy())
     return caught.value.args  # type: ignore[return-value]
 
 
 def test_students_start_alike_whatever_they_are_taught(monkeypatch: pytest.MonkeyPatch) -> None:
     W0, seeds, _ = beginning(student(target="labels"), monkeypatch)
-    assert seeds == student_seeds(student()) == [1000 * DRAW, 1000 * DRAW + 1]
+    assert seeds == seeds_of(DRAW, 2) == [1000 * DRAW, 1000 * DRAW + 1]
     assert W0.shape == (2, K, TEACHER.learner.n_neurons, TEACHER.data.dim)
     studies = [student(target=target) for target in TARGETS]
     studies += [student(form=form) for form in ("printed", "temperature")]
@@ -95,7 +95,7 @@ def test_students_start_alike_whatever_they_are_taught(monkeypatch: pytest.Monke
     networks = init_weights(seeds, TEACHER.learner, n_classes=K, dim=TEACHER.data.dim)
     assert not torch.isclose(networks, W0).any()
     other_draw = student(teacher=replace(TEACHER, draw=DRAW + 1))
-    assert not set(student_seeds(other_draw)) & set(seeds)
+    assert not set(seeds_of(other_draw.draw, 2)) & set(seeds)
 
 
 def test_pairing_shows_in_what_is_stored(teacher: Arrays, distilled: Arrays) -> None:
@@ -321,7 +321,7 @@ def test_without_watching_there_is_less(teacher: Arrays) -> None:
 def test_it_is_training_by_hand(teacher: Arrays, distilled: Arrays) -> None:
     study = student(record_every=5)
     features = feature_vectors(TEACHER.data, DRAW)
-    W0 = init_weights(student_seeds(study), TEACHER.learner, n_classes=K, dim=TEACHER.data.dim,
+    W0 = init_weights(seeds_of(DRAW, 2), TEACHER.learner, n_classes=K, dim=TEACHER.data.dim,
                       name="student")  # fmt: skip
     G = study.teacher_scale * torch.as_tensor(teacher["train_outputs"]).mean(dim=0, keepdim=True)
     objective = TruncatedDistillation(
@@ -353,7 +353,7 @@ def test_it_is_training_by_hand(teacher: Arrays, distilled: Arrays) -> None:
 def test_students_of_hard_labels_are_networks_that_start_elsewhere() -> None:
     study = student(target="labels", steps=40)
     found = run_distillation(study, None)
-    W0 = init_weights(student_seeds(study), TEACHER.learner, n_classes=K, dim=TEACHER.data.dim,
+    W0 = init_weights(seeds_of(DRAW, 2), TEACHER.learner, n_classes=K, dim=TEACHER.data.dim,
                       name="student")  # fmt: skip
     hard = train(
         W0, TRAIN.patches, Y, CrossEntropy(), learner=TEACHER.learner, schedule=study.schedule
