@@ -86,10 +86,10 @@ class DistillationStudy:
         require(self.target in TARGETS, "target", "G", self.target, f"be one of {TARGETS}",
                 "pick one")  # fmt: skip
         require(self.form in FORMS, "form", "", self.form, f"be one of {FORMS}", "pick one")
-        require_int("n_students", "", self.n_students, 1, "train at least one student")
+        require_int("n_students", "L", self.n_students, 1, "train at least one student")
         check_seeds("n_students", self.n_students)
         enough = self.target != "each" or self.n_students <= self.n_teachers
-        require(enough, "n_students", "", self.n_students,
+        require(enough, "n_students", "L", self.n_students,
                 f"be <= {self.n_teachers}", "each needs a teacher")  # fmt: skip
         first = 1 if isinstance(self.teacher, SingleModelStudy) else self.teacher.generation + 1
         below = "students of a generation start alike: count on from the teacher's"
@@ -146,7 +146,8 @@ def target_outputs(study: DistillationStudy, outputs: Tensor, labels: Tensor) ->
     base = study.base
     shape = (study.n_teachers, base.n_train, base.data.n_classes)
     tip = "pass train_outputs of the teaching study"
-    require(tuple(outputs.shape) == shape, "outputs", "G", tuple(outputs.shape), f"be {shape}", tip)
+    found = tuple(outputs.shape)
+    require(found == shape, "teacher_outputs", "G", found, f"be {shape}", tip)
     c = study.teacher_scale
     if study.target == "one-hot":
         return c * CERTAIN * torch.nn.functional.one_hot(labels, shape[2]).to(outputs)[None]

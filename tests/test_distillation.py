@@ -203,7 +203,9 @@ def test_a_teacher_is_needed(target: Target) -> None:
         with pytest.raises(BadInput) as caught:
             ask(student(target=target), None, Y)
         said = str(caught.value)
-        assert said.startswith(f"outputs (G) = None must be given for target {target!r}; "), said
+        assert said.startswith(
+            f"teacher_outputs (G) = None must be given for target {target!r}; "
+        ), said
         assert "train_outputs" in said and said.endswith(".")
 
 
@@ -215,7 +217,7 @@ def test_a_teacher_is_needed(target: Target) -> None:
 def test_a_teacher_of_another_shape(target: Target, shape: tuple[int, ...]) -> None:
     with unchecked(), pytest.raises(BadInput) as caught:
         student_objective(student(target=target), np.zeros(shape, dtype=np.float32), Y)
-    assert str(caught.value).startswith(f"outputs (G) = {shape} must be {(L, N, K)}; ")
+    assert str(caught.value).startswith(f"teacher_outputs (G) = {shape} must be {(L, N, K)}; ")
     assert "train_outputs" in str(caught.value)
 
 
@@ -224,8 +226,8 @@ def test_a_teacher_of_another_shape(target: Target, shape: tuple[int, ...]) -> N
 FIELDS: list[tuple[str, str, list[Any], str]] = [
     ("target", "G", ["teacher", "", None], "be one of ('labels', "),
     ("form", "", ["soft", ""], "be one of ('capped', "),
-    ("n_students", "", [0, -1, 1.5, True], "be an integer >= 1"),
-    ("n_students", "", [1001], "be <= 1000"),
+    ("n_students", "L", [0, -1, 1.5, True], "be an integer >= 1"),
+    ("n_students", "L", [1001], "be <= 1000"),
     ("generation", "", [0, 1.5], "be an integer >= 1"),
     ("teacher_scale", "c", [0, -1.0, math.inf, math.nan], "lie in (0, inf)"),
     ("tau", "tau", [0, -0.1, math.nan], "lie in (0, inf)"),
@@ -255,14 +257,14 @@ def test_bad_value(field: str, symbol: str, value: object, bound: str) -> None:
 
 
 def test_no_field_is_forgotten() -> None:
-    named = {f.name for f in fields(DistillationStudy)} - {"teacher", "schedule"}
+    named = {f.name for f in fields(DistillationStudy)} - {"teacher", "schedule", "batches"}
     assert {row[0] for row in FIELDS} == named
 
 
 def test_each_student_needs_a_network() -> None:
     assert student(target="each", n_students=3).n_students == 3
     assert student(target="average", n_students=4).n_students == 4
-    with pytest.raises(BadInput, match=r"n_students \(\) = 4 must be <= 3; each needs a teacher"):
+    with pytest.raises(BadInput, match=r"n_students \(L\) = 4 must be <= 3; each needs a teacher"):
         student(target="each", n_students=4)
     with pytest.raises(BadInput, match=r"n_students \(\) = 3 must be <= 2; each needs a teacher"):
         student(target="each", teacher=student(), n_students=3)
