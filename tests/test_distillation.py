@@ -266,7 +266,7 @@ def test_each_student_needs_a_network() -> None:
     assert student(target="average", n_students=4).n_students == 4
     with pytest.raises(BadInput, match=r"n_students \(L\) = 4 must be <= 3; each needs a teacher"):
         student(target="each", n_students=4)
-    with pytest.raises(BadInput, match=r"n_students \(\) = 3 must be <= 2; each needs a teacher"):
+    with pytest.raises(BadInput, match=r"n_students \(L\) = 3 must be <= 2; each needs a teacher"):
         student(target="each", teacher=student(), n_students=3)
 
 
