@@ -74,7 +74,7 @@ def one_view_share(draws: Sequence[Arrays]) -> float:
 
 def all_learned(correlations: np.ndarray) -> np.ndarray:
     """Whether all V views of a class count as learned (`learned_views`), (..., k)."""
-    return _learned(correlations).all(axis=-1)
+    return learned_views(torch.as_tensor(correlations)).all(dim=-1).numpy()
 
 
 def _learned(correlations: np.ndarray) -> np.ndarray:

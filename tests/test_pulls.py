@@ -10,7 +10,7 @@ from torch import Tensor
 from mvlib.checks import BadInput
 from mvlib.distribution import MultiViewParams
 from mvlib.learner import LearnerParams
-from mvlib.pulls import Pulls, _largest, _spread, pulls
+from mvlib.pulls import Pulls, _behind, _largest, _spread, pulls
 from mvlib.settings import base_study
 
 # nu = sigma_p sqrt(d) = 0.1 * 8; s / k = 1/4.
@@ -39,7 +39,7 @@ def smaller_of_two(n: int) -> float:
 
 
 def assert_pulls(found: Pulls, expected: dict[str, float]) -> None:
-    # 0.56 stands for 1 / sqrt(pi) = .5642: .0042 * .66 of .8, to the power q - 2.
+    # .56 stands for 1 / sqrt(pi) = .5642: .0042 * .66 of .8, to the power q - 2; less with V > 2.
     for name, value in expected.items():
         assert getattr(found, name) == pytest.approx(value, rel=0.02), name
     assert set(expected) == set(Pulls.__dataclass_fields__)
@@ -75,6 +75,28 @@ def test_by_hand_at_q_3() -> None:
             "noise": 0.8**3 * noise,
             "weak": 75 * weak * second,
             "confusion": 43.75 * own * first,
+        },
+    )
+
+
+@pytest.mark.parametrize(
+    ("V", "largest"),
+    [(3, 3 / (2 * math.sqrt(math.pi))), (4, 1.02938)],  # expected largest of V standard normals
+)
+def test_by_hand_with_more_views(V: int, largest: float) -> None:
+    data = replace(DATA, n_views=V, n_patches=22, single_other_strength=0.2)
+    middle = normal_quantile(0.84 ** (1 / 5)) - normal_quantile(0.16 ** (1 / 5))
+    # The mean of the V - 1 others lies the largest one's lead / (V - 1) below.
+    first, second, noise = blom(5), blom(5) - middle / 2 * largest / (V - 1), blom(110)
+    own, weak = 2 * 2.18912 / 2**4, 0.00992
+    assert_pulls(
+        pulls(data, LEARNER, N),
+        {
+            "own": 100 * own * first**2,
+            "leftover": 2 / V * own * second**2,  # two single-view samples show one of V views
+            "noise": 0.8**4 * noise**2,
+            "weak": 75 * weak * second**2,
+            "confusion": 100 * (1 - (3 / 4) ** V) * own * first**2,  # one of V views is there
         },
     )
 
@@ -141,7 +163,7 @@ def test_typical_largest_values(n: int) -> None:
     # rule for the smaller one by another .007.  Together below .03.
     assert _largest(n) == pytest.approx(largest.mean().item(), abs=0.03)
     smaller = torch.minimum(*largest.view(2, -1)).mean().item()
-    assert _largest(n) - 0.56 * _spread(n) == pytest.approx(smaller, abs=0.03)
+    assert _largest(n) - _behind(2) * _spread(n) == pytest.approx(smaller, abs=0.03)
     # Quantiles of the largest of n are exact: those of one at p^(1/n).  Density there above .25:
     # sd below sqrt(.16 * .84 / 40,000) / .25 = .0074 each, .0052 for half the difference; four.
     low, high = largest.quantile(torch.tensor([0.16, 0.84], dtype=torch.float64)).tolist()

@@ -44,7 +44,10 @@ def in_parts(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("change", [{}, {"dim": 15, "n_patches": 11}, {"feature_noise": 0.2}])
+@pytest.mark.parametrize("change", [
+    {}, {"dim": 15, "n_patches": 11}, {"feature_noise": 0.2},
+    {"n_views": 3, "n_patches": 12, "single_other_strength": 0.3, "feature_noise": 0.2},
+])  # fmt: skip
 def test_streamed_patches_are_the_stored_ones_bit_for_bit(
     in_parts: None, change: dict, dtype: torch.dtype
 ) -> None:
@@ -95,10 +98,11 @@ def test_training_on_a_stream_is_training_on_the_stored() -> None:
 
 
 def test_the_lottery_is_foretold_from_a_stream() -> None:
-    kept, streamed = pair(DATA, dtype=torch.float64)
+    data = replace(DATA, n_views=3, n_patches=12, single_other_strength=0.3)
+    kept, streamed = pair(data, dtype=torch.float64)
     W0 = init_weights([1, 2], LEARNER, n_classes=3, dim=16, dtype=torch.float64)
-    views = feature_vectors(DATA, 3, dtype=torch.float64)
-    times = [takeoff_times(W0, views, data, LEARNER) for data in (kept, streamed)]
+    views = feature_vectors(data, 3, dtype=torch.float64)
+    times = [takeoff_times(W0, views, drawn, LEARNER) for drawn in (kept, streamed)]
     torch.testing.assert_close(times[0], times[1], rtol=1e-12, atol=0)
 
 
