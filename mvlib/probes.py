@@ -18,6 +18,7 @@ from mvlib import (
     computing,  # noqa: F401 (it registers the kinds)
     one_draw,
 )
+from mvlib.batches import MiniBatches
 from mvlib.checkpoint import TrainingCheckpoint
 from mvlib.checks import BadInput
 from mvlib.contrast import ContrastStudy
@@ -40,6 +41,7 @@ from mvlib.schedule import (
     BoundedRelativeStep,
     ConstantStep,
     FixedSteps,
+    Optimiser,
     Schedule,
     SharedStep,
     WhenFitted,
@@ -69,6 +71,7 @@ def _data(**changes: object) -> SingleModelStudy:
 def _networks() -> dict[str, Callable[[], Arrays]]:
     constant = Schedule(step_rule=ConstantStep(2.0), stop_rule=FixedSteps(steps=9),
                         weight_decay=0.01)  # fmt: skip
+    adam = replace(NETWORKS.schedule, step_rule=Optimiser(name="Adam", lr=0.05))
     studies = {
         "plain": NETWORKS,
         "labels drawn freely": _data(balanced=False),
@@ -79,6 +82,7 @@ def _networks() -> dict[str, Callable[[], Arrays]]:
         "watched": replace(NETWORKS, record_every=4, n_watch=20),
         "constant step": replace(NETWORKS, schedule=constant),
         "cubic": replace(NETWORKS, learner=replace(NETWORKS.learner, power=3, threshold=0.5)),
+        "Adam on mini-batches": replace(NETWORKS, batches=MiniBatches(20), schedule=adam),
         "one network": replace(NETWORKS, n_networks=1, draw=5),
     }
     return {name: lambda s=s: _run(s) for name, s in studies.items()} | {
@@ -93,6 +97,7 @@ def _students() -> dict[str, Callable[[], Arrays]]:
     studies |= {f"form {form}": replace(base, form=form) for form in FORMS}
     chain = replace(base, teacher=base, target="each", generation=2)
     studies |= {"second generation": chain,
+                "mini-batches": replace(base, batches=MiniBatches(20)),
                 "watched": replace(base, record_every=5, n_watch=20)}  # fmt: skip
     return {name: lambda s=s: _run(s) for name, s in studies.items()}
 

@@ -22,7 +22,7 @@ from mvlib.objectives import (
     TemperatureDistillation,
     TruncatedDistillation,
 )
-from mvlib.schedule import BoundedRelativeStep, ConstantStep, SharedStep, StepRule
+from mvlib.schedule import BoundedRelativeStep, ConstantStep, Optimiser, SharedStep, StepRule
 from mvlib.settings import base_study
 from mvlib.single_model import as_arrays, run_single_model
 from mvlib.tangent import ntk, tangent_outputs, tangent_weights
@@ -79,6 +79,15 @@ RULES: list[StepRule] = [
 @pytest.mark.parametrize("rule", RULES, ids=lambda r: type(r).__name__)
 def test_step_sizes(rule: StepRule) -> None:
     assert on_meta(rule(W, torch.empty_like(W)))
+
+
+def test_an_optimiser_steps_where_the_weights_are() -> None:
+    rule, state = Optimiser(name="Adam", lr=0.1), {}
+    for _ in range(2):
+        moved, state = rule.update(W, torch.empty_like(W), state)
+        assert on_meta(moved, state["exp_avg"], state["exp_avg_sq"]) and moved.shape == W.shape
+        # A counter a network, where torch.optim reads it without waiting for the device.
+        assert state["step"].shape == (S,) and state["step"].device.type == "cpu"
 
 
 def test_measurements_and_kernels() -> None:

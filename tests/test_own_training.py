@@ -20,6 +20,7 @@ from mvlib import (
     BadInput,
     Batch,
     ConstantStep,
+    ContrastStudy,
     CrossEntropy,
     FixedSteps,
     LearnerParams,
@@ -209,13 +210,17 @@ def test_objectives_that_a_study_cannot_hold(objective: Any, says: str) -> None:
         replace(TOY, objective=objective)
 
 
-def test_joint_training_has_its_own() -> None:
+def test_joint_training_and_kernels_have_their_own() -> None:
     shared = replace(TOY.schedule, step_rule=SharedStep(ConstantStep(1.0)))
     base = replace(TOY, schedule=shared, objective=LabelSmoothing())
     with pytest.raises(
         BadInput, match=r"objective \(a\) = .* must be CrossEntropy\(\) in the base"
     ):
         JointStudy(base=base, n_members=2, mean=True)
+    for other in (replace(TOY, objective=LabelSmoothing()), replace(TOY, batches=MiniBatches(9))):
+        with pytest.raises(BadInput, match=r"base \(\) = .* must have CrossEntropy\(\) and no bat"):
+            ContrastStudy(base=other, n_seeds=2, n_students=1, diag_reg=0.01, descent_steps=8,
+                          watch_steps=6, n_watch=10)  # fmt: skip
 
 
 # -- batches ---------------------------------------------------------------------------------------
