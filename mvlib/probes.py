@@ -49,12 +49,12 @@ from mvlib.schedule import (
 from mvlib.single_model import SingleModelStudy
 from mvlib.stamps import Probed
 
+RULE = BoundedRelativeStep(max_step=1000.0, relative_change=0.3)
 NETWORKS = SingleModelStudy(
     data=MultiViewParams(n_classes=3, dim=40, n_patches=10, sparsity=1.5, noise_std=0.05,
                          single_view_fraction=0.1),
     learner=LearnerParams(n_neurons=3, power=4, threshold=1.0, init_std=0.1),
-    schedule=Schedule(step_rule=BoundedRelativeStep(max_step=1000.0, relative_change=0.3),
-                      stop_rule=WhenFitted(limit=60)),
+    schedule=Schedule(step_rule=RULE, stop_rule=WhenFitted(limit=60)),
     n_train=45, n_networks=3, draw=2, n_test_single=70, n_test_multi=65,
 )  # fmt: skip
 FIXED = replace(NETWORKS.schedule, stop_rule=FixedSteps(steps=12))
@@ -103,7 +103,7 @@ def _students() -> dict[str, Callable[[], Arrays]]:
 
 
 def _joint() -> dict[str, Callable[[], Arrays]]:
-    schedule = replace(FIXED, step_rule=SharedStep(FIXED.step_rule))
+    schedule = replace(FIXED, step_rule=SharedStep(RULE))
     base = replace(NETWORKS, schedule=schedule)
     return {
         word: lambda mean=mean: _run(JointStudy(base=base, n_members=2, mean=mean))

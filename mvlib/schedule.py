@@ -137,10 +137,10 @@ class Optimiser:
             object.__setattr__(self, "options", tuple(sorted(dict(self.options).items())))
             self.update(torch.zeros(1, 2, 2, 3), torch.ones(1, 2, 2, 3), {})
         except (AttributeError, RuntimeError, TypeError, ValueError) as error:
-            tried = (self.name, self.options)
+            tried, why = (self.name, self.options), str(error).partition("\n")[0]
             raise BadInput(
                 f"name, options = {tried!r} must suit an optimiser of torch.optim that takes "
-                f"{{'lr': {self.lr}}} and a gradient ({str(error).splitlines()[0]}); try 'Adam'."
+                f"{{'lr': {self.lr}}} and a gradient ({why}); try 'Adam'."
             ) from error
 
     def update(
