@@ -1,16 +1,17 @@
-"""Draw the book in one picture for its first page and the README:
+"""Draw the book in one picture for its first page and the README, and write the table of findings:
 
     python book/answer.py [--results DIR]
 
 It writes `_static/answer-light.svg` and `_static/answer-dark.svg`, and `_answer.md`, which shows
-them with their alternative text, from the first data draw of the store.  A test fails when they are
-not what the store gives.
+them with their alternative text, from the first data draw of the store; and `_findings.md`, every
+finding with its verdict.  A test fails when they are not what the store gives.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,14 +20,17 @@ import torch
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # this clone's mvlib, installed or not
 
+import trust_lists  # noqa: E402
 from mvlib import sweep, theorems  # noqa: E402
 from mvlib.figures import Picture  # noqa: E402
+from mvlib.finding import Finding  # noqa: E402
 from mvlib.measurement import learned_views  # noqa: E402
 from mvlib.results import Store  # noqa: E402
 from mvlib.settings import base_study  # noqa: E402
 from mvlib.summary_figures import Learner, who_knows_what  # noqa: E402
 
 BOOK = ROOT / "book"
+WRITTEN = "% Written by `python book/answer.py`; a test fails when it is out of date.\n\n"
 
 
 def answer(store: Store) -> Picture:
@@ -51,27 +55,52 @@ def answer(store: Store) -> Picture:
     return who_knows_what(rows)
 
 
-def files(picture: Picture) -> dict[str, bytes]:
+def files(picture: Picture, found: Sequence[Finding]) -> dict[str, bytes]:
     """What is written, by its path in `book/`."""
     shown = "".join(
         f"```{{image}} _static/answer-{theme}.svg\n:class: only-{theme}\n:alt: {picture.alt}\n"
         "```\n\n"
         for theme in ("light", "dark")
     )
-    head = "% Written by `python book/answer.py`; a test fails when it is out of date.\n\n"
     return {
         "_static/answer-light.svg": picture.light,
         "_static/answer-dark.svg": picture.dark,
-        "_answer.md": (head + shown).encode(),
+        "_answer.md": (WRITTEN + shown).encode(),
+        "_findings.md": findings_page(found).encode(),
     }
 
 
+def findings_page(found: Sequence[Finding]) -> str:
+    """The first page's table of findings, and below it how each was measured."""
+    rows = [
+        f"| {f.title}: {f.statement} | {f.prediction} | {f.source} | {f.summary()} | {f.verdict} "
+        f"| {f.unit} | {f.n} |"
+        for f in found
+    ]
+    how = [f"| {f.title} | {f.caveat} |" for f in found]
+    return "\n".join([
+        WRITTEN + ":::{container} mv-scroll",
+        "| claim | predicted | whose | measured [95% interval] | verdict | unit | n |",
+        "|---|---|---|---|---|---|---|",
+        *rows,
+        ":::\n\n```{dropdown} How each was measured",
+        "| claim | how it was measured |\n|---|---|",
+        *how,
+        "```\n",
+    ])  # fmt: skip
+
+
 def main() -> None:
-    """Write the picture."""
+    """Write the picture and the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--results", type=Path, default=ROOT / "results")
     options = parser.parse_args()
-    for name, content in files(answer(Store(options.results))).items():
+    try:
+        found = trust_lists.stored_findings(options.results)
+    except trust_lists.NotStored as error:
+        print(f"answer: {error}; picture and table stay as they are.", file=sys.stderr)
+        return
+    for name, content in files(answer(Store(options.results)), found).items():
         (BOOK / name).write_bytes(content)
 
 

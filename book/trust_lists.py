@@ -1,8 +1,8 @@
 """Write two lists that the page on trust includes: every liberty taken, every finding that differs.
 
 Liberties are the paragraphs that begin with ``Choice:`` in the library's docstrings, read from the
-source.  A finding differs if its 95% interval leaves out what the paper predicts; it is read from
-the store at scale `book`, and nothing is computed.
+source.  A finding differs if its verdict is not "holds"; it is read from the store at scale `book`,
+and nothing is computed.
 
     python book/trust_lists.py
 """
@@ -61,17 +61,19 @@ def choices_page(package: Path) -> str:
 
 
 def differing(found: list[Finding]) -> list[Finding]:
-    """Claims of the paper whose interval leaves out the prediction; controls are not claims."""
-    return [f for f in found if f.claim not in CONTROLS and not f.low <= f.predicted <= f.high]
+    """Claims of the paper that do not hold to the letter; controls are not claims."""
+    return [f for f in found if f.claim not in CONTROLS and f.verdict != "holds"]
 
 
 def differences_page(found: list[Finding]) -> str:
     """The table of those findings."""
     rows = [
-        f"| {f.title}: {f.statement} | {f.predicted:g} | {f.summary()} | {f.unit} |"
+        f"| {f.title}: {f.statement} | {f.prediction} | {f.source} | {f.summary()} | {f.verdict} "
+        f"| {f.unit} |"
         for f in differing(found)
     ]
-    head = "| claim | predicted | measured, 95% interval | unit |\n|---|---|---|---|\n"
+    head = "| claim | predicted | whose | measured, 95% interval | verdict | unit |\n"
+    head += "|---|---|---|---|---|---|\n"
     return WRITTEN + head + "\n".join(rows) + "\n"
 
 

@@ -201,8 +201,7 @@ def _findings(options: argparse.Namespace) -> int:
         print(json.dumps([f.as_dict() for f in found], indent=1))
         return 0
     for f in found:
-        print(f"{f.claim}: {f.statement}\n  predicted {f.predicted:g}, measured {f.summary()} "
-              f"({f.unit}, n = {f.n})\n  {f.caveat}")  # fmt: skip
+        print(f.report())
     return 0
 
 

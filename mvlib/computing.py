@@ -12,7 +12,6 @@ import torch
 
 from mvlib.checkpoint import TrainingCheckpoint
 from mvlib.checks import BadInput
-from mvlib.contrast import ContrastStudy, contrast_flops, contrast_steps, run_contrast
 from mvlib.distillation import (
     DistillationStudy,
     distillation_flops,
@@ -20,12 +19,7 @@ from mvlib.distillation import (
     student_steps,
 )
 from mvlib.files import Arrays
-from mvlib.gaussian import GaussianStudy, gaussian_flops, gaussian_steps, run_gaussian
 from mvlib.heap import keep_freed_blocks
-from mvlib.image_inside import InsideStudy, inside_flops, inside_steps, run_inside
-from mvlib.image_kernels import ImageKernelStudy, kernel_flops, kernel_steps, run_image_kernels
-from mvlib.image_training import ImageStudy, image_flops, image_steps, run_image_study
-from mvlib.image_views import ViewStudy, run_views, view_flops, view_steps
 from mvlib.joint_training import JointStudy, joint_flops, joint_steps, run_joint
 from mvlib.kinds import Kind, kind_of, register
 from mvlib.results import circumstances
@@ -45,18 +39,6 @@ register(Kind(name="students", configuration=DistillationStudy, run=run_distilla
               work=distillation_flops, steps=student_steps))  # fmt: skip
 register(Kind(name="joint training", configuration=JointStudy, run=run_joint, work=joint_flops,
               steps=joint_steps))  # fmt: skip
-register(Kind(name="tangent kernels", configuration=ContrastStudy, run=run_contrast,
-              work=contrast_flops, steps=contrast_steps))  # fmt: skip
-register(Kind(name="gaussian inputs", configuration=GaussianStudy, run=run_gaussian,
-              work=gaussian_flops, steps=gaussian_steps))  # fmt: skip
-register(Kind(name="image networks", configuration=ImageStudy, run=run_image_study,
-              work=image_flops, steps=image_steps))  # fmt: skip
-register(Kind(name="image kernels", configuration=ImageKernelStudy, run=run_image_kernels,
-              work=kernel_flops, steps=kernel_steps))  # fmt: skip
-register(Kind(name="image views", configuration=ViewStudy, run=run_views, work=view_flops,
-              steps=view_steps))  # fmt: skip
-register(Kind(name="inside image networks", configuration=InsideStudy, run=run_inside,
-              work=inside_flops, steps=inside_steps))  # fmt: skip
 
 
 def work(study: Study) -> float:

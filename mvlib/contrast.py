@@ -18,8 +18,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from mvlib.checks import require, require_int, require_number
-from mvlib.distribution import BLOCK, Kind, chunked_sample, sample, stored
+from mvlib.distribution import BLOCK, SampleKind, chunked_sample, sample, stored
 from mvlib.ensemble import ensemble_outputs
+from mvlib.kinds import Kind, register
 from mvlib.learner import LearnerParams, init_weights
 from mvlib.objectives import CrossEntropy
 from mvlib.one_draw import as_arrays, check_seeds, seeds_of
@@ -170,7 +171,7 @@ def _errors(
     base = study.base
     on_training = wrong(zip(X.split(BLOCK), labels.split(BLOCK), strict=True))
     found = {f"{name}_train_error": rows.float().mean(dim=1) for name, rows in on_training.items()}
-    tests: dict[Kind, int] = {"single": base.n_test_single, "multi": base.n_test_multi}
+    tests: dict[SampleKind, int] = {"single": base.n_test_single, "multi": base.n_test_multi}
     for kind, n in tests.items():
         chunks = chunked_sample(base.data, n, seed=base.draw, name="test", kind=kind,
                                 device=str(X.device))  # fmt: skip
@@ -294,3 +295,7 @@ def _watched(study: ContrastStudy, X: Tensor, labels: Tensor) -> dict[str, Tenso
         "watched_train_error": trajectory.train_error[:, 0],
         **{name: rows[:, 0] for name, rows in trajectory.probes.items()},
     }
+
+
+register(Kind(name="tangent kernels", configuration=ContrastStudy, run=run_contrast,
+              work=contrast_flops, steps=contrast_steps))  # fmt: skip

@@ -33,9 +33,9 @@ from mvlib.single_model import SingleModelStudy
 from mvlib.training import Checkpoint, Progress, Schedule, classification_error
 
 Target = Literal["labels", "average", "each", "one-hot", "shuffled"]
-TARGETS = ("labels", "average", "each", "one-hot", "shuffled")
+TARGETS: tuple[Target, ...] = ("labels", "average", "each", "one-hot", "shuffled")
 Form = Literal["capped", "printed", "temperature"]
-FORMS = ("capped", "printed", "temperature")
+FORMS: tuple[Form, ...] = ("capped", "printed", "temperature")
 # Scores of the one-hot control, times c: far beyond any cap 1/tau^2.
 CERTAIN = 100.0
 

@@ -21,7 +21,7 @@ from mvlib.checks import BadInput, require, require_int
 from mvlib.data_parameters import MultiViewParams
 from mvlib.randomness import stream
 
-Kind = Literal["mixture", "multi", "single"]
+SampleKind = Literal["mixture", "multi", "single"]
 KINDS = ("mixture", "multi", "single")
 BLOCK = 250  # samples a stream; part of the data's definition: changing it changes every draw
 CHUNK_FLOATS = 1 << 22  # numbers drawn at a time (16 MB), where a block may be drawn in parts
@@ -44,7 +44,7 @@ class StreamedPatches:
     n: int
     seed: int
     name: str
-    kind: Kind
+    kind: SampleKind
     device: str
     dtype: torch.dtype
 
@@ -148,7 +148,7 @@ def sample(
     *,
     seed: int,
     name: str,
-    kind: Kind = "mixture",
+    kind: SampleKind = "mixture",
     device: str = "cpu",
     dtype: torch.dtype = torch.float32,
 ) -> Sample:
@@ -183,7 +183,7 @@ def streamed_sample(
     *,
     seed: int,
     name: str,
-    kind: Kind = "mixture",
+    kind: SampleKind = "mixture",
     device: str = "cpu",
     dtype: torch.dtype = torch.float32,
 ) -> Sample:
@@ -212,7 +212,7 @@ def chunked_sample(
     *,
     seed: int,
     name: str,
-    kind: Kind = "mixture",
+    kind: SampleKind = "mixture",
     device: str = "cpu",
     dtype: torch.dtype = torch.float32,
 ) -> Iterator[Sample]:
@@ -236,7 +236,7 @@ def chunked_sample(
 
 
 def _blocks(
-    params: MultiViewParams, n: int, seed: int, name: str, kind: Kind, dtype: torch.dtype
+    params: MultiViewParams, n: int, seed: int, name: str, kind: SampleKind, dtype: torch.dtype
 ) -> Iterator[tuple[int, dict[str, Any], torch.Generator]]:
     """First row, latent record and noise stream of each block.  Whole blocks are drawn, whatever
     n is: a short sample begins the long one."""
@@ -263,7 +263,7 @@ def _pad(column: Tensor, length: int) -> Tensor:
 
 
 def _labels_and_kinds(
-    params: MultiViewParams, n: int, generator: torch.Generator, kind: Kind
+    params: MultiViewParams, n: int, generator: torch.Generator, kind: SampleKind
 ) -> tuple[Tensor, Tensor]:
     """Labels in 0..k-1 and whether each sample is single-view, shapes (n,)."""
     k, mu = params.n_classes, params.single_view_fraction
@@ -394,7 +394,7 @@ def _render(
 __all__ = [
     "BLOCK",
     "BadInput",
-    "Kind",
+    "SampleKind",
     "MultiViewParams",
     "Sample",
     "StreamedPatches",

@@ -6,8 +6,40 @@ A finding is an observation at finite size, not a proof.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from typing import Literal
 
 UNIT_MU = "test error / mu"
+
+Source = Literal["the paper's number", "the paper's words", "ours"]
+Direction = Literal["at", "at most", "at least"]
+Verdict = Literal["holds", "right direction", "not at this size", "fails"]
+
+
+def verdict(
+    low: float, high: float, *, predicted: float, direction: Direction, turn: float
+) -> Verdict:
+    """What an interval says of a claim.
+
+    * "holds": every value of the interval is as predicted ("at most", "at least"), or the interval
+      holds the predicted value ("at") and not the turn.
+    * "right direction": not so, but the whole interval lies on the prediction's side of the turn.
+    * "fails": the whole interval lies on the other side.
+    * "not at this size": the interval holds the turn, so these sizes do not tell.
+
+    Choice: the turn.  It is no effect where the claim is that there is one, and half of the full
+    effect where the claim is that there is none.
+    """
+    as_predicted = {
+        "at": low <= predicted <= high and not low <= turn <= high,
+        "at most": high <= predicted,
+        "at least": low >= predicted,
+    }[direction]
+    upwards = direction == "at least" or (direction == "at" and predicted > turn)
+    if as_predicted:
+        return "holds"
+    if low <= turn <= high:
+        return "not at this size"
+    return "right direction" if (low > turn) == upwards else "fails"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -17,17 +49,23 @@ class Finding:
     Attributes:
         claim: short name, as on the command line.
         statement: the claim in our words.
-        predicted: what the paper (or the derivation named in the statement) says.
+        predicted: what the claim comes to as a number.
+        source: whose number that is: the paper's, ours for the paper's words, or ours alone.
+        direction: whether `measured` is claimed to lie at, at most or at least at `predicted`.
+        turn: where the claim turns into its opposite, see `verdict`.
         measured: the value found.
         low, high: 95% interval of `measured`.
         n: how many observations it rests on; `caveat` says of what.
-        unit: of predicted, measured, low and high.
+        unit: of predicted, turn, measured, low and high.
         caveat: how it was measured and what a reader should hold against it.
     """
 
     claim: str
     statement: str
     predicted: float
+    source: Source
+    direction: Direction
+    turn: float
     measured: float
     low: float
     high: float
@@ -35,15 +73,45 @@ class Finding:
     unit: str
     caveat: str
 
+    @property
+    def verdict(self) -> Verdict:
+        """What the interval says of the claim."""
+        return verdict(
+            self.low, self.high,
+            predicted=self.predicted, direction=self.direction, turn=self.turn,
+        )  # fmt: skip
+
     def as_dict(self) -> dict[str, object]:
-        """The finding as plain JSON values, exactly the fields above."""
-        return asdict(self)
+        """The finding as plain JSON values: the fields above, then the verdict."""
+        return {**asdict(self), "verdict": self.verdict}
 
     @property
     def title(self) -> str:
         """The claim as one writes it: "Theorem 1", "Lottery winners"."""
-        return self.claim.replace("-", " ").capitalize().replace("Ntk", "NTK")
+        words = ("NTK" if word == "ntk" else word for word in self.claim.split("-"))
+        title = " ".join(words)
+        return title[0].upper() + title[1:]
+
+    @property
+    def prediction(self) -> str:
+        """The prediction for people: "at most 0.001"."""
+        words = "" if self.direction == "at" else f"{self.direction} "
+        return f"{words}{self.predicted:g}"
 
     def summary(self) -> str:
-        """measured [low, high] for people."""
-        return f"{self.measured:.3f} [{self.low:.3f}, {self.high:.3f}]"
+        """measured [low, high] for people, and a word where the interval leaves it out."""
+        ends = self.low, self.high
+        # An end next to the prediction must not be rounded to it.
+        close = any(end != self.predicted and round(end, 3) == self.predicted for end in ends)
+        measured, low, high = (f"{v:.{4 if close else 3}f}" for v in (self.measured, *ends))
+        outside = "" if self.low <= self.measured <= self.high else ", which leaves it out"
+        return f"{measured} [{low}, {high}]{outside}"
+
+    def report(self) -> str:
+        """The finding on three lines."""
+        return (
+            f"{self.claim}: {self.statement}\n"
+            f"  {self.verdict}: predicted {self.prediction} ({self.source}), measured "
+            f"{self.summary()} ({self.unit}, n = {self.n})\n"
+            f"  {self.caveat}"
+        )

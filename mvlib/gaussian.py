@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import torch
@@ -17,6 +16,7 @@ from torch import Tensor, nn
 
 from mvlib.checks import require, require_int, require_number
 from mvlib.gains import gains
+from mvlib.kinds import Kind, register
 from mvlib.networks import Architecture, init_many, outputs_many, train_many
 from mvlib.optimisers import Plan, Weights
 from mvlib.randomness import Name, stream
@@ -63,13 +63,17 @@ class GaussianData:
     def __post_init__(self) -> None:
         require_int("dim", "d", self.dim, 1, "inputs need a number")
         require_int("positions", "", self.positions, 3, "windows span three places")
-        require(self.dim % self.positions == 0, "positions", "", self.positions,
-                f"divide d = {self.dim}", "every place needs as many channels")  # fmt: skip
+        fits, bound = self.dim % self.positions == 0, f"divide d = {self.dim}"
+        require(fits, "positions", "", self.positions, bound, "every place needs as many channels")
         require_int("n_classes", "k", self.n_classes, 2, "one class leaves nothing to learn")
         require_int("n_clusters", "M", self.n_clusters, 1, "1 is one Gaussian")
         require_number("cluster_norm", "", self.cluster_norm, 0, math.inf, "try 4")
         require_number("label_noise", "eta", self.label_noise, 0, 1 - 1e-9, "0 is none")
         require_number("margin", "q", self.margin, 0, 1 - 1e-9, "0 keeps every input")
+
+    def network(self, form: Architecture) -> nn.Module:
+        """One of a form that takes these inputs and tells these classes apart."""
+        return form.build(n_inputs=self.dim, n_outputs=self.n_classes, positions=self.positions)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,8 +103,8 @@ class GaussianStudy:
         require(len(self.learners) > 0, "learners", "", self.learners, "not be empty", "name one")
         require_int("n_train", "N", self.n_train, 1, "train on at least one sample")
         require_int("n_networks", "L", self.n_networks, 2, "a variance needs two networks")
-        require(self.n_networks <= SEEDS_A_DRAW, "n_networks", "L", self.n_networks,
-                f"be <= {SEEDS_A_DRAW}", "draws would share seeds")  # fmt: skip
+        fits, bound = self.n_networks <= SEEDS_A_DRAW, f"be <= {SEEDS_A_DRAW}"
+        require(fits, "n_networks", "L", self.n_networks, bound, "draws would share seeds")
         require_int("draw", "seed", self.draw, 0, "number the draws from 0")
         require_int("n_test", "n", self.n_test, 1, "test on at least one input")
 
@@ -146,9 +150,7 @@ def labeller(data: GaussianData, seed: int) -> Labeller:
     if data.n_clusters > 1:
         drawn = torch.randn(data.n_clusters, data.dim, generator=stream(seed, "features"))
         means = data.cluster_norm * drawn / drawn.norm(dim=1, keepdim=True)
-    network = data.labels.build(
-        n_inputs=data.dim, n_outputs=data.n_classes, positions=data.positions
-    )
+    network = data.network(data.labels)
     weights = init_many(network, [seed], name="labels")
     X = inputs(means, N_CALIBRATION, stream(seed, "calibration"))
     raw = outputs_many(network, weights, X)[0]
@@ -183,11 +185,6 @@ def with_noise(
     return torch.where(flipped, (labels + other) % n_classes, labels)
 
 
-def network_seeds(study: GaussianStudy) -> list[int]:
-    """Seeds of the networks of each form: disjoint between draws."""
-    return [SEEDS_A_DRAW * study.draw + r for r in range(study.n_networks)]
-
-
 def gaussian_steps(study: GaussianStudy) -> int:
     """How many steps all learners take together."""
     return len(study.learners) * study.plan.steps(study.n_train)
@@ -196,19 +193,16 @@ def gaussian_steps(study: GaussianStudy) -> int:
 def gaussian_flops(study: GaussianStudy) -> float:
     """Floating-point operations of training and testing, about: 2 for each weight and place a
     pass through a network, three passes a training step."""
-    data = study.data
-    passes = 3 * study.n_train * study.plan.epochs + study.n_test
-    total = 0.0
+    passes, total = 3 * study.n_train * study.plan.epochs + study.n_test, 0.0
     for form in study.learners:
-        network = form.build(n_inputs=data.dim, n_outputs=data.n_classes, positions=data.positions)
-        for name, weight in network.named_parameters():
+        for name, weight in study.data.network(form).named_parameters():
             shared = form.kind == "convolutional" and not name.startswith("readout")
-            total += 2.0 * weight.numel() * (data.positions if shared else 1)
+            total += 2.0 * weight.numel() * (study.data.positions if shared else 1)
     return total * passes * study.n_networks
 
 
 def run_gaussian(
-    study: GaussianStudy, progress: Progress | None = None, *, device: str = "cpu"
+    study: GaussianStudy, *, progress: Progress | None = None, device: str = "cpu"
 ) -> dict[str, np.ndarray]:
     """Train every learner's networks on one draw, test each and their average.
 
@@ -220,18 +214,29 @@ def run_gaussian(
         `gains.gains` returns, and, of the data, flipped (share of training labels replaced) and
         class_share (k,) of the test set.
     """
-    data, draw = study.data, study.draw
+    data, draw, plan = study.data, study.draw, study.plan
     function = labeller(data, draw)
     X, true = labelled(function, study.n_train, draw, "train")
     y = with_noise(true, data.label_noise, data.n_classes, stream(draw, "label noise"))
     X_test, y_test = labelled(function, study.n_test, draw, "test")
-    rows = []
-    for i, form in enumerate(study.learners):
-        network = form.build(n_inputs=data.dim, n_outputs=data.n_classes, positions=data.positions)
-        weights = _trained(study, network, X.to(device), y.to(device), i, progress)
-        scores = partial(outputs_many, network, weights)
-        measured = gains(scores(X_test.to(device)).cpu(), y_test, seed=draw)
-        fit = classification_error(scores(X.to(device)).cpu(), y)
+    X, X_test = X.to(device), X_test.to(device)
+    seeds = [SEEDS_A_DRAW * draw + r for r in range(study.n_networks)]
+    rows, before = [], 0
+
+    def tell(step: int, share: float) -> None:
+        if progress:
+            progress(before + step, share)
+
+    for form in study.learners:
+        network, name = data.network(form), f"init {form.label}"
+        start = init_many(network, seeds, name=name, readout_scale=READOUT_SCALE, device=device)
+        orders = [stream(seed, "order") for seed in seeds]
+        weights = train_many(
+            network, start, X, y.to(device), plan=plan, orders=orders, progress=tell
+        )
+        before += plan.steps(study.n_train)
+        measured = gains(outputs_many(network, weights, X_test).cpu(), y_test, seed=draw)
+        fit = classification_error(outputs_many(network, weights, X).cpu(), y)
         rows.append({"train_error": fit, **measured})
     arrays = {key: torch.stack([row[key] for row in rows]).numpy() for key in rows[0]}
     counts = torch.bincount(y_test, minlength=data.n_classes)
@@ -242,29 +247,5 @@ def run_gaussian(
     }
 
 
-def _trained(
-    study: GaussianStudy,
-    network: nn.Module,
-    X: Tensor,
-    y: Tensor,
-    place: int,
-    progress: Progress | None,
-) -> Weights:
-    """The weights of one learner's networks; `place` says how many learners came before."""
-    seeds = network_seeds(study)
-    before = place * study.plan.steps(study.n_train)
-    return train_many(
-        network,
-        init_many(
-            network,
-            seeds,
-            name=f"init {study.learners[place].label}",
-            readout_scale=READOUT_SCALE,
-            device=X.device,
-        ),
-        X,
-        y,
-        plan=study.plan,
-        orders=[stream(seed, "order") for seed in seeds],
-        progress=(lambda step, share: progress(before + step, share)) if progress else None,
-    )
+register(Kind(name="gaussian inputs", configuration=GaussianStudy, run=run_gaussian,
+              work=gaussian_flops, steps=gaussian_steps))  # fmt: skip

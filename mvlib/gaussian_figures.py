@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 
 from mvlib.figures import PALETTE, Picture, _ink, picture
 from mvlib.gaussian_gain import minority_followed
+from mvlib.intervals import wilson_interval
 
 _LINES = ("-", "--", "-.", ":")
 _MARKERS = ("o", "s", "^", "v", "P", "X")
@@ -164,11 +165,10 @@ def who_is_followed(groups: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Pict
 
 def _rate(hits: np.ndarray, trials: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Rates and the two arms of their 95% Wilson intervals, (2, n)."""
-    z, rate = 1.96, hits / trials
-    centre = (rate + z * z / (2 * trials)) / (1 + z * z / trials)
-    half = z / (1 + z * z / trials)
-    half = half * np.sqrt(rate * (1 - rate) / trials + z * z / (4 * trials**2))
-    return rate, np.maximum([rate - centre + half, centre + half - rate], 0)
+    rate = hits / trials
+    ends = [wilson_interval(int(h), int(n)) for h, n in zip(hits, trials, strict=True)]
+    low, high = np.array(ends).T
+    return rate, np.maximum([rate - low, high - rate], 0)
 
 
 def gain_and_variance(

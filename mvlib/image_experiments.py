@@ -17,7 +17,6 @@ from mvlib.settings import FIRST_DRAW, Experiment, Scale
 # Seeds of networks, students and averages; settings were chosen with seeds below 10 (students:
 # 100 to 109) on draws 0 to 5, and tested on the last sixth of the training files.
 NETWORKS, STUDENTS, AVERAGES = 10, 200, 300
-TARGETS = {"images-distilled": "average", "images-self-distilled": "each"}
 NOISE = (0.1, 0.2)
 KERNELS = {"tangent": "ntk", "convolution": "random convolutions"}
 
@@ -86,24 +85,23 @@ def image_single(scale: Scale) -> list[Experiment]:
     return [Experiment(name="images-single", scale=scale, label=study.data.dataset, study=study)]
 
 
-def image_students(scale: Scale, name: str) -> list[Experiment]:
+def image_students(scale: Scale, name: str, target: str) -> list[Experiment]:
     """Students of the networks' average, or each of one network."""
     (teacher,) = image_single(scale)
     assert isinstance(teacher.study, ImageStudy)
-    study = replace(teacher.study, target=TARGETS[name], teacher=teacher.study,
-                    first_seed=STUDENTS)  # fmt: skip
-    return [Experiment(name=name, scale=scale, label=study.data.dataset, study=study,
-                       teacher=teacher)]  # fmt: skip
+    study = replace(teacher.study, target=target, teacher=teacher.study, first_seed=STUDENTS)
+    label = study.data.dataset
+    return [Experiment(name=name, scale=scale, label=label, study=study, teacher=teacher)]
 
 
 def image_distilled(scale: Scale) -> list[Experiment]:
     """Students of the average."""
-    return image_students(scale, "images-distilled")
+    return image_students(scale, "images-distilled", "average")
 
 
 def image_self_distilled(scale: Scale) -> list[Experiment]:
     """Students of one network each."""
-    return image_students(scale, "images-self-distilled")
+    return image_students(scale, "images-self-distilled", "each")
 
 
 def image_averages(scale: Scale) -> list[Experiment]:

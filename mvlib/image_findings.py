@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from mvlib.finding import Finding
+from mvlib.finding import Direction, Finding, Source
+from mvlib.intervals import interval, ratio, resample
 from mvlib.results import Arrays
 
 RESAMPLES = 2000
-AT_ONCE = 100  # resamples of the test set in memory
 UNIT_SHARE = "share of the ensemble's gain"
 UNIT_ERROR = "test error"
 
@@ -27,15 +27,6 @@ REPORTED = {
     "distilled": (97.22, 83.81),
     "self_distilled": (97.13, 83.56),
 }
-# Whether the claim is that the value lies above, below or at `predicted`.
-SENSES = {
-    "images-ensemble-gain-in-standard-errors": "above",
-    "images-distilled-share-of-gain": "above",
-    "images-self-distilled-gain": "above",
-    "images-train-average-share-of-gain": "below",
-    "images-ntk-distilled-share-of-gain": "at",
-}
-
 Rows = Mapping[str, np.ndarray]  # name -> whether each learner errs on each image, (learners, n)
 
 
@@ -44,28 +35,16 @@ def mean_errors(rows: Rows) -> dict[str, float]:
     return {name: float(wrong.mean()) for name, wrong in rows.items()}
 
 
-def resampled_errors(
-    rows: Rows, *, n_resamples: int = RESAMPLES, seed: int = 0
-) -> dict[str, np.ndarray]:
+def resampled_errors(rows: Rows) -> dict[str, np.ndarray]:
     """Test error of each row in bootstrap resamples, (resamples,).
 
     A resample draws images, the same for all rows, and learners: the l-th of every row with as
     many learners together, so that students are compared with their own teachers.  A row of one
     learner (an ensemble) has nothing to draw: it stays the learner it is.
     """
-    rng = np.random.default_rng(seed)
-    n = next(iter(rows.values())).shape[1]
     sizes = sorted({len(wrong) for wrong in rows.values()})
-    drawn = {L: rng.integers(0, L, (n_resamples, L)) for L in sizes}
-    found: dict[str, list[np.ndarray]] = {name: [] for name in rows}
-    for start in range(0, n_resamples, AT_ONCE):
-        some = slice(start, min(start + AT_ONCE, n_resamples))
-        chosen = rng.integers(0, n, (some.stop - start, n))
-        images = np.stack([np.bincount(c, minlength=n) for c in chosen]) / n
-        for name, wrong in rows.items():
-            errors = images @ wrong.T.astype(float)  # (resamples, learners)
-            found[name].append(np.take_along_axis(errors, drawn[len(wrong)][some], 1).mean(axis=1))
-    return {name: np.concatenate(parts) for name, parts in found.items()}
+    groups = [{name: w for name, w in rows.items() if len(w) == size} for size in sizes]
+    return resample([groups], n_resamples=RESAMPLES)
 
 
 def _measure(
@@ -73,21 +52,14 @@ def _measure(
 ) -> tuple[float, float, float]:
     """A formula of the rows' errors, with its 95% interval."""
     exact = {name: np.array([error]) for name, error in mean_errors(rows).items()}
-    low, high = np.quantile(formula(resampled_errors(rows)), [0.025, 0.975], method="inverted_cdf")
-    found = float(formula(exact)[0])
-    return found, min(float(low), found), max(float(high), found)
+    return float(formula(exact)[0]), *interval(formula(resampled_errors(rows)))
 
 
 def share_of_gain(rows: Rows, other: str, *, base: str = "single") -> tuple[float, float, float]:
     """(base - other) / (single - ensemble) with its 95% interval: 1 where `other` gains as much as
     the ensemble, 0 where it gains nothing.  Resamples in which the ensemble gains nothing count
     as infinite."""
-
-    def formula(e: Mapping[str, np.ndarray]) -> np.ndarray:
-        gain = e["single"] - e["ensemble"]
-        return np.where(gain > 0, (e[base] - e[other]) / np.where(gain > 0, gain, 1), np.inf)
-
-    return _measure(rows, formula)
+    return _measure(rows, lambda e: ratio(e[base] - e[other], e["single"] - e["ensemble"]))
 
 
 def gain(rows: Rows, other: str, *, base: str = "single") -> tuple[float, float, float]:
@@ -103,18 +75,6 @@ def gain_in_standard_errors(rows: Rows) -> tuple[float, float, float]:
     spread = float((e["single"] - e["ensemble"]).std(ddof=1))
     found = mean / spread if spread > 0 else float("inf") if mean > 0 else 0.0
     return found, found - 1.96, found + 1.96
-
-
-def verdict(finding: Finding) -> str:
-    """Whether a claim of `SENSES` is borne out: "yes" or "no" where the whole interval says so
-    (a claim of equality: where it holds the value), else "the mean does" or "the mean does not"."""
-    f, sense = finding, SENSES[finding.claim]
-    if sense == "at":
-        return "yes" if f.low <= f.predicted <= f.high else "no"
-    if f.low <= f.predicted <= f.high:
-        above = f.measured > f.predicted
-        return "the mean does" if above == (sense == "above") else "the mean does not"
-    return "yes" if (f.low > f.predicted) == (sense == "above") else "no"
 
 
 def network_rows(
@@ -139,7 +99,8 @@ def kernel_rows(kernels: Arrays) -> dict[str, np.ndarray]:
 def _finding(
     claim: str,
     statement: str,
-    predicted: float,
+    predicted: tuple[Direction, float, Source],
+    turn: float,
     found: tuple[float, float, float],
     rows: Rows,
     row: str,
@@ -147,11 +108,12 @@ def _finding(
     caveat: str,
 ) -> Finding:
     n, images = rows[row].shape
+    direction, value, source = predicted
     return Finding(
-        claim=claim, statement=statement, predicted=predicted, measured=found[0], low=found[1],
-        high=found[2], n=n, unit=unit,
+        claim=claim, statement=statement, predicted=value, source=source, direction=direction,
+        turn=turn, measured=found[0], low=found[1], high=found[2], n=n, unit=unit,
         caveat=f"{caveat} One training set, {images} test images; learners and images resampled "
-               "together; `predicted` is a bound this book set itself.",
+               "together, an ensemble is one learner and stays: nothing is said of others.",
     )  # fmt: skip
 
 
@@ -173,33 +135,38 @@ def image_claims(
         _finding(
             "images-ensemble-gain-in-standard-errors",
             "On photographs the ensemble gains more than 3 standard errors.",
-            3.0, gain_in_standard_errors(rows), rows, "single",
+            ("at least", 3.0, "ours"), 0.0,
+            gain_in_standard_errors(rows), rows, "single",
             "gain over its standard error", alone,
         ),
         _finding(
             "images-distilled-share-of-gain",
             "A distilled student has at least half of the ensemble's gain.",
-            0.5, share_of_gain(rows, "distilled"), rows, "distilled", UNIT_SHARE,
+            ("at least", 0.5, "ours"), 0.0,
+            share_of_gain(rows, "distilled"), rows, "distilled", UNIT_SHARE,
             f"A student errs on {errors['distilled']:.4f}; averaging the students gains "
             f"{again[0]:.4f} [{again[1]:.4f}, {again[2]:.4f}] more.",
         ),
         _finding(
             "images-self-distilled-gain",
             "A self-distilled student errs less than its teacher.",
-            0.0, gain(rows, "self_distilled"), rows, "self_distilled", UNIT_ERROR,
+            ("at least", 0.0, "the paper's words"), 0.0,
+            gain(rows, "self_distilled"), rows, "self_distilled", UNIT_ERROR,
             "Each student against its own teacher, paired.",
         ),
         _finding(
             "images-train-average-share-of-gain",
             "Training the average has at most a quarter of the ensemble's gain.",
-            0.25, share_of_gain(rows, "average"), rows, "average", UNIT_SHARE,
+            ("at most", 0.25, "ours"), 0.5,
+            share_of_gain(rows, "average"), rows, "average", UNIT_SHARE,
             f"Each average is as many networks as the ensemble, and errs on "
             f"{errors['average']:.4f}.",
         ),
         _finding(
             "images-ntk-distilled-share-of-gain",
             "Distilling into the network's tangent kernel gains nothing.",
-            0.0, share_of_gain(frozen, "distilled", base="hard_student"), frozen, "distilled",
+            ("at", 0.0, "the paper's words"), 0.5,
+            share_of_gain(frozen, "distilled", base="hard_student"), frozen, "distilled",
             UNIT_SHARE, "Against the same students on hard labels, paired; the gain is that of the "
             "ensemble of tangent kernels.",
         ),

@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,9 +15,11 @@ from torch import Tensor
 
 from mvlib.checks import require, require_int
 from mvlib.ensemble import ensemble_outputs
-from mvlib.image_networks import Weights, image_outputs, in_blocks, lower, top
+from mvlib.image_networks import image_outputs, in_blocks, lower, top
 from mvlib.image_sets import ImageSets, image_sets
 from mvlib.image_training import ImageStudy, image_flops, image_steps, trained_learners
+from mvlib.kinds import Kind, register
+from mvlib.optimisers import Weights
 from mvlib.randomness import stream
 from mvlib.training import Progress
 
@@ -49,39 +50,18 @@ class InsideStudy:
     n_channels: int
 
     def __post_init__(self) -> None:
-        require(self.base.members == 1, "members", "L", self.base.members, "be 1",
-                "look into single networks")  # fmt: skip
+        members, most = self.base.members, 2 * self.base.width
+        require(members == 1, "members", "L", members, "be 1", "look into single networks")
         fits = all(0 < share < 1 for share in self.deleted)
         require(fits, "deleted", "", self.deleted, "lie in (0, 1)", "delete some channels, not all")
         for field in ("n_heat", "patch", "stride", "n_channels"):
             require_int(field, "", getattr(self, field), 1, "ask for one at least")
-        require(self.n_channels <= 2 * self.base.width, "n_channels", "", self.n_channels,
-                f"be <= {2 * self.base.width}", "the layer has no more")  # fmt: skip
-
-    @property
-    def draw(self) -> int:
-        """The draw of training images."""
-        return self.base.draw
-
-
-def inside_steps(study: InsideStudy) -> int:
-    """Training steps of all networks."""
-    return image_steps(study.base)
-
-
-def inside_flops(study: InsideStudy) -> float:
-    """Floating-point operations, about: training, and testing with channels deleted."""
-    tests = 1 + 2 * len(WAYS) * len(study.deleted)
-    per_image = image_flops(study.base) / (3 * study.base.schedule.epochs * study.base.data.n_train)
-    return image_flops(study.base) + per_image * study.base.data.n_test * tests
+        fits, remedy = self.n_channels <= most, "the layer has no more"
+        require(fits, "n_channels", "", self.n_channels, f"be <= {most}", remedy)
 
 
 def run_inside(
-    study: InsideStudy,
-    progress: Progress | None = None,
-    *,
-    device: str = "cpu",
-    folder: str | Path | None = None,
+    study: InsideStudy, *, progress: Progress | None = None, device: str = "cpu"
 ) -> dict[str, np.ndarray]:
     """Train the networks of `base` again and look into them.
 
@@ -91,7 +71,8 @@ def run_inside(
         places), the loss of the label's log-probability where a square is grey; heat_images and
         heat_labels; and favourites (channels, ch, h, w).
     """
-    sets = image_sets(study.base.data, device=device, folder=folder)
+    sets = image_sets(study.base.data, device=device)
+    _places(sets.X, study.patch, study.stride)  # refused before the training, not after it
     networks = [one[0] for one in trained_learners(study.base, sets, progress=progress)]
     arrays = deletion(study, networks, sets)
     shown, labels = sets.X_test[: study.n_heat], sets.y_test[: study.n_heat]
@@ -99,9 +80,8 @@ def run_inside(
         [occlusion(W, shown, labels, patch=study.patch, stride=study.stride) for W in networks]
     )
     arrays["heat_images"], arrays["heat_labels"] = shown, labels
-    arrays["favourites"] = favourites(
-        networks[0], range(study.n_channels), shape=tuple(shown.shape[1:]), seed=study.draw
-    )
+    shape, seed = tuple(shown.shape[1:]), study.base.data.draw
+    arrays["favourites"] = favourites(networks[0], range(study.n_channels), shape=shape, seed=seed)
     return {name: array.cpu().numpy() for name, array in arrays.items()}
 
 
@@ -132,8 +112,7 @@ def deletion(study: InsideStudy, networks: Sequence[Weights], sets: ImageSets) -
     """Errors with channels of the intermediate layer set to 0, every network losing its own, with
     the rest as trained and with the readout fitted again (ridge on the training set)."""
     shares = (0.0, *study.deleted)
-    found = {how: torch.zeros(len(WAYS), len(shares), len(networks) + 1)
-             for how in ("as_trained", "refitted")}  # fmt: skip
+    errors = torch.zeros(2, len(WAYS), len(shares), len(networks) + 1)
     layers = [[in_blocks(partial(lower, W), X) for X in (sets.X, sets.X_test)] for W in networks]
     for i, way in enumerate(WAYS):
         for j, share in enumerate(shares):
@@ -141,15 +120,15 @@ def deletion(study: InsideStudy, networks: Sequence[Weights], sets: ImageSets) -
             for seed, W, (A, A_test) in zip(study.base.seeds, networks, layers, strict=True):
                 kept = kept_channels(mean_answers(A, sets), share, way, seed=seed)
                 outputs.append(_without(W, A, A_test, kept, sets))
-            for how, stack in zip(found, map(torch.stack, zip(*outputs, strict=True)), strict=True):
+            for how, stack in enumerate(torch.stack(outputs, dim=1)):
                 every = torch.cat([stack, ensemble_outputs(stack)[None]])
-                found[how][i, j] = (every.argmax(dim=-1) != sets.y_test).float().mean(dim=1)
+                errors[how, i, j] = (every.argmax(dim=-1) != sets.y_test).float().mean(dim=1)
     return {
-        name: part
-        for how, errors in found.items()
-        for name, part in ((f"{how}_error", errors[..., :-1]),
-                           (f"{how}_ensemble_error", errors[..., -1]))
-    }  # fmt: skip
+        "as_trained_error": errors[0, ..., :-1],
+        "as_trained_ensemble_error": errors[0, ..., -1],
+        "refitted_error": errors[1, ..., :-1],
+        "refitted_ensemble_error": errors[1, ..., -1],
+    }
 
 
 def mean_answers(A: Float[Tensor, "n c h w"], sets: ImageSets) -> Float[Tensor, "c k"]:
@@ -161,12 +140,12 @@ def mean_answers(A: Float[Tensor, "n c h w"], sets: ImageSets) -> Float[Tensor, 
 
 def _without(
     W: Weights, A: Tensor, A_test: Tensor, kept: Bool[Tensor, " c"], sets: ImageSets
-) -> tuple[Tensor, Tensor]:
+) -> Float[Tensor, "2 n k"]:
     """Outputs on the test set without the other channels: as trained, and refitted."""
     mask = kept.to(A.dtype)[:, None, None]
     H, H_test = (in_blocks(lambda a: top(W, a * mask), part) for part in (A, A_test))
     readout = fitted_readout(H, nnf.one_hot(sets.y, sets.n_classes).float())
-    return H_test @ W["readout"].T, H_test @ readout
+    return torch.stack([H_test @ W["readout"].T, H_test @ readout])
 
 
 def fitted_readout(
@@ -194,9 +173,7 @@ def occlusion(
     Raises:
         BadInput: if the square does not fit into the image.
     """
-    require(patch <= min(X.shape[2:]), "patch", "", patch, f"be <= {min(X.shape[2:])}",
-            "it must fit into the image")  # fmt: skip
-    rows, columns = (range(0, side - patch + 1, stride) for side in X.shape[2:])
+    rows, columns = _places(X, patch, stride)
 
     def score(x: Tensor) -> Tensor:
         log_p = in_blocks(lambda part: image_outputs(W, part), x).log_softmax(dim=1)
@@ -209,6 +186,12 @@ def occlusion(
             covered[:, :, top_row : top_row + patch, left : left + patch] = 0
             heat[:, i, j] = whole - score(covered)
     return heat
+
+
+def _places(X: Tensor, patch: int, stride: int) -> list[range]:
+    side = min(X.shape[2:])
+    require(patch <= side, "patch", "", patch, f"be <= {side}", "it must fit into the image")
+    return [range(0, side - patch + 1, stride) for side in X.shape[2:]]
 
 
 # ---------------------------------------------------------------- Figure 3
@@ -236,3 +219,8 @@ def favourites(
                     x.copy_(nnf.avg_pool2d(x, 3, 1, 1, count_include_pad=False))
         found.append(x.detach()[0])
     return torch.stack(found)
+
+
+register(Kind(name="inside image networks", configuration=InsideStudy, run=run_inside,
+              work=lambda study: image_flops(study.base),
+              steps=lambda study: image_steps(study.base)))  # fmt: skip

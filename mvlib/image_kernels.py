@@ -7,9 +7,9 @@ weights of its own on it: $f_i(x) = \langle\theta_i, \Phi(x)\rangle$.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -19,8 +19,10 @@ from torch import Tensor
 
 from mvlib.checks import require, require_int, require_number
 from mvlib.ensemble import ensemble_outputs
-from mvlib.image_networks import ResidualNet, Weights, image_outputs, init_network
+from mvlib.image_networks import ResidualNet, image_outputs, init_network
 from mvlib.image_sets import ImageData, ImageSets, image_sets
+from mvlib.kinds import Kind, register
+from mvlib.optimisers import Weights
 from mvlib.randomness import stream
 from mvlib.tangent import kernel_ridge, predict
 from mvlib.training import Progress
@@ -56,21 +58,16 @@ class ImageKernelStudy:
     diag_reg: float
 
     def __post_init__(self) -> None:
-        require(self.features in MAPS, "features", "", self.features, f"be one of {MAPS}",
-                "pick one")  # fmt: skip
+        require(
+            self.features in MAPS, "features", "", self.features, f"be one of {MAPS}", "pick one"
+        )
         require_int("width", "c", self.width, 1, "try 16")
         require_int("n_seeds", "L", self.n_seeds, 2, "an ensemble needs two members")
         require_int("n_students", "L", self.n_students, 1, "train at least one student")
-        require(self.n_students <= self.n_seeds, "n_students", "", self.n_students,
-                f"be <= {self.n_seeds}", "each needs a teacher of its own")  # fmt: skip
+        fits, bound = self.n_students <= self.n_seeds, f"be <= {self.n_seeds}"
+        require(fits, "n_students", "", self.n_students, bound, "each needs a teacher of its own")
         require_int("first_seed", "seed", self.first_seed, 0, "pass a plain int")
-        require_number("diag_reg", "lambda", self.diag_reg, 0, float("inf"), "try 0.01",
-                       open_low=True)  # fmt: skip
-
-    @property
-    def draw(self) -> int:
-        """The draw of training images."""
-        return self.data.draw
+        require_number("diag_reg", "lambda", self.diag_reg, 0, math.inf, "try .01", open_low=True)
 
 
 def kernel_steps(study: ImageKernelStudy) -> int:
@@ -107,23 +104,23 @@ def convolution_map(
     return nnf.adaptive_avg_pool2d(answers, GRID).flatten(1)
 
 
-def _blocks_of_features(study: ImageKernelStudy, seed: int, X: Tensor) -> Iterator[Tensor]:
-    channels, side = X.shape[1], X.shape[2]
+def _features(study: ImageKernelStudy, seed: int, X: Tensor) -> Iterator[Tensor]:
+    """Of a few images at a time."""
+    channels, side = X.shape[1:3]
     if study.features == "tangent":
         net = ResidualNet(n_classes=1, channels=channels, side=side, width=study.width)
         W = init_network(seed, net, device=str(X.device))
-        yield from (tangent_map(W, part) for part in X.split(CHUNK))
-        return
+        return (tangent_map(W, part) for part in X.split(CHUNK))
     shape = (study.width, channels, 5, 5)
     filters = torch.randn(shape, generator=stream(seed, "random filters")) / (25 * channels) ** 0.5
-    yield from (convolution_map(filters.to(X.device), part) for part in X.split(CHUNK))
+    return (convolution_map(filters.to(X.device), part) for part in X.split(CHUNK))
 
 
 def kernels(study: ImageKernelStudy, seed: int, sets: ImageSets) -> tuple[Tensor, Tensor]:
     r"""$K = \Phi\Phi^\top$ of the training set (n, n), and of test against training images."""
     with torch.no_grad():
-        train = torch.cat(list(_blocks_of_features(study, seed, sets.X)))
-        test = torch.cat([f @ train.T for f in _blocks_of_features(study, seed, sets.X_test)])
+        train = torch.cat(list(_features(study, seed, sets.X)))
+        test = torch.cat([f @ train.T for f in _features(study, seed, sets.X_test)])
         return train @ train.T, test
 
 
@@ -141,11 +138,7 @@ def fit(
 
 
 def run_image_kernels(
-    study: ImageKernelStudy,
-    progress: Progress | None = None,
-    *,
-    device: str = "cpu",
-    folder: str | Path | None = None,
+    study: ImageKernelStudy, *, progress: Progress | None = None, device: str = "cpu"
 ) -> dict[str, np.ndarray]:
     """Six learners of one kind of features: single, each of the L; ensemble, the mean of their
     outputs; average, F = (f_1 + ... + f_L) / L fitted as one; and students on fresh features,
@@ -156,45 +149,33 @@ def run_image_kernels(
         ``<row>_wrong`` (learners, n_test) for each of `ROWS`, and teacher_train_gap, the mean
         distance of the ensemble's outputs on the training set from the one-hot labels.
     """
-    sets = image_sets(study.data, device=device, folder=folder)
+    sets = image_sets(study.data, device=device)
     one_hot = nnf.one_hot(sets.y, sets.n_classes).float()
-    done, total = 0, kernel_steps(study)
-    sums = [torch.zeros((), device=device)] * 2
-    train, test = [], []
-    for seed in range(study.first_seed, study.first_seed + study.n_seeds):
-        pair = kernels(study, seed, sets)
-        fitted = fit(*pair, one_hot, study.diag_reg)
-        train.append(fitted[0])
-        test.append(fitted[1])
-        sums = [a + b for a, b in zip(sums, pair, strict=True)]
-        done += 1
+    L, sums = study.n_seeds, [torch.zeros((), device=device)] * 2
+    train, test, students = [], [], []
+    for i in range(kernel_steps(study)):
+        pair = kernels(study, study.first_seed + i, sets)
+        if i < L:
+            fitted = fit(*pair, one_hot, study.diag_reg)
+            train.append(fitted[0])
+            test.append(fitted[1])
+            sums = [a + b for a, b in zip(sums, pair, strict=True)]
+        else:
+            teacher = ensemble_outputs(torch.stack(train))
+            targets = torch.stack([teacher, train[i - L], one_hot])
+            students.append(fit(*pair, targets, study.diag_reg)[1])
         if progress:
-            progress(done, 1 - done / total)
-    single, teacher = torch.stack(test), ensemble_outputs(torch.stack(train))
+            progress(i + 1, 1 - (i + 1) / kernel_steps(study))
+    single = torch.stack(test)
     average = fit(sums[0], sums[1], one_hot, study.diag_reg)[1]
-    students = _students(study, sets, [teacher, *train], progress)
-    by_row = {"single": single, "ensemble": ensemble_outputs(single)[None],
-              "average": average[None], **students}  # fmt: skip
-    arrays = {f"{row}_wrong": wrong(by_row[row], sets.y_test).numpy() for row in ROWS}
+    rows = (single, ensemble_outputs(single)[None], average[None], *torch.stack(students, dim=1))
+    labels = sets.y_test.cpu()
+    arrays = {
+        f"{row}_wrong": (outputs.argmax(dim=-1).cpu() != labels).numpy()
+        for row, outputs in zip(ROWS, rows, strict=True)
+    }
     return arrays | {"teacher_train_gap": np.array((teacher - one_hot).abs().mean().item())}
 
 
-def _students(
-    study: ImageKernelStudy, sets: ImageSets, teachers: Sequence[Tensor], progress: Progress | None
-) -> dict[str, Tensor]:
-    """Outputs on the test set of every kind of student, (students, n_test, k)."""
-    one_hot = nnf.one_hot(sets.y, sets.n_classes).float()
-    found = []
-    for i in range(study.n_students):
-        pair = kernels(study, study.first_seed + study.n_seeds + i, sets)
-        targets = torch.stack([teachers[0], teachers[1 + i], one_hot])
-        found.append(fit(*pair, targets, study.diag_reg)[1])
-        if progress:
-            progress(study.n_seeds + i + 1, 1 - (i + 1) / study.n_students)
-    names = ("distilled", "self_distilled", "hard_student")
-    return dict(zip(names, torch.stack(found, dim=1), strict=True))
-
-
-def wrong(outputs: Float[Tensor, "some n k"], labels: Tensor) -> Tensor:
-    """Whether the largest output is not the label's, (some, n)."""
-    return outputs.argmax(dim=-1).cpu() != labels.cpu()
+register(Kind(name="image kernels", configuration=ImageKernelStudy, run=run_image_kernels,
+              work=kernel_flops, steps=kernel_steps))  # fmt: skip

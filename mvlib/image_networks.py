@@ -13,15 +13,14 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as nnf
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from mvlib.checks import BadInput, require, require_int, require_number
+from mvlib.networks import Loss
+from mvlib.optimisers import Weights
 from mvlib.randomness import stream
-from mvlib.training import Progress
 
-Weights = dict[str, Tensor]
-Loss = Callable[[Tensor, Tensor], Tensor]  # outputs (b, k) and their rows -> a number
 BLOCK = 500  # images at a time, where no gradient is asked for
 
 
@@ -150,111 +149,72 @@ def in_blocks(function: Callable[[Tensor], Tensor], X: Tensor) -> Tensor:
     return torch.cat([function(block) for block in X.split(BLOCK)])
 
 
-def hard_labels(labels: Int[Tensor, " n"]) -> Loss:
-    """Cross-entropy with labels of the training set."""
-    return lambda outputs, rows: nnf.cross_entropy(outputs, labels[rows])
+def soft_labels(
+    teacher: Float[Tensor, "n k"], temperature: float
+) -> tuple[Float[Tensor, "n k"], Loss]:
+    r"""Targets $\mathrm{softmax}(G/T)$, and the loss that compares outputs F with them: $T^2$ times
+    their cross-entropy with $\mathrm{softmax}(F/T)$.
 
-
-def soft_labels(teacher: Float[Tensor, "n k"], temperature: float) -> Loss:
-    r"""Cross-entropy between $\mathrm{softmax}(G/T)$ and $\mathrm{softmax}(F/T)$, times $T^2$; the
-    teacher's outputs alone, no labels beside them.
+    The teacher's outputs alone, no labels beside them.
 
     Raises:
         BadInput: if T <= 0.
     """
     require_number("temperature", "T", temperature, 0, math.inf, "try 4", open_low=True)
-    goal = (teacher / temperature).softmax(dim=1)
 
-    def loss(outputs: Tensor, rows: Tensor) -> Tensor:
+    def loss(outputs: Tensor, targets: Tensor) -> Tensor:
         found = (outputs / temperature).log_softmax(dim=1)
-        return -(temperature**2) * (goal[rows] * found).sum(dim=1).mean()
+        return -(temperature**2) * (targets * found).sum(dim=1).mean()
 
-    return loss
+    return (teacher / temperature).softmax(dim=1), loss
 
 
 def train_together(
     starts: Sequence[Weights],
     X: Float[Tensor, "n ch h w"],
-    loss: Loss,
+    targets: Tensor,
     schedule: Epochs,
     *,
     seed: int,
+    loss: Loss = nnf.cross_entropy,
     tick: Callable[[], None] | None = None,
 ) -> list[Weights]:
     """Train the mean of several networks' outputs as one learner; one start is one network.
 
-    Adam divides by the gradient's size, so that the mean's factor 1/L changes nothing.  `seed`
-    decides the order of the images; `tick` is called after each step.
+    Adam divides by the gradient's size, so that the mean's factor 1/L changes nothing.
+
+    Args:
+        targets: labels, or whatever `loss` compares outputs with, one row an image.
+        seed: decides the order of the images.
+        tick: called after each step.
 
     Raises:
         BadInput: if the loss is not finite, naming step and seed.
     """
     weights = [{name: w.clone().requires_grad_() for name, w in start.items()} for start in starts]
     flat = [w for one in weights for w in one.values()]
-    first, second = ([torch.zeros_like(w) for w in flat] for _ in range(2))
+    means, squares = ([torch.zeros_like(w) for w in flat] for _ in range(2))
     X = X.contiguous(memory_format=torch.channels_last)
     order, step = stream(seed, "image batches"), 0
     for _ in range(schedule.epochs):
         for rows in torch.randperm(len(X), generator=order).to(X.device).split(schedule.batch):
             outputs = torch.stack([image_outputs(one, X[rows]) for one in weights]).mean(dim=0)
-            value = loss(outputs, rows)
+            value = loss(outputs, targets[rows])
             if not math.isfinite(value.item()):
-                raise BadInput(f"loss at step {step} of seed {seed} must be finite; lower "
-                               f"step_size (eta) = {schedule.step_size:g}.")  # fmt: skip
+                raise BadInput(
+                    f"loss at step {step} of seed {seed} must be finite; lower "
+                    f"step_size (eta) = {schedule.step_size:g}."
+                )
             gradients = torch.autograd.grad(value, flat)
-            _adam(flat, first, second, gradients, schedule.rate(step, len(X)), step + 1)
-            step += 1
+            rate, step = schedule.rate(step, len(X)), step + 1
+            # Adam, with the factors where the stored numbers had them: `optimisers.Adam` and
+            # torch.optim's put them elsewhere and round otherwise.
+            with torch.no_grad():
+                for w, m, v, g in zip(flat, means, squares, gradients, strict=True):
+                    m.lerp_(g, 0.1)
+                    v.lerp_(g * g, 0.01)
+                    root = (v / (1 - 0.99**step)).sqrt_().add_(1e-8)
+                    w.addcdiv_(m, root, value=-rate / (1 - 0.9**step))
             if tick:
                 tick()
     return [{name: w.detach() for name, w in one.items()} for one in weights]
-
-
-@torch.no_grad()
-def _adam(
-    flat: Sequence[Tensor],
-    first: Sequence[Tensor],
-    second: Sequence[Tensor],
-    gradients: Sequence[Tensor],
-    rate: float,
-    step: int,
-) -> None:
-    """One step of Adam in place: means of the gradient (.9) and of its square (.99), each
-    divided by what they lack at the start."""
-    for w, m, v, g in zip(flat, first, second, gradients, strict=True):
-        m.lerp_(g, 0.1)
-        v.lerp_(g * g, 0.01)
-        root = (v / (1 - 0.99**step)).sqrt_().add_(1e-8)
-        w.addcdiv_(m, root, value=-rate / (1 - 0.9**step))
-
-
-def train_many(
-    seeds: Sequence[int],
-    X: Float[Tensor, "n ch h w"],
-    losses: Sequence[Loss],
-    *,
-    net: ResidualNet,
-    schedule: Epochs,
-    members: int = 1,
-    progress: Progress | None = None,
-) -> list[list[Weights]]:
-    """Independent learners, one a seed, each with a loss of its own and each the mean of
-    `members` networks; learner s of many is learner s alone.
-
-    Members of seed s start where networks 1000 s, 1000 s + 1, ... do if there are several.
-    """
-    require_int("members", "L", members, 1, "train at least one network")
-    device, done = str(X.device), 0
-    total = len(seeds) * schedule.steps(len(X))
-
-    def tick() -> None:
-        nonlocal done
-        done += 1
-        if progress:
-            progress(done, 1 - done / total)
-
-    trained = []
-    for seed, loss in zip(seeds, losses, strict=True):
-        starts = [seed] if members == 1 else [1000 * seed + i for i in range(members)]
-        W0 = [init_network(s, net, device=device) for s in starts]
-        trained.append(train_together(W0, X, loss, schedule, seed=seed, tick=tick))
-    return trained

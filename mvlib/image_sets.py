@@ -4,7 +4,6 @@ does to them on purpose (wrong labels, missing halves)."""
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -48,14 +47,13 @@ class ImageData:
     explore: bool = False
 
     def __post_init__(self) -> None:
-        require(self.dataset in DATASETS, "dataset", "name", self.dataset,
-                f"be one of {DATASETS}", "pick one")  # fmt: skip
+        known, mu = self.dataset in DATASETS, self.single_view_fraction
+        require(known, "dataset", "name", self.dataset, f"be one of {DATASETS}", "pick one")
         require_int("n_train", "N", self.n_train, 10, "give each class an image")
         require_int("n_test", "n", self.n_test, 1, "test on at least one image")
         require_int("draw", "seed", self.draw, 0, "pass a plain int")
         require_number("label_noise", "", self.label_noise, 0, 1, "it is a share of the labels")
-        require_number("single_view_fraction", "mu", self.single_view_fraction, 0, 1,
-                       "it is a share of the images")  # fmt: skip
+        require_number("single_view_fraction", "mu", mu, 0, 1, "it is a share of the images")
         for field in ("two_photographs", "explore"):
             value = getattr(self, field)
             require(isinstance(value, bool), field, "", value, "be True or False", "pick one")
@@ -81,26 +79,22 @@ class ImageSets:
     n_classes: int
 
 
-def image_sets(
-    data: ImageData, *, device: str = "cpu", folder: str | Path | None = None
-) -> ImageSets:
+def image_sets(data: ImageData, *, device: str = "cpu") -> ImageSets:
     """Draw a training set and take the test set.
 
     Raises:
         BadInput: if the files are missing or damaged, or hold too few images.
     """
-    found = load(data.dataset, folder)
+    found = load(data.dataset)
     kept = len(found.train_labels) - len(found.train_labels) // EXPLORE
     rows = _balanced_rows(found.train_labels[:kept], data, found.n_classes)
-    X = torch.tensor(found.train_pixels[rows]).float() / 255
-    y = torch.tensor(found.train_labels[rows])
     pixels, labels = found.test_pixels, found.test_labels
     if data.explore:
         pixels, labels = found.train_pixels[kept:], found.train_labels[kept:]
-    require(data.n_test <= len(labels), "n_test", "n", data.n_test, f"be <= {len(labels)}",
-            "there are no more")  # fmt: skip
-    X_test = torch.tensor(pixels[: data.n_test]).float() / 255
-    y_test = torch.tensor(labels[: data.n_test])
+    n, most = data.n_test, len(labels)
+    require(n <= most, "n_test", "n", n, f"be <= {most}", "there are no more")
+    X, X_test = (torch.tensor(p).float() / 255 for p in (found.train_pixels[rows], pixels[:n]))
+    y, y_test = torch.tensor(found.train_labels[rows]), torch.tensor(labels[:n])
     mean, std = X.mean(dim=(0, 2, 3), keepdim=True), X.std(dim=(0, 2, 3), keepdim=True)
     X, X_test = (X - mean) / std, (X_test - mean) / std
     if data.two_photographs:
@@ -109,10 +103,10 @@ def image_sets(
     if data.single_view_fraction:
         X = missing_halves(X, y, data.single_view_fraction, seed=data.draw)
     noisy = noisy_labels(y, data.label_noise, n_classes=found.n_classes, seed=data.draw)
+    X, noisy, y, X_test, y_test = (part.to(device) for part in (X, noisy, y, X_test, y_test))
     return ImageSets(
-        X=X.to(device), y=noisy.to(device), true_y=y.to(device),
-        X_test=X_test.to(device), y_test=y_test.to(device), n_classes=found.n_classes,
-    )  # fmt: skip
+        X=X, y=noisy, true_y=y, X_test=X_test, y_test=y_test, n_classes=found.n_classes
+    )
 
 
 def _balanced_rows(labels: np.ndarray, data: ImageData, n_classes: int) -> np.ndarray:
@@ -123,9 +117,8 @@ def _balanced_rows(labels: np.ndarray, data: ImageData, n_classes: int) -> np.nd
     for label in range(n_classes):
         wanted = share + (label < rest)
         mine = order[labels[order] == label][:wanted]
-        require(len(mine) == wanted > 0, "n_train", "N", data.n_train,
-                f"ask for 1 to {len(mine)} images of class {label}",
-                "use more or fewer images")  # fmt: skip
+        fits, bound = len(mine) == wanted > 0, f"ask for 1 to {len(mine)} images of class {label}"
+        require(fits, "n_train", "N", data.n_train, bound, "use more or fewer images")
         rows.append(mine)
     return np.concatenate(rows)
 

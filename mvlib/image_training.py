@@ -2,10 +2,10 @@ r"""Networks and students on photographs: the network half of the paper's Figure
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,22 +15,23 @@ from torch import Tensor
 
 from mvlib.checks import require, require_int, require_number
 from mvlib.ensemble import ensemble_outputs, size_curve
+from mvlib.gains import SUBSETS
 from mvlib.image_networks import (
     Epochs,
-    Loss,
     ResidualNet,
-    Weights,
-    hard_labels,
     image_outputs,
     in_blocks,
+    init_network,
     soft_labels,
-    train_many,
+    train_together,
 )
 from mvlib.image_sets import ImageData, ImageSets, image_sets
+from mvlib.kinds import Kind, register
+from mvlib.networks import Loss
+from mvlib.optimisers import Weights
 from mvlib.training import Progress
 
-TARGETS = ("labels", "average", "each")
-SUBSETS = 20  # ensembles of each size tried, at most
+LESSONS = ("labels", "average", "each")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,25 +69,19 @@ class ImageStudy:
         require_int("n_learners", "L", self.n_learners, 1, "train at least one")
         require_int("first_seed", "seed", self.first_seed, 0, "pass a plain int")
         require_int("members", "L", self.members, 1, "train at least one network")
-        require_number("temperature", "T", self.temperature, 0, float("inf"), "try 4",
-                       open_low=True)  # fmt: skip
-        require(self.target in TARGETS, "target", "", self.target, f"be one of {TARGETS}",
-                "pick one")  # fmt: skip
-        taught = self.target != "labels"
-        require(taught == (self.teacher is not None), "teacher", "G", self.target,
-                "have a teacher, or be labels", "set target and teacher together")  # fmt: skip
+        require_number("temperature", "T", self.temperature, 0, math.inf, "try 4", open_low=True)
+        known, taught = self.target in LESSONS, self.target != "labels"
+        require(known, "target", "", self.target, f"be one of {LESSONS}", "pick one")
+        fits = taught == (self.teacher is not None)
+        bound, remedy = "have a teacher, or be labels", "set target and teacher together"
+        require(fits, "teacher", "G", self.target, bound, remedy)
         if self.teacher:
-            require(self.teacher.data == self.data, "teacher", "G", "its data",
-                    "be the student's own", "teach on the same training set")  # fmt: skip
-            if self.target == "each":
-                require(self.n_learners <= self.teacher.n_learners, "n_learners", "L",
-                        self.n_learners, f"be <= {self.teacher.n_learners}",
-                        "each needs a teacher of its own")  # fmt: skip
-
-    @property
-    def draw(self) -> int:
-        """The draw of training images."""
-        return self.data.draw
+            fits, remedy = self.teacher.data == self.data, "teach on the same training set"
+            require(fits, "teacher", "G", "its data", "be the student's own", remedy)
+            most = self.teacher.n_learners
+            fits = self.target != "each" or self.n_learners <= most
+            remedy = "each needs a teacher of its own"
+            require(fits, "n_learners", "L", self.n_learners, f"be <= {most}", remedy)
 
     @property
     def seeds(self) -> list[int]:
@@ -108,11 +103,10 @@ def image_flops(study: ImageStudy) -> float:
 
 def run_image_study(
     study: ImageStudy,
+    *,
     teacher_outputs: np.ndarray | None = None,
     progress: Progress | None = None,
-    *,
     device: str = "cpu",
-    folder: str | Path | None = None,
 ) -> dict[str, np.ndarray]:
     """Train the learners, test each of them and their ensemble.
 
@@ -120,18 +114,17 @@ def run_image_study(
         teacher_outputs: (teachers, N, k), what `study.teacher` returned as train_outputs.
 
     Returns:
-        what `tested` returns, train_error (L,) against the labels trained on, true_train_error
-        (L,) against the labels before noise, and train_outputs (L, N, k).
+        what `learner_errors` returns, train_error (L,) against the labels trained on,
+        true_train_error (L,) against the labels before noise, and train_outputs (L, N, k).
 
     Raises:
         BadInput: if a student's teacher outputs are missing or of another shape.
     """
-    sets = image_sets(study.data, device=device, folder=folder)
-    learners = trained_learners(study, sets, teacher_outputs, progress)
-    train = torch.stack([outputs_of(members, sets.X) for members in learners])
-    test = torch.stack([outputs_of(members, sets.X_test) for members in learners])
+    sets = image_sets(study.data, device=device)
+    learners = trained_learners(study, sets, teacher_outputs=teacher_outputs, progress=progress)
+    train, test = (outputs_of(learners, X) for X in (sets.X, sets.X_test))
     arrays = {
-        **tested(test.cpu(), sets.y_test.cpu()),
+        **learner_errors(test.cpu(), sets.y_test.cpu()),
         "train_error": (train.argmax(dim=-1) != sets.y).float().mean(dim=1),
         "true_train_error": (train.argmax(dim=-1) != sets.true_y).float().mean(dim=1),
         "train_outputs": train,
@@ -142,42 +135,63 @@ def run_image_study(
 def trained_learners(
     study: ImageStudy,
     sets: ImageSets,
+    *,
     teacher_outputs: np.ndarray | None = None,
     progress: Progress | None = None,
 ) -> list[list[Weights]]:
-    """The learners' networks after training, `members` for each learner."""
-    net = network_of(study, sets)
-    return train_many(
-        study.seeds, sets.X, _losses(study, sets, teacher_outputs), net=net,
-        schedule=study.schedule, members=study.members, progress=progress,
-    )  # fmt: skip
+    """The learners' networks after training, `members` for each; learner s is the same alone or
+    among others.
+
+    If there are several, members of learner s start where networks 1000 s, 1000 s + 1, ... do.
+    """
+    channels, side = sets.X.shape[1:3]
+    net = ResidualNet(n_classes=sets.n_classes, channels=channels, side=side, width=study.width)
+    done, total = 0, image_steps(study)
+
+    def tick() -> None:
+        nonlocal done
+        done += 1
+        if progress:
+            progress(done, 1 - done / total)
+
+    trained = []
+    lessons = _lessons(study, sets, teacher_outputs)
+    for seed, (targets, loss) in zip(study.seeds, lessons, strict=True):
+        seeds = [seed] if study.members == 1 else [1000 * seed + i for i in range(study.members)]
+        starts = [init_network(s, net, device=str(sets.X.device)) for s in seeds]
+        trained.append(
+            train_together(starts, sets.X, targets, study.schedule, seed=seed, loss=loss, tick=tick)
+        )
+    return trained
 
 
-def network_of(study: ImageStudy, sets: ImageSets) -> ResidualNet:
-    """The network that fits the images."""
-    channels, side = sets.X.shape[1], sets.X.shape[2]
-    return ResidualNet(n_classes=sets.n_classes, channels=channels, side=side, width=study.width)
-
-
-def _losses(study: ImageStudy, sets: ImageSets, outputs: np.ndarray | None) -> list[Loss]:
+def _lessons(
+    study: ImageStudy, sets: ImageSets, outputs: np.ndarray | None
+) -> Sequence[tuple[Tensor, Loss]]:
+    """What each learner is trained on: targets, one a training image, and the loss."""
     if study.target == "labels":
-        return [hard_labels(sets.y)] * study.n_learners
+        return [(sets.y, nnf.cross_entropy)] * study.n_learners
     shape = None if outputs is None else outputs.shape
     need = (study.teacher.n_learners if study.teacher else 0, len(sets.X), sets.n_classes)
-    require(shape == need, "teacher_outputs", "G", shape, f"have shape {need}",
-            "pass the teacher's train_outputs")  # fmt: skip
+    remedy = "pass the teacher's train_outputs"
+    require(shape == need, "teacher_outputs", "G", shape, f"have shape {need}", remedy)
     teachers = torch.as_tensor(outputs).to(sets.X.device)
     if study.target == "average":
         return [soft_labels(ensemble_outputs(teachers), study.temperature)] * study.n_learners
     return [soft_labels(one, study.temperature) for one in teachers[: study.n_learners]]
 
 
-def outputs_of(members: Sequence[Weights], X: Tensor) -> Float[Tensor, "n k"]:
-    """Outputs of one learner: the mean of its members'."""
-    return torch.stack([in_blocks(partial(image_outputs, W), X) for W in members]).mean(dim=0)
+def outputs_of(learners: Sequence[Sequence[Weights]], X: Tensor) -> Float[Tensor, "learners n k"]:
+    """Outputs of every learner, each the mean of its members'."""
+    return torch.stack([
+        torch.stack([in_blocks(partial(image_outputs, W), X) for W in members]).mean(dim=0)
+        for members in learners
+    ])  # fmt: skip
 
 
-def tested(outputs: Float[Tensor, "learners n k"], labels: Int[Tensor, " n"]) -> dict[str, Tensor]:
+def learner_errors(
+    outputs: Float[Tensor, "learners n k"], labels: Int[Tensor, " n"]
+) -> dict[str, Tensor]:
     r"""What learners and their ensemble get wrong, and where their spread goes.
 
     Returns:
@@ -200,3 +214,7 @@ def tested(outputs: Float[Tensor, "learners n k"], labels: Int[Tensor, " n"]) ->
         "squared_bias": (centre - y).square().sum(dim=-1).mean(),
         "variance": (p - centre).square().sum(dim=-1).mean(),
     }
+
+
+register(Kind(name="image networks", configuration=ImageStudy, run=run_image_study,
+              work=image_flops, steps=image_steps))  # fmt: skip

@@ -7,20 +7,14 @@ alone would err on half of the images that show the other: Theorem 1 on real pix
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 
 from mvlib.ensemble import ensemble_outputs
 from mvlib.image_sets import HALVES, image_sets, only_half
-from mvlib.image_training import (
-    ImageStudy,
-    image_flops,
-    image_steps,
-    outputs_of,
-    trained_learners,
-)
+from mvlib.image_training import ImageStudy, image_flops, image_steps, outputs_of, trained_learners
+from mvlib.kinds import Kind, register
 from mvlib.training import Progress
 
 
@@ -34,46 +28,28 @@ class ViewStudy:
 
     base: ImageStudy
 
-    @property
-    def draw(self) -> int:
-        """The draw of training images."""
-        return self.base.draw
-
-
-def view_steps(study: ViewStudy) -> int:
-    """Training steps of all networks."""
-    return image_steps(study.base)
-
-
-def view_flops(study: ViewStudy) -> float:
-    """Floating-point operations, about."""
-    return image_flops(study.base)
-
 
 def run_views(
-    study: ViewStudy,
-    progress: Progress | None = None,
-    *,
-    device: str = "cpu",
-    folder: str | Path | None = None,
+    study: ViewStudy, *, progress: Progress | None = None, device: str = "cpu"
 ) -> dict[str, np.ndarray]:
     """Train the networks and test them on whole images and on each half alone.
 
     Returns:
         wrong (3, L, n) in the order of `HALVES`, ensemble_wrong (3, n), and train_error (L,).
     """
-    sets = image_sets(study.base.data, device=device, folder=folder)
+    sets = image_sets(study.base.data, device=device)
     learners = trained_learners(study.base, sets, progress=progress)
-    wrong, together = [], []
-    for half in HALVES:
-        X = only_half(sets.X_test, half)
-        outputs = torch.stack([outputs_of(members, X) for members in learners])
-        wrong.append(outputs.argmax(dim=-1) != sets.y_test)
-        together.append(ensemble_outputs(outputs).argmax(dim=-1) != sets.y_test)
-    train = torch.stack([outputs_of(members, sets.X) for members in learners])
+    outputs = torch.stack([outputs_of(learners, only_half(sets.X_test, half)) for half in HALVES])
+    together = torch.stack([ensemble_outputs(some) for some in outputs])
+    train = outputs_of(learners, sets.X)
     arrays = {
-        "wrong": torch.stack(wrong),
-        "ensemble_wrong": torch.stack(together),
+        "wrong": outputs.argmax(dim=-1) != sets.y_test,
+        "ensemble_wrong": together.argmax(dim=-1) != sets.y_test,
         "train_error": (train.argmax(dim=-1) != sets.y).float().mean(dim=1),
     }
     return {name: array.cpu().numpy() for name, array in arrays.items()}
+
+
+register(Kind(name="image views", configuration=ViewStudy, run=run_views,
+              work=lambda study: image_flops(study.base),
+              steps=lambda study: image_steps(study.base)))  # fmt: skip

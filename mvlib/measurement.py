@@ -2,7 +2,6 @@ r"""What a network got wrong, which views it learned, and which ones its initial
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +11,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from mvlib.activation import takeoff
-from mvlib.checks import require_int, require_number
-from mvlib.distribution import BLOCK, Kind, MultiViewParams, Sample, chunked_sample
+from mvlib.checks import require_number
+from mvlib.distribution import BLOCK, MultiViewParams, Sample, SampleKind, chunked_sample
+from mvlib.intervals import wilson_interval
 from mvlib.learner import LearnerParams, logits
 
 LEARNED_SHARE = 0.3  # a view counts as learned above this share of its class's largest correlation
@@ -41,7 +41,7 @@ def test_scores(
     params: MultiViewParams,
     learner: LearnerParams,
     *,
-    kind: Kind,
+    kind: SampleKind,
     n: int,
     seed: int,
     name: str = "test",
@@ -235,64 +235,3 @@ def _own_reads(W: Float[Tensor, "seeds k m d"], inputs: Sample) -> Float[Tensor,
             reads[start + chosen] = torch.einsum("nvpd,smd->nvpsm", x, W[:, i])
         start += len(block)
     return reads
-
-
-def wilson_interval(errors: float, n: int, *, z: float = 1.96) -> tuple[float, float]:
-    """95% interval for a rate seen `errors` times in `n` independent trials.
-
-    Raises:
-        BadInput: if n < 1 or errors is not in [0, n].
-    """
-    require_int("n", "n", n, 1, "an interval needs a trial")
-    require_number("errors", "", errors, 0, n, "count errors among the trials")
-    rate = errors / n
-    centre = (rate + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * math.sqrt(rate * (1 - rate) / n + z * z / (4 * n * n))
-    return max(0.0, centre - half), min(1.0, centre + half)
-
-
-def bootstrap_interval(
-    values_by_draw: list[np.ndarray], *, n_resamples: int = 4000, seed: int = 0
-) -> tuple[float, float]:
-    """95% interval of the mean over networks, networks nested in data draws.
-
-    Draws are resampled first, then networks within each: with three draws this is honest about
-    how much the data matter, and wider than a bootstrap of the pooled networks.
-    """
-    rng = np.random.default_rng(seed)
-    draws = len(values_by_draw)
-    means = np.empty(n_resamples)
-    for b in range(n_resamples):
-        chosen = rng.integers(0, draws, draws)
-        resampled = [rng.choice(values_by_draw[i], len(values_by_draw[i])) for i in chosen]
-        means[b] = np.mean([values.mean() for values in resampled])
-    low, high = np.quantile(means, [0.025, 0.975])
-    return float(low), float(high)
-
-
-def bootstrap_ratio(
-    numerator_by_draw: list[np.ndarray],
-    denominator_by_draw: list[np.ndarray],
-    *,
-    paired: bool,
-    n_resamples: int = 4000,
-    seed: int = 0,
-) -> tuple[float, float]:
-    """95% interval of (mean of numerators) / (mean of denominators), networks nested in draws.
-
-    Both are taken from the same resampled draws; `paired` also takes the same networks, one
-    numerator for each denominator.  A resample whose denominator is 0 counts as infinite.
-    """
-    rng = np.random.default_rng(seed)
-    draws, ratios = len(numerator_by_draw), np.empty(n_resamples)
-    for b in range(n_resamples):
-        top, bottom = [], []
-        for i in rng.integers(0, draws, draws):
-            above, below = numerator_by_draw[i], denominator_by_draw[i]
-            rows = rng.integers(0, len(below), len(below))
-            bottom.append(below[rows].mean())
-            again = rows if paired else rng.integers(0, len(above), len(above))
-            top.append(above[again].mean())
-        ratios[b] = np.mean(top) / np.mean(bottom) if np.mean(bottom) > 0 else np.inf
-    low, high = np.quantile(ratios, [0.025, 0.975], method="inverted_cdf")
-    return float(low), float(high)

@@ -23,7 +23,7 @@ from mvlib.optimisers import Plan, Weights
 from mvlib.randomness import stream
 from mvlib.training import Progress
 
-Kind = Literal["linear", "fully connected", "residual", "convolutional"]
+Form = Literal["linear", "fully connected", "residual", "convolutional"]
 Loss = Callable[[Tensor, Tensor], Tensor]  # outputs (n, k) and targets (n, ...) -> a number
 
 
@@ -109,12 +109,12 @@ class Architecture:
         depth: hidden layers, blocks or convolutions, >= 1; 0 for a linear function.
     """
 
-    kind: Kind
+    kind: Form
     width: int = 0
     depth: int = 0
 
     def __post_init__(self) -> None:
-        kinds = get_args(Kind)
+        kinds = get_args(Form)
         require(self.kind in kinds, "kind", "choice", self.kind, f"be one of {kinds}", "pick one")
         least = 0 if self.kind == "linear" else 1
         require_int("width", "", self.width, least, "only linear functions have no hidden layer")
@@ -129,8 +129,7 @@ class Architecture:
 
     def build(self, *, n_inputs: int, n_outputs: int, positions: int) -> nn.Module:
         """A `skeleton` of this form; `positions` matters to convolutions only."""
-        sizes = {"n_inputs": n_inputs, "width": self.width, "depth": self.depth,
-                 "n_outputs": n_outputs}  # fmt: skip
+        sizes = dict(n_inputs=n_inputs, width=self.width, depth=self.depth, n_outputs=n_outputs)
         if self.kind == "convolutional":
             return skeleton(Convolutional, positions=positions, **sizes)
         return skeleton(Residual if self.kind == "residual" else FullyConnected, **sizes)
@@ -214,8 +213,8 @@ def train_many(
         FloatingPointError: at the first loss that is not finite, naming step and network.
     """
     n, S = len(X), len(next(iter(weights.values())))
-    require(len(orders) in (1, S), "orders", "", len(orders), f"be 1 or {S} generators",
-            "give one for all networks or one for each")  # fmt: skip
+    fits, remedy = len(orders) in (1, S), "give one for all networks or one for each"
+    require(fits, "orders", "", len(orders), f"be 1 or {S} generators", remedy)
     require(len(targets) == n, "targets", "", len(targets), f"be {n} rows", "one for each sample")
 
     def loss_of_one(w: Weights, x: Tensor, target: Tensor) -> Tensor:
@@ -230,7 +229,7 @@ def train_many(
             batch = rows if own == 0 else rows[0]
             gradient, value = gradients(weights, X[batch], targets[batch])
             _check_finite(value, step)
-            direction, state = plan.optimiser.direction(state, gradient, step)
+            direction = plan.optimiser.direction(state, gradient, step)
             rate = plan.rate(step, steps)
             kept = 1 - rate * plan.weight_decay
             weights = {k: (kept * w).sub_(direction[k], alpha=rate) for k, w in weights.items()}
@@ -259,8 +258,3 @@ def outputs_many(
     with torch.no_grad():
         parts = [vmap(one, in_dims=(0, None))(weights, x) for x in X.split(block)]
     return torch.cat(parts, dim=1)
-
-
-def n_weights(network: nn.Module) -> int:
-    """How many numbers a network learns."""
-    return sum(p.numel() for p in network.parameters())

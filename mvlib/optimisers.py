@@ -13,7 +13,7 @@ from torch import Tensor
 
 from mvlib.checks import require, require_int, require_number
 
-Weights = dict[str, Tensor]  # name of a parameter -> (seeds, *its shape)
+Weights = dict[str, Tensor]  # by name of the parameter; of S networks at once (S, *its shape)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,15 +33,12 @@ class Momentum:
         """The state before the first step."""
         return (_zeros(weights),)
 
-    def direction(
-        self, state: tuple[Weights, ...], gradient: Weights, step: int
-    ) -> tuple[Weights, tuple[Weights, ...]]:
-        """Where to go, times the learning rate, and the next state, in the place of the given
-        one."""
+    def direction(self, state: tuple[Weights, ...], gradient: Weights, step: int) -> Weights:
+        """Where to go, times the learning rate; the state changes in place."""
         del step
         for k, g in gradient.items():
             state[0][k].mul_(self.momentum).add_(g)
-        return state[0], state
+        return state[0]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,11 +63,8 @@ class Adam:
         """The state before the first step."""
         return _zeros(weights), _zeros(weights)
 
-    def direction(
-        self, state: tuple[Weights, ...], gradient: Weights, step: int
-    ) -> tuple[Weights, tuple[Weights, ...]]:
-        """Where to go, times the learning rate, and the next state, in the place of the given
-        one; the first step is 0.
+    def direction(self, state: tuple[Weights, ...], gradient: Weights, step: int) -> Weights:
+        """Where to go, times the learning rate, in step 0, 1, ...; the state changes in place.
 
         With m and v the running means of g and g^2, corrected for their start at 0, the direction
         is m / (sqrt(v) + epsilon).
@@ -84,7 +78,7 @@ class Adam:
             square[k].mul_(self.beta2).addcmul_(g, g, value=1 - self.beta2)
             root = square[k].sqrt().mul_(c1 / math.sqrt(c2)).add_(c1 * self.epsilon)
             went[k] = mean[k] / root
-        return went, state
+        return went
 
 
 def _zeros(weights: Weights) -> Weights:
@@ -113,12 +107,11 @@ class Plan:
     weight_decay: float = 0.0
 
     def __post_init__(self) -> None:
-        require_number("learning_rate", "eta", self.learning_rate, 0, math.inf, "try 0.001",
-                       open_low=True)  # fmt: skip
+        rate, cosine = self.learning_rate, self.cosine
+        require_number("learning_rate", "eta", rate, 0, math.inf, "try 0.001", open_low=True)
         require_int("epochs", "", self.epochs, 1, "pass through the data at least once")
         require_int("batch_size", "B", self.batch_size, 1, "take at least one sample a step")
-        require(isinstance(self.cosine, bool), "cosine", "", self.cosine,
-                "be True or False", "pick one")  # fmt: skip
+        require(isinstance(cosine, bool), "cosine", "", cosine, "be True or False", "pick one")
         require_number("weight_decay", "lambda", self.weight_decay, 0, math.inf, "0 is none")
 
     def steps(self, n: int) -> int:

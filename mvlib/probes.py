@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -49,12 +50,12 @@ from mvlib.schedule import (
 from mvlib.single_model import SingleModelStudy
 from mvlib.stamps import Probed
 
-RULE = BoundedRelativeStep(max_step=1000.0, relative_change=0.3)
+STEP = BoundedRelativeStep(max_step=1000.0, relative_change=0.3)
 NETWORKS = SingleModelStudy(
     data=MultiViewParams(n_classes=3, dim=40, n_patches=10, sparsity=1.5, noise_std=0.05,
                          single_view_fraction=0.1),
     learner=LearnerParams(n_neurons=3, power=4, threshold=1.0, init_std=0.1),
-    schedule=Schedule(step_rule=RULE, stop_rule=WhenFitted(limit=60)),
+    schedule=Schedule(step_rule=STEP, stop_rule=WhenFitted(limit=60)),
     n_train=45, n_networks=3, draw=2, n_test_single=70, n_test_multi=65,
 )  # fmt: skip
 FIXED = replace(NETWORKS.schedule, stop_rule=FixedSteps(steps=12))
@@ -64,15 +65,19 @@ IMAGES = ImageStudy(
 )  # fmt: skip
 
 
-def _data(**changes: object) -> SingleModelStudy:
+# By name: a study, or a function where running it takes more than that.
+Probes = dict[str, Any]
+
+
+def _data(**changes: Any) -> SingleModelStudy:
     return replace(NETWORKS, data=replace(NETWORKS.data, **changes))
 
 
-def _networks() -> dict[str, Callable[[], Arrays]]:
+def _networks() -> Probes:
     constant = Schedule(step_rule=ConstantStep(2.0), stop_rule=FixedSteps(steps=9),
                         weight_decay=0.01)  # fmt: skip
     adam = replace(NETWORKS.schedule, step_rule=Optimiser(name="Adam", lr=0.05))
-    studies = {
+    studies: Probes = {
         "plain": NETWORKS,
         "labels drawn freely": _data(balanced=False),
         "many patches a view": _data(patches_per_view=3, patches_per_other_view=2, n_patches=20),
@@ -85,39 +90,35 @@ def _networks() -> dict[str, Callable[[], Arrays]]:
         "Adam on mini-batches": replace(NETWORKS, batches=MiniBatches(20), schedule=adam),
         "one network": replace(NETWORKS, n_networks=1, draw=5),
     }
-    return {name: lambda s=s: _run(s) for name, s in studies.items()} | {
-        "streamed": _streamed,
-        "resumed": _resumed,
-    }
+    return studies | {"streamed": _streamed, "resumed": _resumed}
 
 
-def _students() -> dict[str, Callable[[], Arrays]]:
+def _students() -> Probes:
     base = DistillationStudy(teacher=NETWORKS, schedule=FIXED, n_students=2)
-    studies = {f"taught by {target}": replace(base, target=target) for target in TARGETS}
+    studies: Probes = {f"taught by {target}": replace(base, target=target) for target in TARGETS}
     studies |= {f"form {form}": replace(base, form=form) for form in FORMS}
     chain = replace(base, teacher=base, target="each", generation=2)
     studies |= {"second generation": chain,
                 "mini-batches": replace(base, batches=MiniBatches(20)),
                 "watched": replace(base, record_every=5, n_watch=20)}  # fmt: skip
-    return {name: lambda s=s: _run(s) for name, s in studies.items()}
+    return studies
 
 
-def _joint() -> dict[str, Callable[[], Arrays]]:
-    schedule = replace(FIXED, step_rule=SharedStep(RULE))
-    base = replace(NETWORKS, schedule=schedule)
+def _joint() -> Probes:
+    base = replace(NETWORKS, schedule=replace(FIXED, step_rule=SharedStep(STEP)))
     return {
-        word: lambda mean=mean: _run(JointStudy(base=base, n_members=2, mean=mean))
-        for word, mean in {"mean": True, "sum": False}.items()
+        "mean": JointStudy(base=base, n_members=2, mean=True),
+        "sum": JointStudy(base=base, n_members=2, mean=False),
     }
 
 
-def _kernels() -> dict[str, Callable[[], Arrays]]:
+def _kernels() -> Probes:
     study = ContrastStudy(base=NETWORKS, n_seeds=2, n_students=1, diag_reg=0.01,
                           descent_steps=8, watch_steps=6, n_watch=10)  # fmt: skip
-    return {"plain": lambda: _run(study)}
+    return {"plain": study}
 
 
-def _gaussian() -> dict[str, Callable[[], Arrays]]:
+def _gaussian() -> Probes:
     forms = (
         Architecture(kind="linear"),
         Architecture(kind="fully connected", width=6, depth=2),
@@ -134,50 +135,50 @@ def _gaussian() -> dict[str, Callable[[], Arrays]]:
     steady = Plan(optimiser=Momentum(), learning_rate=0.01, epochs=2, batch_size=40, cosine=False,
                   weight_decay=0.01)  # fmt: skip
     return {
-        "one Gaussian": lambda: _run(plain),
-        "mixture": lambda: _run(replace(plain, data=clusters, plan=steady)),
+        "one Gaussian": plain,
+        "mixture": replace(plain, data=clusters, plan=steady),
     }
 
 
-def _image_networks() -> dict[str, Callable[[], Arrays]]:
+def _image_networks() -> Probes:
     def taught(target: str) -> ImageStudy:
         return replace(IMAGES, target=target, teacher=IMAGES, first_seed=20)
 
     noisy = replace(IMAGES.data, label_noise=0.2, single_view_fraction=0.3, explore=True)
     return {
-        "labels": lambda: _run(IMAGES),
-        "average of two": lambda: _run(replace(IMAGES, members=2, n_learners=1)),
-        "taught by the average": lambda: _run(taught("average")),
-        "taught by one each": lambda: _run(taught("each")),
-        "wrong labels, halves": lambda: _run(replace(IMAGES, data=noisy)),
+        "labels": IMAGES,
+        "average of two": replace(IMAGES, members=2, n_learners=1),
+        "taught by the average": taught("average"),
+        "taught by one each": taught("each"),
+        "wrong labels, halves": replace(IMAGES, data=noisy),
     }
 
 
-def _image_kernels() -> dict[str, Callable[[], Arrays]]:
+def _image_kernels() -> Probes:
     return {
-        features: lambda features=features: _run(ImageKernelStudy(
+        features: ImageKernelStudy(
             data=IMAGES.data, features=features, width=4, n_seeds=2, n_students=1, first_seed=3,
             diag_reg=1e-3,
-        ))
+        )
         for features in MAPS
     }  # fmt: skip
 
 
-def _image_views() -> dict[str, Callable[[], Arrays]]:
+def _image_views() -> Probes:
     return {
-        word: lambda two=two: _run(ViewStudy(base=replace(
+        word: ViewStudy(base=replace(
             IMAGES, data=replace(IMAGES.data, single_view_fraction=0.4, two_photographs=two)
-        )))
+        ))
         for word, two in {"one photograph": False, "two photographs": True}.items()
     }  # fmt: skip
 
 
-def _inside() -> dict[str, Callable[[], Arrays]]:
+def _inside() -> Probes:
     study = InsideStudy(base=IMAGES, deleted=(0.5,), n_heat=2, patch=3, stride=3, n_channels=2)
-    return {"plain": lambda: _run(study)}
+    return {"plain": study}
 
 
-PROBES: Mapping[str, Callable[[], dict[str, Callable[[], Arrays]]]] = {
+PROBES: Mapping[str, Callable[[], Probes]] = {
     "networks": _networks,
     "students": _students,
     "joint training": _joint,
@@ -200,7 +201,7 @@ def run_probes(kinds: Sequence[Kind]) -> Probed:
     for kind in kinds:
         for name, probe in PROBES[kind.name]().items():
             try:
-                found = probe()
+                found = probe() if callable(probe) else _run(probe)
             except (BadInput, ImportError, OSError) as error:
                 raise BadInput(
                     f"probe = {kind.name}/{name} must run on this machine and does not ({error}); "
@@ -210,7 +211,7 @@ def run_probes(kinds: Sequence[Kind]) -> Probed:
     return Probed(arrays, {kind.name: kind.source for kind in kinds})
 
 
-def _run(study: object, **more: object) -> Arrays:
+def _run(study: Any, **more: Any) -> Arrays:
     teacher = getattr(study, "teacher", None)
     outputs = None if teacher is None else _run(teacher)["train_outputs"]
     return kind_of(study).compute(study, outputs=outputs, teacher_outputs=outputs, **more)

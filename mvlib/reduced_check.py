@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from mvlib.checks import require
-from mvlib.distribution import Kind, MultiViewParams, Sample, feature_vectors, streamed_sample
+from mvlib.distribution import MultiViewParams, Sample, SampleKind, feature_vectors, streamed_sample
 from mvlib.learner import LearnerParams, init_weights
 from mvlib.one_draw import seeds_of
 from mvlib.portable import normals
@@ -106,7 +106,7 @@ def reduced_start(
     return (W0[0] @ features.flatten(0, 1).T).double().numpy(), noise
 
 
-def _record(study: SingleModelStudy, name: str, kind: Kind, n: int) -> Points:
+def _record(study: SingleModelStudy, name: str, kind: SampleKind, n: int) -> Points:
     return points_of(streamed_sample(study.data, n, seed=study.draw, name=name, kind=kind))
 
 

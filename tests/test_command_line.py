@@ -24,7 +24,8 @@ from mvlib.results import Store
 from mvlib.settings import SCALES, Scale
 from mvlib.single_model import SingleModelStudy
 
-FIELDS = ["claim", "statement", "predicted", "measured", "low", "high", "n", "unit", "caveat"]
+FIELDS = ["claim", "statement", "predicted", "source", "direction", "turn", "measured", "low",
+          "high", "n", "unit", "caveat"]  # fmt: skip
 SMOKE = ["--scale", "smoke"]
 N_STORED = len(needed("smoke"))  # in smoke_store
 
@@ -48,8 +49,9 @@ def test_findings_as_json(smoke_store: Path, capsys: pytest.CaptureFixture[str])
     assert claims[:3] == ["theorem-1", "theorem-2", "lottery-winners"]
     assert {"theorem-3", "self-distillation", "ntk-ensemble-over-single"} < set(claims)
     for f in found:
-        assert list(f) == FIELDS
-        assert f["low"] <= f["measured"] <= f["high"]
+        assert list(f) == [*FIELDS, "verdict"]
+        assert f["low"] <= f["high"]
+        assert f["verdict"] in ("holds", "right direction", "not at this size", "fails")
         assert isinstance(f["n"], int) and f["n"] > 0
         assert all(isinstance(f[word], str) and f[word] for word in ("statement", "unit", "caveat"))
     assert list(Finding.__dataclass_fields__) == FIELDS

@@ -26,9 +26,14 @@ from mvlib.results import Arrays
 from mvlib.settings import base_study
 
 
-def cell(single: list[float], ensemble: float, loss: tuple[float, float] = (2.0, 1.0)) -> Arrays:
+def cell(
+    single: list[float],
+    ensemble: float,
+    agreement: list[int],
+    known: list[int],
+    loss: tuple[float, float] = (2.0, 1.0),
+) -> Arrays:
     """One learner with made-up numbers."""
-    n = 50
     return {
         "single_error": np.array([single]),
         "ensemble_error": np.array([ensemble]),
@@ -36,14 +41,15 @@ def cell(single: list[float], ensemble: float, loss: tuple[float, float] = (2.0,
         "ensemble_loss": np.array([loss[1]]),
         "variance_curve": np.array([[0.5, 0.25]]),
         "output_power": np.array([2.0]),
-        "bootstrap_single": np.full((1, n), 0.9),
-        "bootstrap_ensemble": np.full((1, n), 0.9),
+        # Two networks: right on an input are neither, one or both.
+        "agreement": np.array([agreement]),
+        "agreement_ensemble": np.array([known]),
     }
 
 
 ROWS: list[Row] = [
-    (STUDY, cell([0.1, 0.3], 0.1)),
-    (replace(STUDY, draw=4), cell([0.6, 0.6], 0.5, (3.0, 2.5))),
+    (STUDY, cell([0.1, 0.3], 0.1, [100, 200, 700], [0, 200, 700])),
+    (replace(STUDY, draw=4), cell([0.6, 0.6], 0.5, [500, 200, 300], [0, 200, 300], (3.0, 2.5))),
 ]
 
 
@@ -57,21 +63,40 @@ def test_by_hand() -> None:
     assert cell_range(ROWS) == pytest.approx((1 / 6, 1 / 2))
 
 
-def test_resamples_are_shifted_to_what_was_measured() -> None:
-    # Within a draw nothing varies here, so only which draws are taken does: 1/2, 1/4 or 1/6.
-    assert removed_interval(ROWS) == pytest.approx((1 / 6, 1 / 2))
-    assert removed_interval(ROWS[:1]) == pytest.approx((0.5, 0.5))
+def test_an_interval_is_of_the_ensembles_that_were_trained() -> None:
+    # One draw: a single network errs on .2, the average on .1, and gains on the 200 inputs that one
+    # of the two networks knows.  Of 1000 inputs, gain / error = (b / 2) / (a + b / 2) with a on
+    # which none is right, b on which one is: by the delta method its deviation is
+    # sqrt(ab (a + b)) / (2 (a + b / 2)^2) = .0306.
+    low, high = removed_interval(ROWS[:1])
+    a, b = 100, 200
+    half = 1.96 * np.sqrt(a * b * (a + b)) / (2 * (a + b / 2) ** 2)
+    # 4000 resamples know either end to about .04 of a deviation; the ratio is a little skewed.
+    assert (low, high) == pytest.approx((0.5 - half, 0.5 + half), abs=0.01)
 
 
-def test_an_interval_covers_networks_and_inputs() -> None:
+def test_an_interval_covers_draws() -> None:
+    # Draws of 1/2 and 1/6: a quarter of resamples are the first alone, a quarter the second.
+    low, high = removed_interval(ROWS)
+    assert low < 1 / 6 + 0.02 and high > 1 / 2 - 0.02
+    assert low < errors_removed(ROWS) < high
+
+
+def test_the_counts_are_those_of_the_errors() -> None:
     signal = torch.randn(4000, 3, generator=stream(0, "signal"))
     outputs = signal + torch.randn(6, 4000, 3, generator=stream(0, "outputs"))
     labels = signal.argmax(dim=-1)
     arrays = {key: value[None].numpy() for key, value in gains(outputs, labels).items()}
-    low, high = removed_interval([(STUDY, arrays)])
-    assert low < errors_removed([(STUDY, arrays)]) < high
-    # A resample of six networks holds two to six different ones: wide, but it says something.
-    assert high - low < 0.3
+    found = removed_interval([(STUDY, arrays)])
+    # The inputs themselves, resampled: of single networks and of their average the same.
+    single = (outputs.argmax(dim=-1) != labels).double().mean(dim=0).numpy()
+    together = (outputs.mean(dim=0).argmax(dim=-1) != labels).double().numpy()
+    drawn = np.random.default_rng(0).integers(0, 4000, (2000, 4000))
+    ratios = 1 - together[drawn].mean(axis=1) / single[drawn].mean(axis=1)
+    # A 2.5% quantile of N resamples is known to .155 / .0585 / sqrt(N) deviations, .073 for 2000
+    # beside 4000: four times.
+    expected = np.quantile(ratios, [0.025, 0.975])
+    assert found == pytest.approx(tuple(expected), abs=0.29 * ratios.std())
 
 
 def test_on_multi_view_data() -> None:
@@ -99,6 +124,7 @@ def test_direction(
     for _, a in rows:
         clean = not a["flipped"]
         assert a["train_error"].max() < (0.05 if clean else 0.15)
-    # Averages of two vary half as much as one network: with four networks, over all cells.
+    # Averages of two vary half as much as one network: over all cells, four standard errors.
     curves = np.concatenate([a["variance_curve"] for _, a in rows])
-    assert (curves[:, 1] / curves[:, 0]).mean() == pytest.approx(0.5, abs=0.15)
+    ratios = curves[:, 1] / curves[:, 0]
+    assert ratios.mean() == pytest.approx(0.5, abs=4 * ratios.std(ddof=1) / np.sqrt(len(ratios)))

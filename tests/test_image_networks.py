@@ -12,16 +12,15 @@ from mvlib.image_kernels import convolution_map, fit, tangent_map
 from mvlib.image_networks import (
     Epochs,
     ResidualNet,
-    Weights,
-    hard_labels,
     image_outputs,
     init_network,
     lower,
     soft_labels,
     top,
-    train_many,
     train_together,
 )
+from mvlib.optimisers import Weights
+from mvlib.randomness import stream
 
 NET = ResidualNet(n_classes=3, channels=1, side=8, width=2)
 SCHEDULE = Epochs(epochs=3, batch=4)
@@ -78,7 +77,7 @@ def test_a_step_of_adam_by_hand() -> None:
     """The first step of Adam moves every weight by the step size against its gradient's sign."""
     W0 = init_network(0, NET)
     schedule = Epochs(epochs=1, batch=10, step_size=1e-3)
-    (W1,) = train_together([W0], X, hard_labels(Y), schedule, seed=0)
+    (W1,) = train_together([W0], X, Y, schedule, seed=0)
     leaves = {name: w.clone().requires_grad_() for name, w in W0.items()}
     nnf.cross_entropy(image_outputs(leaves, X), Y).backward()
     for name, w in leaves.items():
@@ -98,56 +97,59 @@ def test_the_schedule() -> None:
     assert 0 < rates[-1] < 1e-3 and rates[19:] == sorted(rates[19:], reverse=True)
 
 
-def test_many_are_one_after_the_other() -> None:
-    losses = [hard_labels(Y), hard_labels(Y.flip(0))]
-    both = train_many([5, 6], X, losses, net=NET, schedule=SCHEDULE)
-    alone = train_many([6], X, losses[1:], net=NET, schedule=SCHEDULE)
-    assert same(both[1][0], alone[0][0])
-    assert not same(both[0][0], both[1][0])
+def test_adam_against_torch() -> None:
+    """Every step of torch's own Adam, on a copy of the network in another memory layout."""
+    W0, X64 = {k: w.double() for k, w in init_network(0, NET).items()}, X.double()
+    (found,) = train_together([W0], X64, Y, SCHEDULE, seed=4)
+    leaves = {k: w.contiguous().clone().requires_grad_() for k, w in W0.items()}
+    adam = torch.optim.Adam(leaves.values(), betas=(0.9, 0.99))
+    order, step = stream(4, "image batches"), 0
+    for _ in range(3):
+        for rows in torch.randperm(10, generator=order).split(4):
+            adam.param_groups[0]["lr"] = SCHEDULE.rate(step, 10)
+            adam.zero_grad()
+            nnf.cross_entropy(image_outputs(leaves, X64[rows]), Y[rows]).backward()
+            adam.step()
+            step += 1
+    assert step == SCHEDULE.steps(10) == 9
+    for name, w in leaves.items():
+        # float64 over nine steps, which divide by gradients of any size.
+        assert torch.allclose(found[name], w, rtol=1e-8, atol=1e-10), name
 
 
 def test_members_are_trained_as_one() -> None:
     """Their mean falls in loss, and each of them depends on the others."""
-    calls = []
+    told = []
     schedule = Epochs(epochs=30, batch=5, step_size=0.02)
-
-    def progress(step: int, left: float) -> None:
-        calls.append((step, left))
-
-    ((a, b),) = train_many([5], X, [hard_labels(Y)], net=NET, schedule=schedule, members=2,
-                           progress=progress)  # fmt: skip
+    starts = [init_network(5000, NET), init_network(5001, NET)]
+    a, b = train_together(starts, X, Y, schedule, seed=5, tick=lambda: told.append(1))
     mean = (image_outputs(a, X) + image_outputs(b, X)) / 2
     assert float(nnf.cross_entropy(mean, Y)) < 0.5 * math.log(3)
-    alone = train_many([5000], X, [hard_labels(Y)], net=NET, schedule=schedule)
-    assert not same(a, alone[0][0])
-    assert calls[0][0] == 1 and calls[-1] == (60, 0.0)
-
-
-def test_one_member_is_a_network() -> None:
-    (W,) = train_together([init_network(1, NET)], X, hard_labels(Y), SCHEDULE, seed=1)
-    assert same(W, train_many([1], X, [hard_labels(Y)], net=NET, schedule=SCHEDULE)[0][0])
+    (alone,) = train_together(starts[:1], X, Y, schedule, seed=5)
+    assert not same(a, alone)
+    assert len(told) == schedule.steps(10) == 60
 
 
 def test_soft_labels_by_hand() -> None:
     """Teacher (0, 2 ln 3) at T = 2 says (1/4, 3/4); a student that says (1/2, 1/2) pays T^2 ln 2,
     and nothing pulls a student that agrees."""
     G = torch.tensor([[0.0, 2 * math.log(3)]])
-    row = torch.tensor([0])
-    loss = soft_labels(G, 2.0)
-    assert float(loss(torch.zeros(1, 2), row)) == pytest.approx(4 * math.log(2), rel=1e-6)
+    goal, loss = soft_labels(G, 2.0)
+    assert goal.tolist()[0] == pytest.approx([0.25, 0.75])
+    assert float(loss(torch.zeros(1, 2), goal)) == pytest.approx(4 * math.log(2), rel=1e-6)
     F = (G + 5).requires_grad_()  # the same probabilities
-    (pull,) = torch.autograd.grad(loss(F, row), F)
+    (pull,) = torch.autograd.grad(loss(F, goal), F)
     assert float(pull.abs().max()) < 1e-6
     with pytest.raises(BadInput, match=r"temperature \(T\) = 0"):
         soft_labels(G, 0.0)
 
 
 def test_a_loss_that_runs_away_is_named() -> None:
-    def loss(outputs: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+    def loss(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         return outputs.sum() * math.inf
 
     with pytest.raises(BadInput, match="step 0 of seed 7"):
-        train_together([init_network(7, NET)], X, loss, SCHEDULE, seed=7)
+        train_together([init_network(7, NET)], X, Y, SCHEDULE, seed=7, loss=loss)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 import torch
 from shapes import unchecked
 
-from mvlib import image_experiments, image_findings, image_training
+from mvlib import image_experiments, image_findings
 from mvlib.checks import BadInput
 from mvlib.experiments import experiments
 from mvlib.image_experiments import IMAGE_FAMILIES, image_size
@@ -23,8 +23,15 @@ from mvlib.image_inside import (
     occlusion,
     run_inside,
 )
-from mvlib.image_kernels import ROWS, ImageKernelStudy, run_image_kernels
-from mvlib.image_networks import Epochs, ResidualNet, image_outputs, init_network, lower
+from mvlib.image_kernels import ROWS, ImageKernelStudy, kernel_steps, run_image_kernels
+from mvlib.image_networks import (
+    Epochs,
+    ResidualNet,
+    image_outputs,
+    init_network,
+    lower,
+    train_together,
+)
 from mvlib.image_sets import (
     ImageData,
     image_sets,
@@ -33,7 +40,13 @@ from mvlib.image_sets import (
     noisy_labels,
     only_half,
 )
-from mvlib.image_training import ImageStudy, image_steps, run_image_study
+from mvlib.image_training import (
+    ImageStudy,
+    image_steps,
+    learner_errors,
+    run_image_study,
+    trained_learners,
+)
 from mvlib.image_views import ViewStudy, run_views
 from mvlib.results import Store
 from mvlib.settings import SCALES, Experiment
@@ -44,6 +57,8 @@ pytest.importorskip("sklearn")
 DATA = ImageData(dataset="digits", n_train=30, n_test=40, draw=1)
 STUDY = ImageStudy(data=DATA, width=2, schedule=Epochs(epochs=4, batch=10, step_size=0.01),
                    n_learners=2, first_seed=3)  # fmt: skip
+KERNELS = ImageKernelStudy(data=DATA, features="convolution", width=2, n_seeds=3, n_students=2,
+                           first_seed=0, diag_reg=1e-2)  # fmt: skip
 Arrays = dict[str, np.ndarray]
 
 
@@ -134,11 +149,24 @@ def test_learners_do_not_depend_on_each_other(single: Arrays) -> None:
     assert single["wrong"].shape == (2, 40) and single["train_outputs"].shape == (2, 30, 10)
 
 
+def test_members_of_a_learner_are_networks_of_their_own() -> None:
+    sets = image_sets(DATA)
+    study = replace(STUDY, n_learners=1, members=2, schedule=Epochs(epochs=1, batch=10))
+    ((a, b),) = trained_learners(study, sets)
+    net = ResidualNet(n_classes=10, channels=1, side=16, width=2)
+    starts = [init_network(seed, net) for seed in (3000, 3001)]
+    expected = train_together(starts, sets.X, sets.y, study.schedule, seed=3)
+    assert all(torch.equal(a[k], expected[0][k]) and torch.equal(b[k], expected[1][k]) for k in a)
+    found = run_image_study(study)["train_outputs"][0]
+    mean = sum(image_outputs(W, sets.X) for W in (a, b)) / 2
+    assert np.allclose(found, mean, atol=1e-5)  # float32, in other blocks
+
+
 def test_what_is_reported_of_outputs_by_hand() -> None:
     """Two learners, two inputs of class 0; p = softmax gives (3/4, 1/4) and (1/4, 3/4)."""
     a = float(np.log(3.0))
     outputs = torch.tensor([[[a, 0.0], [0.0, a]], [[a, 0.0], [3 * a, 0.0]]])
-    found = image_training.tested(outputs, torch.tensor([0, 0]))
+    found = learner_errors(outputs, torch.tensor([0, 0]))
     assert found["wrong"].tolist() == [[False, True], [False, False]]
     assert found["ensemble_wrong"].tolist() == [False, False]  # (1.5 a, .5 a) on the second
     p = outputs.softmax(dim=-1)
@@ -154,16 +182,19 @@ def test_students_match_their_own_teacher(single: Arrays) -> None:
     """A student of one network, trained on, comes nearer to it than to the other."""
     long = replace(STUDY, schedule=Epochs(epochs=60, batch=10, step_size=0.01), first_seed=8)
     study = replace(long, target="each", teacher=STUDY, temperature=1.0)
-    found = run_image_study(study, single["train_outputs"])
+    found = run_image_study(study, teacher_outputs=single["train_outputs"])
     p, q = (torch.tensor(a["train_outputs"]).softmax(-1) for a in (found, single))
     distance = (p[:, None] - q[None]).square().sum(dim=(2, 3))
-    assert bool((distance.diagonal() < 0.3 * distance.flip(1).diagonal()).all())
+    # A copy of its teacher has ratio 0; a learner that nobody taught has 1.
+    assert bool((distance.diagonal() < 0.5 * distance.flip(1).diagonal()).all())
 
 
 def test_distillation_sees_the_teacher_alone(single: Arrays) -> None:
     study = replace(STUDY, target="average", teacher=STUDY, first_seed=8, n_learners=1)
-    found = run_image_study(study, single["train_outputs"])
-    again = run_image_study(study, single["train_outputs"].mean(axis=0, keepdims=True)[[0, 0]])
+    found = run_image_study(study, teacher_outputs=single["train_outputs"])
+    again = run_image_study(
+        study, teacher_outputs=single["train_outputs"].mean(axis=0, keepdims=True)[[0, 0]]
+    )
     assert np.allclose(found["train_outputs"], again["train_outputs"], atol=1e-5)
     with pytest.raises(
         BadInput, match=r"^teacher_outputs \(G\) = None must have shape \(2, 30, 10"
@@ -195,11 +226,23 @@ def test_bad_studies(changes: dict[str, Any], words: str) -> None:
         replace(STUDY, **changes)
 
 
-def test_progress_reaches_its_end() -> None:
-    seen = []
-    study = replace(STUDY, n_learners=1)
-    run_image_study(study, None, lambda step, left: seen.append((step, left)))
-    assert len(seen) == image_steps(study) == 12 and seen[-1] == (12, 0.0)
+SHORT = replace(STUDY, n_learners=1, schedule=Epochs(epochs=1, batch=10))
+KINDS = [
+    (run_image_study, SHORT, image_steps(SHORT)),
+    (run_views, ViewStudy(base=SHORT), image_steps(SHORT)),
+    (run_inside, InsideStudy(base=SHORT, deleted=(), n_heat=1, patch=9, stride=9, n_channels=1),
+     image_steps(SHORT)),
+    (run_image_kernels, KERNELS, kernel_steps(KERNELS)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("run", "study", "steps"), KINDS, ids=lambda value: type(value).__name__)
+def test_every_kind_tells_its_progress_to_the_end(run: Any, study: Any, steps: int) -> None:
+    seen: list[tuple[int, float]] = []
+    run(study, progress=lambda step, left: seen.append((step, left)), device="cpu")
+    assert [step for step, _ in seen] == list(range(1, steps + 1))
+    shares = [left for _, left in seen]
+    assert shares == sorted(shares, reverse=True) and shares[-1] == 0
 
 
 def test_the_store_finds_a_teacher(tmp_path: Path) -> None:
@@ -239,8 +282,12 @@ def test_deleted_channels_by_hand() -> None:
 def test_a_refitted_readout_solves_its_equations() -> None:
     H = torch.randn(5, 9, generator=torch.Generator().manual_seed(0))
     y = torch.eye(5)[:, :2]
-    # Fewer images than features: fitted up to the ridge of a thousandth.
-    assert torch.allclose(H @ fitted_readout(H, y), y, atol=0.02)
+    # Ridge regression in its other form, over features: (H'H + r) w = H'y with r a thousandth of
+    # the mean square norm of an image.
+    A, ridge = H.double().numpy(), 1e-3 * float(H.double().square().sum(dim=1).mean())
+    expected = np.linalg.solve(A.T @ A + ridge * np.eye(9), A.T @ y.double().numpy())
+    # Solved in float64 and rounded to float32; the weights are of order .1.
+    assert fitted_readout(H, y).numpy() == pytest.approx(expected, abs=1e-6)
 
 
 def test_covering_what_a_network_does_not_see_costs_nothing() -> None:
@@ -264,7 +311,8 @@ def test_favourites_excite_their_channel() -> None:
     found = favourites(W, [1, 3], shape=(1, 8, 8), seed=0)
     noise = torch.randn(50, 1, 8, 8, generator=torch.Generator().manual_seed(1))
     for image, channel in zip(found, (1, 3), strict=True):
-        assert float(image.square().mean()) == pytest.approx(1, abs=0.3)
+        # Brought to this norm in the last step, which is not one of those that smooth: float32.
+        assert float(image.square().mean()) == pytest.approx(1, abs=1e-5)
         answers = lower(W, noise)[:, channel].mean(dim=(1, 2))
         assert float(lower(W, image[None])[0, channel].mean()) > float(answers.max())
 
@@ -277,6 +325,8 @@ def test_inside_at_share_0_is_the_network() -> None:
         assert found["as_trained_error"][way, 0] == pytest.approx(errors, abs=1e-6)
     assert found["heat"].shape == (2, 2, 3, 3) and found["favourites"].shape == (1, 1, 16, 16)
     assert found["refitted_error"].shape == (2, 2, 2)
+    with pytest.raises(BadInput, match=r"^patch .* = 17 must be <= 16"):
+        run_inside(replace(study, patch=17), progress=lambda *_: pytest.fail("it trained"))
     with pytest.raises(BadInput, match="^deleted"):
         replace(study, deleted=(1.0,))
     with pytest.raises(BadInput, match="^n_channels .*<= 4"):
@@ -288,8 +338,7 @@ def test_inside_at_share_0_is_the_network() -> None:
 
 @pytest.mark.parametrize("features", ["tangent", "convolution"])
 def test_kernel_rows(features: str) -> None:
-    study = ImageKernelStudy(data=DATA, features=features, width=2, n_seeds=3, n_students=2,
-                             first_seed=0, diag_reg=1e-2)  # fmt: skip
+    study = replace(KERNELS, features=features)
     found = run_image_kernels(study)
     assert {name.removesuffix("_wrong") for name in found} >= set(ROWS)
     shapes = {row: found[f"{row}_wrong"].shape for row in ROWS}
@@ -299,7 +348,7 @@ def test_kernel_rows(features: str) -> None:
     # The third map alone is the first student on the labels of a study of two.
     other = run_image_kernels(replace(study, n_seeds=2, n_students=1))
     assert np.array_equal(found["single_wrong"][2], other["hard_student_wrong"][0])
-    assert found["single_wrong"].mean() < 0.8  # guessing: .9
+    assert found["single_wrong"].mean() < 0.8  # guessing: .9, known to .027
 
 
 # ---------------------------------------------------------------- findings
@@ -336,30 +385,19 @@ def test_a_standard_error_by_hand() -> None:
 
 
 def test_resamples_keep_learners_of_a_row_together() -> None:
-    found = rows(a=[10, 30], b=[11, 31], alone=[20])
-    drawn = resampled_errors(found, n_resamples=50)
-    assert np.allclose(drawn["b"] - drawn["a"], (drawn["b"] - drawn["a"]).clip(0, 0.05))
-    assert all(len(errors) == 50 for errors in drawn.values())
-    again = resampled_errors(found, n_resamples=50)
-    assert all(np.array_equal(drawn[name], again[name]) for name in drawn)
+    drawn = resampled_errors(rows(a=[10, 30], b=[11, 31], alone=[20]))
+    # Each learner of b errs on one image more than the same of a: as often as that is drawn.
+    assert np.array_equal(drawn["b"] >= drawn["a"], np.ones(2000, bool))
+    # The mean of 2000 Poisson counts of one image in a hundred: sqrt(1 / 2000) / 100, four times.
+    assert (drawn["b"] - drawn["a"]).mean() == pytest.approx(0.01, abs=0.0009)
 
 
-@pytest.mark.parametrize(
-    ("claim", "interval", "said"),
-    [
-        ("images-distilled-share-of-gain", (0.7, 0.6, 0.8), "yes"),
-        ("images-distilled-share-of-gain", (0.6, 0.4, 0.8), "the mean does"),
-        ("images-distilled-share-of-gain", (0.45, 0.4, 0.8), "the mean does not"),
-        ("images-distilled-share-of-gain", (0.3, 0.2, 0.4), "no"),
-        ("images-train-average-share-of-gain", (0.3, 0.2, 0.4), "yes"),
-        ("images-train-average-share-of-gain", (0.9, 0.8, 1.0), "no"),
-        ("images-ntk-distilled-share-of-gain", (0.4, 0.3, 0.45), "no"),
-        ("images-ntk-distilled-share-of-gain", (0.55, 0.4, 0.6), "yes"),
-    ],
-)
-def test_verdicts(claim: str, interval: tuple[float, float, float], said: str) -> None:
-    made = image_findings._finding(claim, "", 0.5, interval, rows(a=[1]), "a", "", "")
-    assert image_findings.verdict(made) == said
+def test_an_ensemble_is_one_learner() -> None:
+    # Ten networks that err on the first 20 images or on the first 40; their ensemble on 15.  Of a
+    # row of one learner only images are resampled, however many networks it is made of.
+    found = resampled_errors(rows(single=[20, 40] * 5, ensemble=[15]))
+    # A binomial rate, known to 2000 resamples: its deviation to 1.6%, four times.
+    assert found["ensemble"].std() == pytest.approx(np.sqrt(0.15 * 0.85 / 100), rel=0.064)
 
 
 # ---------------------------------------------------------------- configurations

@@ -127,14 +127,18 @@ def test_differences_are_current() -> None:
     assert written == trust_lists.differences_page(found), "run `make pages`"
 
 
-def test_a_finding_differs_when_its_interval_leaves_out_the_prediction() -> None:
+def test_a_finding_differs_when_it_does_not_hold() -> None:
     def finding(claim: str, low: float, high: float) -> Finding:
-        return Finding(claim=claim, statement="s", predicted=0.5, measured=(low + high) / 2,
-                       low=low, high=high, n=1, unit="u", caveat="c")  # fmt: skip
+        return Finding(claim=claim, statement="s", predicted=0.5, source="ours", direction="at",
+                       turn=0.25, measured=(low + high) / 2, low=low, high=high, n=1, unit="u",
+                       caveat="c")  # fmt: skip
 
     inside, below = finding("inside", 0.4, 0.5), finding("below", 0.4, 0.49)
     control = finding(CONTROLS[0], 0.1, 0.2)
     assert trust_lists.differing([inside, below, control]) == [below]
+    assert "| 0.5 | ours | 0.445 [0.400, 0.490] | right direction | u |" in (
+        trust_lists.differences_page([below])
+    )
 
 
 def test_without_results_nothing_is_computed(tmp_path: Path) -> None:

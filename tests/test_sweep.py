@@ -24,10 +24,10 @@ from mvlib.dispatch import ExperimentFailed, Task, entry_of, is_stored, plan
 from mvlib.distillation import DistillationStudy, distillation_flops
 from mvlib.experiments import experiments
 from mvlib.gaussian import GaussianStudy, gaussian_flops
-from mvlib.image_inside import InsideStudy, inside_flops
+from mvlib.image_inside import InsideStudy
 from mvlib.image_kernels import ImageKernelStudy, kernel_flops
 from mvlib.image_training import ImageStudy, image_flops
-from mvlib.image_views import ViewStudy, view_flops
+from mvlib.image_views import ViewStudy
 from mvlib.joint_training import JointStudy, joint_flops
 from mvlib.progress import ProgressBar
 from mvlib.results import CorruptEntry, Store, circumstances
@@ -325,8 +325,8 @@ def test_every_experiment_has_its_function(scale: Scale) -> None:
         GaussianStudy: ("gaussian", gaussian_flops),
         ImageStudy: ("image_training", image_flops),
         ImageKernelStudy: ("image_kernels", kernel_flops),
-        ViewStudy: ("image_views", view_flops),
-        InsideStudy: ("image_inside", inside_flops),
+        ViewStudy: ("image_views", lambda study: image_flops(study.base)),
+        InsideStudy: ("image_inside", lambda study: image_flops(study.base)),
     }
     seen = set()
     for e in experiments(scale):
