@@ -12,33 +12,13 @@ import torch
 
 from mvlib.checkpoint import TrainingCheckpoint
 from mvlib.checks import BadInput
-from mvlib.distillation import (
-    DistillationStudy,
-    distillation_flops,
-    run_distillation,
-    student_steps,
-)
 from mvlib.files import Arrays
 from mvlib.heap import keep_freed_blocks
-from mvlib.joint_training import JointStudy, joint_flops, joint_steps, run_joint
-from mvlib.kinds import Kind, kind_of, register
+from mvlib.kinds import kind_of
 from mvlib.results import circumstances
 from mvlib.settings import Study
-from mvlib.single_model import (
-    SingleModelStudy,
-    run_single_model,
-    single_model_flops,
-    single_model_steps,
-)
 from mvlib.source import fingerprint
 from mvlib.training import Progress
-
-register(Kind(name="networks", configuration=SingleModelStudy, run=run_single_model,
-              work=single_model_flops, steps=single_model_steps))  # fmt: skip
-register(Kind(name="students", configuration=DistillationStudy, run=run_distillation,
-              work=distillation_flops, steps=student_steps))  # fmt: skip
-register(Kind(name="joint training", configuration=JointStudy, run=run_joint, work=joint_flops,
-              steps=joint_steps))  # fmt: skip
 
 
 def work(study: Study) -> float:

@@ -83,8 +83,7 @@ class ContrastStudy:
         require(usual, "base", "", self.base, "have CrossEntropy() and no batches",
                 "the watched network is trained as the kernels are")  # fmt: skip
         N = self.base.n_train
-        need = f"be <= N = {N}"
-        require(self.n_watch <= N, "n_watch", "n", self.n_watch, need, "they are training inputs")
+        require(self.n_watch <= N, "n_watch", "n", self.n_watch, f"be <= N = {N}", "choose fewer")
 
 
 def contrast_steps(study: ContrastStudy) -> int:

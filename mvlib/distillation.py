@@ -18,6 +18,7 @@ from torch import Tensor
 from mvlib.batches import Batches, check_batches
 from mvlib.checks import require, require_int, require_number
 from mvlib.ensemble import ensemble_outputs
+from mvlib.kinds import Kind, register
 from mvlib.objectives import (
     RATE_RATIO,
     TAU,
@@ -246,3 +247,7 @@ def teacher_train_error(
     own = torch.as_tensor(outputs)
     own = own[: study.n_students] if study.target == "each" else ensemble_outputs(own)[None]
     return classification_error(own, labels)
+
+
+register(Kind(name="students", configuration=DistillationStudy, run=run_distillation,
+              work=distillation_flops, steps=student_steps))  # fmt: skip

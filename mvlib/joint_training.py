@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mvlib.checks import require, require_int
+from mvlib.kinds import Kind, register
 from mvlib.objectives import AverageCrossEntropy, CrossEntropy
 from mvlib.one_draw import as_arrays, check_seeds, expected_steps, train_networks, training_flops
 from mvlib.single_model import SingleModelStudy
@@ -88,3 +89,7 @@ def run_joint(
         checkpoint=checkpoint,
     )
     return as_arrays(found.results())
+
+
+register(Kind(name="joint training", configuration=JointStudy, run=run_joint, work=joint_flops,
+              steps=joint_steps))  # fmt: skip

@@ -14,6 +14,7 @@ from mvlib.activation import takeoff
 from mvlib.batches import Batches, check_batches
 from mvlib.checks import require, require_int, require_plain
 from mvlib.distribution import MultiViewParams
+from mvlib.kinds import Kind, register
 from mvlib.learner import LearnerParams
 from mvlib.measurement import view_correlations
 from mvlib.objectives import CrossEntropy, Objective
@@ -121,3 +122,7 @@ def run_single_model(
     )
     start = {"initial_correlations": view_correlations(found.W0, found.features)}
     return as_arrays(found.lottery() | start | found.results())
+
+
+register(Kind(name="networks", configuration=SingleModelStudy, run=run_single_model,
+              work=single_model_flops, steps=single_model_steps))  # fmt: skip
