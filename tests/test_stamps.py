@@ -177,8 +177,8 @@ def test_a_change_that_moves_a_number_is_refused(edited: Path, mutation: str) ->
     change(edited, *MUTATIONS[mutation])
     done = mvlib(edited, "stamp", "--kind", "networks")
     assert done.returncode == 1
-    named = "constant step/bootstrap_multi;" if mutation == "a resample" else ""
-    assert f"networks: REFUSED, these arrays differ: networks/{named}" in done.stdout
+    assert "networks: REFUSED, these arrays differ: networks/" in done.stdout
+    assert mutation != "a resample" or "networks/constant step/bootstrap_multi" in done.stdout
     assert not subprocess.run(
         ["git", "diff", "--quiet", "--", "mvlib/stamps.json"], cwd=edited, check=False
     ).returncode
