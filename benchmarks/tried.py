@@ -23,7 +23,7 @@ from torch import Tensor
 from contenders import Problem, problem
 from mvlib import learner
 from mvlib.distribution import feature_vectors
-from mvlib.learner import ascent_direction, smoothed_relu, smoothed_relu_slope
+from mvlib.learner import ascent_direction
 from mvlib.measurement import learned_views, view_correlations
 from mvlib.objectives import CrossEntropy, cross_entropy_residual
 from mvlib.settings import base_study
@@ -103,10 +103,9 @@ def in_blocks(kept: Pass, floats: int) -> Tensor:
 def with_pow(z: Tensor, given: Problem) -> tuple[Tensor, Tensor]:
     """Activations and slopes from their definitions, one power each."""
     q, varrho = given.learner.power, given.learner.threshold
-    return (
-        smoothed_relu(z, power=q, threshold=varrho),
-        smoothed_relu_slope(z, power=q, threshold=varrho),
-    )
+    u = z.clamp(0, varrho)
+    value = u**q / (q * varrho ** (q - 1)) + torch.relu(z - varrho)
+    return value, (u / varrho) ** (q - 1)
 
 
 def by_rows(given: Problem, pointwise: Pointwise) -> Tensor:

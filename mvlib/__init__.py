@@ -8,6 +8,11 @@ from mvlib.threads import wait_asleep
 
 wait_asleep()  # before torch is imported
 
+from mvlib.activation import Activation as Activation
+from mvlib.activation import SmoothedReLU as SmoothedReLU
+from mvlib.batches import Batch as Batch
+from mvlib.batches import Batches as Batches
+from mvlib.batches import MiniBatches as MiniBatches
 from mvlib.checks import BadInput as BadInput
 from mvlib.claims import findings as findings
 from mvlib.contradictions import ntk_contradictions as ntk_contradictions
@@ -39,7 +44,6 @@ from mvlib.joint_training import run_joint as run_joint
 from mvlib.learner import LearnerParams as LearnerParams
 from mvlib.learner import init_weights as init_weights
 from mvlib.learner import logits as logits
-from mvlib.learner import smoothed_relu as smoothed_relu
 from mvlib.measurement import error_in_units_of_mu as error_in_units_of_mu
 from mvlib.measurement import law_of_the_sampler as law_of_the_sampler
 from mvlib.measurement import learned_views as learned_views
@@ -51,6 +55,7 @@ from mvlib.networks import init_many as init_many
 from mvlib.networks import outputs_many as outputs_many
 from mvlib.networks import train_many as train_many
 from mvlib.objectives import CrossEntropy as CrossEntropy
+from mvlib.objectives import Objective as Objective
 from mvlib.objectives import TemperatureDistillation as TemperatureDistillation
 from mvlib.objectives import TruncatedDistillation as TruncatedDistillation
 from mvlib.objectives import truncated_logit as truncated_logit
@@ -70,8 +75,10 @@ from mvlib.theorems import theorem_2 as theorem_2
 from mvlib.training import BoundedRelativeStep as BoundedRelativeStep
 from mvlib.training import ConstantStep as ConstantStep
 from mvlib.training import FixedSteps as FixedSteps
+from mvlib.training import Optimiser as Optimiser
 from mvlib.training import Schedule as Schedule
 from mvlib.training import Trajectory as Trajectory
+from mvlib.training import UpdateRule as UpdateRule
 from mvlib.training import WhenFitted as WhenFitted
 from mvlib.training import train as train
 

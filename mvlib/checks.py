@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 
@@ -56,3 +57,20 @@ def require_interval(
     )
     bound = f"be a pair (a, b) with {low:g} <= a <= b <= {high:g}"
     require(fits, field, symbol, value, bound, remedy)
+
+
+def require_plain(field: str, symbol: str, value: object) -> None:
+    """Raise `BadInput` unless `value` is a frozen dataclass of numbers, words and more of these:
+    what a stored result can be found by."""
+    made = getattr(type(value), "__dataclass_params__", None)
+    fits = made is not None and made.frozen and _is_plain(value)
+    require(fits, field, symbol, value, "be a frozen dataclass of numbers and words",
+            "write @dataclass(frozen=True) above the class and keep arrays out of it")  # fmt: skip
+
+
+def _is_plain(value: object) -> bool:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return all(_is_plain(getattr(value, f.name)) for f in dataclasses.fields(value))
+    if isinstance(value, tuple):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, (str, int, float))

@@ -12,29 +12,13 @@ import torch
 
 from mvlib.checkpoint import TrainingCheckpoint
 from mvlib.checks import BadInput
-from mvlib.distillation import (
-    DistillationStudy,
-    distillation_flops,
-    run_distillation,
-    student_steps,
-)
 from mvlib.files import Arrays
 from mvlib.heap import keep_freed_blocks
-from mvlib.joint_training import JointStudy, joint_flops, joint_steps, run_joint
-from mvlib.kinds import Kind, kind_of, register
+from mvlib.kinds import kind_of
 from mvlib.results import circumstances
 from mvlib.settings import Study
-from mvlib.single_model import SingleModelStudy, expected_flops, expected_steps, run_single_model
 from mvlib.source import fingerprint
 from mvlib.training import Progress
-
-register(Kind(name="networks", configuration=SingleModelStudy, run=run_single_model,
-              work=expected_flops,
-              steps=lambda study: expected_steps(study.schedule.stop_rule)))  # fmt: skip
-register(Kind(name="students", configuration=DistillationStudy, run=run_distillation,
-              work=distillation_flops, steps=student_steps))  # fmt: skip
-register(Kind(name="joint training", configuration=JointStudy, run=run_joint, work=joint_flops,
-              steps=joint_steps))  # fmt: skip
 
 
 def work(study: Study) -> float:
@@ -139,7 +123,12 @@ def carry_out(order: Order, progress: Progress | None = None) -> Computed:
     start = time.perf_counter()
     study = order.study
     arrays = kind_of(study).compute(
-        study, outputs=order.outputs, progress=progress, device=order.device, checkpoint=checkpoint
+        study,
+        outputs=order.outputs,
+        teacher_outputs=order.outputs,
+        progress=progress,
+        device=order.device,
+        checkpoint=checkpoint,
     )
     return Computed(
         arrays=arrays,

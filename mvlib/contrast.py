@@ -23,13 +23,8 @@ from mvlib.ensemble import ensemble_outputs
 from mvlib.kinds import Kind, register
 from mvlib.learner import LearnerParams, init_weights
 from mvlib.objectives import CrossEntropy
-from mvlib.single_model import (
-    SEEDS_A_DRAW,
-    SingleModelStudy,
-    as_arrays,
-    expected_flops,
-    network_seeds,
-)
+from mvlib.one_draw import as_arrays, check_seeds, seeds_of
+from mvlib.single_model import SingleModelStudy, single_model_flops
 from mvlib.tangent import (
     kernel_descent,
     kernel_drift,
@@ -77,18 +72,18 @@ class ContrastStudy:
     def __post_init__(self) -> None:
         require_int("n_seeds", "L", self.n_seeds, 2, "an ensemble needs two members")
         require_int("n_students", "L", self.n_students, 1, "train at least one student")
-        seeds_left = "networks of different draws would share seeds"
-        for field in ("n_seeds", "n_students"):
-            value = getattr(self, field)
-            require(value <= SEEDS_A_DRAW, field, "L", value, f"be <= {SEEDS_A_DRAW}", seeds_left)
+        check_seeds("n_seeds", self.n_seeds)
+        check_seeds("n_students", self.n_students)
         big = float("inf")
         require_number("diag_reg", "lambda", self.diag_reg, 0, big, "try 0.01", open_low=True)
         require_int("descent_steps", "T", self.descent_steps, 1, "train for at least one step")
         require_int("watch_steps", "T", self.watch_steps, 1, "watch at least one step")
         require_int("n_watch", "n", self.n_watch, 1, "watch at least one input")
+        usual = self.base.objective == CrossEntropy() and self.base.batches is None
+        require(usual, "base", "", self.base, "have CrossEntropy() and no batches",
+                "the watched network is trained as the kernels are")  # fmt: skip
         N = self.base.n_train
-        need = f"be <= N = {N}"
-        require(self.n_watch <= N, "n_watch", "n", self.n_watch, need, "they are training inputs")
+        require(self.n_watch <= N, "n_watch", "n", self.n_watch, f"be <= N = {N}", "choose fewer")
 
 
 def contrast_steps(study: ContrastStudy) -> int:
@@ -111,7 +106,7 @@ def contrast_flops(study: ContrastStudy) -> float:
     descent = 2.0 * k * N**2 * study.descent_steps * fits
     features = 2 * one_pass * 3 * N * maps  # for the kernel, for weights, for the average's
     slow = factors + descent + features
-    return kernels + outputs + SLOWNESS * slow + expected_flops(_watched_study(study))
+    return kernels + outputs + SLOWNESS * slow + single_model_flops(_watched_study(study))
 
 
 def run_contrast(
@@ -238,7 +233,7 @@ def _students(study: ContrastStudy, X: Tensor, targets: Tensor, tick: Tick) -> _
 def _starts(study: ContrastStudy, n: int, name: str, X: Tensor) -> Tensor:
     """Initial weights, where X is."""
     data, learner = study.base.data, study.base.learner
-    seeds = network_seeds(replace(study.base, n_networks=n))
+    seeds = seeds_of(study.base.draw, n)
     return init_weights(seeds, learner, n_classes=data.n_classes, dim=data.dim, name=name,
                         device=str(X.device))  # fmt: skip
 
@@ -287,7 +282,7 @@ def _watched(study: ContrastStudy, X: Tensor, labels: Tensor) -> dict[str, Tenso
     start = ntk(W0[0], watched, None, learner)
     trajectory = train(
         W0, X, labels, CrossEntropy(), learner=learner, schedule=_watched_study(study).schedule,
-        seeds=network_seeds(replace(study.base, n_networks=1)),
+        seeds=seeds_of(study.base.draw, 1),
         record_every=max(1, study.watch_steps // RECORDS),
         probes={
             "linearisation_error": partial(linearisation_error, W0=W0, X=watched, learner=learner),

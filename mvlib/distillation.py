@@ -8,41 +8,35 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from mvlib.checks import BadInput, require, require_int, require_number
-from mvlib.distribution import feature_vectors
+from mvlib.batches import Batches, check_batches
+from mvlib.checks import require, require_int, require_number
 from mvlib.ensemble import ensemble_outputs
-from mvlib.learner import init_weights
-from mvlib.measurement import lottery_winners, view_correlations
+from mvlib.kinds import Kind, register
 from mvlib.objectives import (
+    RATE_RATIO,
+    TAU,
+    TEACHER_SCALE,
     CrossEntropy,
     Objective,
     TemperatureDistillation,
     TruncatedDistillation,
 )
+from mvlib.one_draw import as_arrays, check_seeds, expected_steps, train_networks, training_flops
 from mvlib.randomness import stream
-from mvlib.single_model import (
-    SEEDS_A_DRAW,
-    SingleModelStudy,
-    as_arrays,
-    expected_flops,
-    expected_steps,
-    probes,
-    tested,
-    trained,
-    training_set,
-)
-from mvlib.training import Checkpoint, Progress, Schedule, classification_error, train
+from mvlib.single_model import SingleModelStudy
+from mvlib.training import Checkpoint, Progress, Schedule, classification_error
 
 Target = Literal["labels", "average", "each", "one-hot", "shuffled"]
-TARGETS = ("labels", "average", "each", "one-hot", "shuffled")
+TARGETS: tuple[Target, ...] = ("labels", "average", "each", "one-hot", "shuffled")
 Form = Literal["capped", "printed", "temperature"]
-FORMS = ("capped", "printed", "temperature")
+FORMS: tuple[Form, ...] = ("capped", "printed", "temperature")
 # Scores of the one-hot control, times c: far beyond any cap 1/tau^2.
 CERTAIN = 100.0
 
@@ -69,7 +63,8 @@ class DistillationStudy:
         tau: of (4.2), > 0.
         rate_ratio: $\eta'/\eta$ of (4.3), >= 0.
         temperature, weight: T > 0 and lambda >= 0 of Hinton's form.
-        record_every, n_watch: as in `SingleModelStudy`.
+        record_every, n_watch, batches: as in `SingleModelStudy`; what the teachers were trained
+            on does not matter here.
     """
 
     teacher: SingleModelStudy | DistillationStudy
@@ -78,24 +73,24 @@ class DistillationStudy:
     target: Target = "average"
     form: Form = "capped"
     generation: int = 1
-    teacher_scale: float = 8.0
-    tau: float = 0.4
-    rate_ratio: float = 4.0
+    teacher_scale: float = TEACHER_SCALE
+    tau: float = TAU
+    rate_ratio: float = RATE_RATIO
     temperature: float = 4.0
     weight: float = 1.0
     record_every: int = 0
     n_watch: int = 0
+    batches: Batches | None = None
 
     def __post_init__(self) -> None:
         big = math.inf
         require(self.target in TARGETS, "target", "G", self.target, f"be one of {TARGETS}",
                 "pick one")  # fmt: skip
         require(self.form in FORMS, "form", "", self.form, f"be one of {FORMS}", "pick one")
-        require_int("n_students", "", self.n_students, 1, "train at least one student")
-        require(self.n_students <= SEEDS_A_DRAW, "n_students", "", self.n_students,
-                f"be <= {SEEDS_A_DRAW}", "draws would share seeds")  # fmt: skip
+        require_int("n_students", "L", self.n_students, 1, "train at least one student")
+        check_seeds("n_students", self.n_students)
         enough = self.target != "each" or self.n_students <= self.n_teachers
-        require(enough, "n_students", "", self.n_students,
+        require(enough, "n_students", "L", self.n_students,
                 f"be <= {self.n_teachers}", "each needs a teacher")  # fmt: skip
         first = 1 if isinstance(self.teacher, SingleModelStudy) else self.teacher.generation + 1
         below = "students of a generation start alike: count on from the teacher's"
@@ -107,6 +102,7 @@ class DistillationStudy:
         require_number("weight", "lambda", self.weight, 0, big, "try 1")
         require_int("record_every", "", self.record_every, 0, "0 records the end only")
         require_int("n_watch", "n", self.n_watch, 0, "0 watches no test error")
+        check_batches(self.batches, self.base.n_train)
 
     @property
     def base(self) -> SingleModelStudy:
@@ -128,7 +124,9 @@ class DistillationStudy:
 
 def distillation_flops(study: DistillationStudy) -> float:
     """Floating-point operations of training and testing the students, about."""
-    return expected_flops(study.base, steps=student_steps(study), networks=study.n_students)
+    return training_flops(
+        study.base, study.schedule, networks=study.n_students, batches=study.batches
+    )
 
 
 def student_steps(study: DistillationStudy) -> int:
@@ -149,7 +147,8 @@ def target_outputs(study: DistillationStudy, outputs: Tensor, labels: Tensor) ->
     base = study.base
     shape = (study.n_teachers, base.n_train, base.data.n_classes)
     tip = "pass train_outputs of the teaching study"
-    require(tuple(outputs.shape) == shape, "outputs", "G", tuple(outputs.shape), f"be {shape}", tip)
+    found = tuple(outputs.shape)
+    require(found == shape, "teacher_outputs", "G", found, f"be {shape}", tip)
     c = study.teacher_scale
     if study.target == "one-hot":
         return c * CERTAIN * torch.nn.functional.one_hot(labels, shape[2]).to(outputs)[None]
@@ -179,11 +178,9 @@ def student_objective(
     """
     if study.target == "labels":
         return CrossEntropy()
-    if outputs is None:
-        raise BadInput(
-            f"outputs (G) = None must be given for target {study.target!r}; "
-            "pass train_outputs of the teaching study."
-        )
+    wanted = f"be given for target {study.target!r}"
+    tip = "pass train_outputs of the teaching study"
+    require(outputs is not None, "teacher_outputs", "G", outputs, wanted, tip)
     G = target_outputs(study, torch.as_tensor(outputs, device=labels.device), labels)
     if study.form == "temperature":
         return TemperatureDistillation(
@@ -197,14 +194,9 @@ def student_objective(
     )
 
 
-def student_seeds(study: DistillationStudy) -> list[int]:
-    """Seeds of the students; their stream is "student", so they share nothing with teachers."""
-    return [SEEDS_A_DRAW * study.draw + r for r in range(study.n_students)]
-
-
 def run_distillation(
     study: DistillationStudy,
-    outputs: np.ndarray | None,
+    teacher_outputs: np.ndarray | None = None,
     progress: Progress | None = None,
     *,
     device: str = "cpu",
@@ -214,43 +206,35 @@ def run_distillation(
 
     Args:
         study: the configuration.
-        outputs: train_outputs of the teaching study, (teachers, N, k); not used for "labels".
+        teacher_outputs: train_outputs of the teaching study, (teachers, N, k); not used for
+            "labels".
         progress, checkpoint: as in `train`.
         device: where tensors live.
 
     Returns:
-        what `single_model.trained` and `single_model.tested` return, networks being students;
-        correlations (students, k, V) at the end; predicted_winner and winner_margin (students, k)
-        of the students' own initialisation; teacher_train_error, the share of training samples
-        that each teacher (the average, each network) gets wrong: 0 for a teacher that has fitted,
-        which every claim presumes.
+        what `one_draw.Trained` gives as lottery and results, networks being students; and
+        teacher_train_error, the share of training samples that each teacher (the average, each
+        network) gets wrong: 0 for a teacher that has fitted, which every claim presumes.
 
     Raises:
         BadInput: if a teacher is needed and none, or one of another shape, is given.
     """
-    base = study.base
-    features = feature_vectors(base.data, base.draw, device=device)
-    train_data = training_set(base, device=device)
-    objective = student_objective(study, outputs, train_data.labels)
-    name = "student" if study.generation == 1 else f"student {study.generation}"
-    seeds = student_seeds(study)
-    W0 = init_weights(seeds, base.learner, n_classes=base.data.n_classes, dim=base.data.dim,
-                      name=name, device=device)  # fmt: skip
-    trajectory = train(
-        W0, train_data.patches, train_data.labels, objective, learner=base.learner,
-        schedule=study.schedule, seeds=seeds, record_every=study.record_every,
-        probes=probes(base, features, train_data, n_watch=study.n_watch), progress=progress,
+    found = train_networks(
+        study.base,
+        partial(student_objective, study, teacher_outputs),
+        study.schedule,
+        networks=study.n_students,
+        # Students share nothing with the networks of the same seeds, nor generations.
+        name="student" if study.generation == 1 else f"student {study.generation}",
+        record_every=study.record_every,
+        n_watch=study.n_watch,
+        batches=study.batches,
+        progress=progress,
+        device=device,
         checkpoint=checkpoint,
-    )  # fmt: skip
-    prediction = lottery_winners(W0, features, train_data, base.learner)
-    return as_arrays({
-        "correlations": view_correlations(trajectory.weights, features),
-        "predicted_winner": prediction.winner,
-        "winner_margin": prediction.margin,
-        "teacher_train_error": teacher_train_error(study, outputs, train_data.labels.cpu()),
-        **trained(trajectory),
-        **tested(base, trajectory.weights),
-    })  # fmt: skip
+    )
+    wrong = teacher_train_error(study, teacher_outputs, found.data.labels.cpu())
+    return as_arrays({"teacher_train_error": wrong} | found.lottery() | found.results())
 
 
 def teacher_train_error(
@@ -263,3 +247,7 @@ def teacher_train_error(
     own = torch.as_tensor(outputs)
     own = own[: study.n_students] if study.target == "each" else ensemble_outputs(own)[None]
     return classification_error(own, labels)
+
+
+register(Kind(name="students", configuration=DistillationStudy, run=run_distillation,
+              work=distillation_flops, steps=student_steps))  # fmt: skip

@@ -2,27 +2,16 @@ r"""Networks trained together, so that their average fits the labels (Section 2.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from mvlib.checks import require, require_int
-from mvlib.distribution import feature_vectors
-from mvlib.learner import init_weights
-from mvlib.measurement import view_correlations
-from mvlib.objectives import AverageCrossEntropy
-from mvlib.single_model import (
-    SEEDS_A_DRAW,
-    SingleModelStudy,
-    as_arrays,
-    expected_flops,
-    expected_steps,
-    network_seeds,
-    tested,
-    trained,
-    training_set,
-)
-from mvlib.training import Checkpoint, Progress, SharedStep, train
+from mvlib.kinds import Kind, register
+from mvlib.objectives import AverageCrossEntropy, CrossEntropy
+from mvlib.one_draw import as_arrays, check_seeds, expected_steps, train_networks, training_flops
+from mvlib.single_model import SingleModelStudy
+from mvlib.training import Checkpoint, Progress, SharedStep
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,8 +19,8 @@ class JointStudy:
     r"""Networks trained as one.
 
     Attributes:
-        base: data, learner, schedule, draw and test sets; all members must take the same step
-            (`SharedStep`).
+        base: data, learner, schedule, batches, draw and test sets; all members must take the same
+            step (`SharedStep`), and they have an objective of their own.
         n_members: L >= 1; they start where the first L networks of `base` do.
         mean: True trains $\frac1L\sum_\ell F_\ell$, as Section 2.1 writes; False the plain sum,
             which is one network with m L neurons a class.
@@ -43,8 +32,10 @@ class JointStudy:
 
     def __post_init__(self) -> None:
         require_int("n_members", "L", self.n_members, 1, "train at least one network")
-        require(self.n_members <= SEEDS_A_DRAW, "n_members", "L", self.n_members,
-                f"be <= {SEEDS_A_DRAW}", "draws would share seeds")  # fmt: skip
+        check_seeds("n_members", self.n_members)
+        own = self.base.objective
+        require(own == CrossEntropy(), "objective", "a", own, "be CrossEntropy() in the base",
+                "members are trained on that of their average")  # fmt: skip
         rule = self.base.schedule.step_rule
         require(self.n_members == 1 or isinstance(rule, SharedStep), "step_rule", "eta", rule,
                 "be a SharedStep", "members of one average take one step: wrap it")  # fmt: skip
@@ -58,7 +49,8 @@ class JointStudy:
 
 def joint_flops(study: JointStudy) -> float:
     """Floating-point operations of training and testing, about."""
-    return expected_flops(study.base, networks=study.n_members)
+    base = study.base
+    return training_flops(base, base.schedule, networks=study.n_members, batches=base.batches)
 
 
 def joint_steps(study: JointStudy) -> int:
@@ -81,24 +73,23 @@ def run_joint(
         device: where tensors live.
 
     Returns:
-        what `single_model.trained` and `single_model.tested` return, networks being members (the
-        average's errors are ensemble_single_error and ensemble_multi_error), and correlations
-        (members, k, V) at the end.
+        what `one_draw.Trained` gives as results, networks being members; the average's errors are
+        ensemble_single_error and ensemble_multi_error.
     """
-    base = study.base
-    features = feature_vectors(base.data, base.draw, device=device)
-    train_data = training_set(base, device=device)
-    seeds = network_seeds(replace(base, n_networks=study.n_members))
-    W0 = init_weights(seeds, base.learner, n_classes=base.data.n_classes, dim=base.data.dim,
-                      device=device)  # fmt: skip
-    trajectory = train(
-        W0, train_data.patches, train_data.labels,
-        AverageCrossEntropy(scale=1 / study.n_members if study.mean else 1.0),
-        learner=base.learner, schedule=base.schedule, seeds=seeds, progress=progress,
+    base, scale = study.base, 1 / study.n_members if study.mean else 1.0
+    found = train_networks(
+        base,
+        AverageCrossEntropy(scale=scale),
+        base.schedule,
+        networks=study.n_members,
+        watch=False,
+        batches=base.batches,
+        progress=progress,
+        device=device,
         checkpoint=checkpoint,
-    )  # fmt: skip
-    return as_arrays({
-        "correlations": view_correlations(trajectory.weights, features),
-        **trained(trajectory),
-        **tested(base, trajectory.weights),
-    })  # fmt: skip
+    )
+    return as_arrays(found.results())
+
+
+register(Kind(name="joint training", configuration=JointStudy, run=run_joint, work=joint_flops,
+              steps=joint_steps))  # fmt: skip

@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from mvlib.activation import Activation, SmoothedReLU, check_activation
 from mvlib.checks import require, require_int, require_number
 from mvlib.randomness import stream
 
@@ -51,9 +52,10 @@ class LearnerParams:
 
     Attributes:
         n_neurons: m >= 1, neurons per class.
-        power: integer q >= 2 of the smoothed ReLU; the paper: 4.
-        threshold: $\varrho > 0$, where the smoothed ReLU turns linear (not the data's rho).
+        power, threshold: q and $\varrho$ of Definition 3.4, see `SmoothedReLU`.
         init_std: $\sigma_0 > 0$, every weight starts as $N(0, \sigma_0^2)$.
+        activation: another one in the place of Definition 3.4; power and threshold then keep
+            their defaults.  Its slope is compared with its value once.
 
     Raises:
         BadInput: for the first field out of its range.
@@ -63,35 +65,23 @@ class LearnerParams:
     power: int = 4
     threshold: float = 1.0
     init_std: float = 0.02
+    activation: Activation | None = None
 
     def __post_init__(self) -> None:
         big = float("inf")
         require_int("n_neurons", "m", self.n_neurons, 1, "give each class a neuron")
-        require_int("power", "q", self.power, 2, "the paper uses 4")
-        require_number("threshold", "varrho", self.threshold, 0, big, "try 1.0", open_low=True)
+        smoothed = SmoothedReLU(self.power, self.threshold)
         require_number("init_std", "sigma_0", self.init_std, 0, big, "try 0.02", open_low=True)
+        if self.activation is not None:
+            check_activation(self.activation)
+            require(smoothed == SmoothedReLU(), "power, threshold", "q, varrho",
+                    (self.power, self.threshold), "keep their defaults beside an activation",
+                    "give them to the activation")  # fmt: skip
 
-
-def smoothed_relu(
-    z: Float[Tensor, "*shape"], *, power: int, threshold: float
-) -> Float[Tensor, "*shape"]:
-    r"""ReLU with its corner replaced by a polynomial of degree q.
-
-    $0$ for $z \le 0$; $z^q / (q\varrho^{q-1})$ up to $\varrho$; then $z - (1 - 1/q)\varrho$.  The
-    polynomial of z clamped to $[0, \varrho]$ plus $\mathrm{ReLU}(z - \varrho)$ is the same function
-    with no branch; value and slope agree at both joins.
-
-    Paper: Definition 3.4.
-    """
-    q, varrho = power, threshold
-    return z.clamp(0, varrho) ** q / (q * varrho ** (q - 1)) + torch.relu(z - varrho)
-
-
-def smoothed_relu_slope(
-    z: Float[Tensor, "*shape"], *, power: int, threshold: float
-) -> Float[Tensor, "*shape"]:
-    r"""The derivative: $(z/\varrho)^{q-1}$ clamped to [0, 1]."""
-    return (z.clamp(0, threshold) / threshold) ** (power - 1)
+    @property
+    def nonlinearity(self) -> Activation:
+        """The activation in force: `activation`, or Definition 3.4."""
+        return self.activation or SmoothedReLU(self.power, self.threshold)
 
 
 def init_weights(
@@ -147,8 +137,8 @@ def ascent_direction(
     """
     S, k, m, d = W.shape
     ascent = W.new_zeros(S * k * m, d)
-    # The slopes of a block lack the factor 1 / varrho^(q-1); the residuals are far fewer.
-    scale = 1 / (X.shape[0] * learner.threshold ** (learner.power - 1))
+    # The slopes of a block still have their unit; the residuals are far fewer.
+    scale = 1 / (X.shape[0] * learner.nonlinearity.slope_unit)
     for rows, block in _blocks(W, X):
         F, slope = _block_scores(W, block, learner)
         a = (residual(F.permute(2, 0, 1), rows) * scale).permute(1, 2, 0)  # (S, k, n)
@@ -159,23 +149,6 @@ def ascent_direction(
             ascent.addmm_(slope, part.reshape(-1, d))
             slope = None
     return ascent.view_as(W)
-
-
-def outputs_and_ascent(
-    W: Float[Tensor, "seeds k m d"],
-    X: Float[Tensor, "n P d"] | Streamed,
-    residual: Residual,
-    learner: LearnerParams,
-) -> tuple[Float[Tensor, "seeds n k"], Float[Tensor, "seeds k m d"]]:
-    """The scores F beside `ascent_direction`, from the same pass."""
-    F = W.new_empty(W.shape[0], X.shape[0], W.shape[1])
-
-    def noting(scores: Tensor, rows: slice) -> Tensor:
-        F[:, rows] = scores.transpose(0, 1)
-        return residual(scores, rows)
-
-    ascent = ascent_direction(W, X, noting, learner)
-    return F, ascent
 
 
 def _blocks(W: Tensor, X: Tensor | Streamed) -> Iterator[tuple[slice, Tensor]]:
@@ -207,21 +180,8 @@ def _block_scores(W: Tensor, block: Tensor, learner: LearnerParams) -> tuple[Ten
 
 
 def _forward(W: Tensor, X: Tensor, learner: LearnerParams) -> tuple[Tensor, Tensor]:
-    r"""Scores (S, k, n) and, at the correlations, slopes times $\varrho^{q-1}$, (S k m, n P).
-
-    With u = z clamped to $[0, \varrho]$ the slope is $u^{q-1}$ and the activation
-    $u\, u^{q-1}/q$, both over $\varrho^{q-1}$, plus $\mathrm{ReLU}(z - \varrho)$: products
-    alone, where `pow` would take longer than the matrix product.  Neurons are rows, so that the
-    sum over patches runs along memory.
-    """
+    """Scores (S, k, n) and, at the correlations, slopes times their unit, (S k m, n P).  Neurons
+    are rows, so that the sum over patches runs along memory."""
     S, k, m, d = W.shape
-    q, varrho = learner.power, learner.threshold
-    z = W.reshape(-1, d) @ X.reshape(-1, d).T
-    u = z.clamp(0, varrho)
-    slope = u if q == 2 else u * u
-    for _ in range(q - 3):
-        slope = slope * u
-    # Nothing is written over, so that scores can be differentiated.
-    z = torch.addcmul((z - varrho).relu(), slope, u, value=1 / (q * varrho ** (q - 1)))
-    scores = z.view(S, k, m, len(X), -1).sum(dim=4).sum(dim=2)
-    return scores, slope
+    value, slope = learner.nonlinearity.value_and_slope(W.reshape(-1, d) @ X.reshape(-1, d).T)
+    return value.view(S, k, m, len(X), -1).sum(dim=4).sum(dim=2), slope

@@ -10,10 +10,11 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from mvlib.checks import require_int, require_number
+from mvlib.activation import takeoff
+from mvlib.checks import require_number
 from mvlib.distribution import BLOCK, MultiViewParams, Sample, SampleKind, chunked_sample
 from mvlib.intervals import wilson_interval
-from mvlib.learner import LearnerParams, logits, smoothed_relu_slope
+from mvlib.learner import LearnerParams, logits
 
 LEARNED_SHARE = 0.3  # a view counts as learned above this share of its class's largest correlation
 
@@ -169,7 +170,8 @@ def lottery_winners(
     Choice: the paper's text does not print M; this is our derivation.
 
     Raises:
-        BadInput: if q < 3: at q = 2 growth is exponential and nothing takes off.
+        BadInput: if q < 3: at q = 2 growth is exponential and nothing takes off; or if an
+            activation of one's own has no onset.
     """
     times = takeoff_times(W0, features, training_set, learner).amin(dim=2)
     first, second = times.sort(dim=-1).values[..., :2].unbind(dim=-1)
@@ -192,15 +194,18 @@ def takeoff_times(
     $g = S c^{q-1}/\varrho^{q-1}$ and the first view is the one with the larger
     $S_{i,\ell}^{1/(q-2)} \max_r \langle w_{i,r}(0), v_{i,\ell} \rangle$.
 
+    An activation of one's own says q and $\varrho$ by its `onset`.
+
     Raises:
-        BadInput: if q < 3.
+        BadInput: if q < 3 or there is no onset.
     """
-    require_int("power", "q", learner.power, 3, "the race needs a power above 2")
+    activation = learner.nonlinearity
+    _, threshold = takeoff(activation)
     k, V, _ = features.shape
     reads_own = _own_reads(W0, training_set)
     times = W0.new_empty(*W0.shape[:3], V)
     # Distances still to go, spaced evenly in their logarithm: growth is slow near the start.
-    rise = torch.logspace(-4, 0, 65, dtype=W0.dtype, device=W0.device) * learner.threshold
+    rise = torch.logspace(-4, 0, 65, dtype=W0.dtype, device=W0.device) * threshold
     for i in range(k):
         rows = (training_set.labels == i).nonzero().squeeze(1)
         for view in range(V):
@@ -210,8 +215,7 @@ def takeoff_times(
             read = reads_own[rows, view].flatten(0, 1).movedim(0, -1)  # (seeds, m, n_i C_p)
             noise = read - start[..., None] * z
             reads = (start[..., None] + rise)[..., None] * z + noise[:, :, None, :]
-            slope = smoothed_relu_slope(reads, power=learner.power, threshold=learner.threshold)
-            rate = (1 - 1 / k) * (slope * z).sum(dim=-1) / len(training_set)
+            rate = (1 - 1 / k) * (activation.slope(reads) * z).sum(dim=-1) / len(training_set)
             times[:, i, :, view] = torch.trapezoid(1 / rate.clamp_min(1e-30), rise, dim=-1)
     return times
 

@@ -17,22 +17,31 @@ from torch import Tensor
 
 from mvlib.checks import require, require_number
 
+# y, or soft labels: a probability for each class.
+Labels = Int[Tensor, " n"] | Float[Tensor, "n k"]
+# Where in the training set samples stand; None: they are no training samples.
+Rows = slice | Tensor | None
+
+# Of students, in the book and in the explorable: c of (4.1), tau of (4.2), eta'/eta of (4.3).
+TEACHER_SCALE, TAU, RATE_RATIO = 8.0, 0.4, 4.0
+
 
 @runtime_checkable
 class Objective(Protocol):
     """How hard each output of each network is pulled.
 
     A class that inherits from this one says its `residual`; the rest is what holds for networks
-    trained on the labels, each by itself.
+    trained on the labels, each by itself.  A study holds one that is a frozen dataclass of numbers
+    and words: they and its name enter the key of what is stored, its code does not.
     """
 
     __slots__ = ()
 
     @abstractmethod
     def residual(
-        self, F: Float[Tensor, "n seeds k"], labels: Int[Tensor, " n"], rows: slice
+        self, F: Float[Tensor, "n seeds k"], labels: Labels, rows: Rows
     ) -> Float[Tensor, "n seeds k"]:
-        """a_i(X) for the samples `rows` of the training set."""
+        """a_i(X) for the samples `rows` of the training set, or for others (rows None)."""
         ...
 
     def scores(self, F: Float[Tensor, "n seeds k"]) -> Float[Tensor, "n seeds k"]:
@@ -40,10 +49,8 @@ class Objective(Protocol):
         network's own, unless networks are trained together."""
         return F
 
-    def loss(
-        self, F: Float[Tensor, "n seeds k"], labels: Int[Tensor, " n"]
-    ) -> Float[Tensor, "n seeds"]:
-        """The cross-entropy of `scores` to the hard labels, in nats; not always what the residual
+    def loss(self, F: Float[Tensor, "n seeds k"], labels: Labels) -> Float[Tensor, "n seeds"]:
+        """The cross-entropy of `scores` to the labels, in nats; not always what the residual
         descends."""
         return cross_entropy(self.scores(F), labels)
 
@@ -57,32 +64,36 @@ class Objective(Protocol):
 
 
 def cross_entropy_residual(
-    F: Float[Tensor, "n seeds k"], labels: Int[Tensor, " n"]
+    F: Float[Tensor, "n seeds k"], labels: Labels
 ) -> Float[Tensor, "n seeds k"]:
-    r"""$1_{i=y} - \mathrm{softmax}_i(F(X))$: minus the derivative of the cross-entropy by F_i."""
+    r"""$1_{i=y} - \mathrm{softmax}_i(F(X))$: minus the derivative of the cross-entropy by F_i; for
+    soft labels t, $t_i - \mathrm{softmax}_i(F(X))$."""
     a = -F.softmax(dim=-1)
+    if labels.ndim == 2:
+        return a.add_(labels[:, None])
     a[torch.arange(len(labels), device=F.device), :, labels] += 1
     return a
 
 
-def cross_entropy(
-    F: Float[Tensor, "n seeds k"], labels: Int[Tensor, " n"]
-) -> Float[Tensor, "n seeds"]:
-    r"""$-\log \mathrm{softmax}_y(F(X))$, in nats."""
+def cross_entropy(F: Float[Tensor, "n seeds k"], labels: Labels) -> Float[Tensor, "n seeds"]:
+    r"""$-\log \mathrm{softmax}_y(F(X))$, in nats; for soft labels t,
+    $-\sum_i t_i \log \mathrm{softmax}_i(F(X))$."""
+    if labels.ndim == 2:
+        return -(labels[:, None] * F.log_softmax(dim=-1)).sum(dim=-1)
     index = labels[:, None, None].expand(-1, F.shape[1], 1)
     return -F.log_softmax(dim=-1).gather(2, index).squeeze(2)
 
 
 @dataclass(frozen=True, slots=True)
 class CrossEntropy(Objective):
-    r"""Training on hard labels: residual $1_{i=y} - \mathrm{softmax}_i(F(X))$.
+    r"""Training on the labels: residual $1_{i=y} - \mathrm{softmax}_i(F(X))$.
 
     The gradient printed at the end of Section 3.2 has $1_{i \ne y}$; minus the gradient of this
     loss is $(1_{i=y} - \mathrm{logit}_i)\nabla F_i$, which is what is used here.
     """
 
     def residual(
-        self, F: Float[Tensor, "n seeds k"], labels: Int[Tensor, " n"], rows: slice
+        self, F: Float[Tensor, "n seeds k"], labels: Labels, rows: Rows
     ) -> Float[Tensor, "n seeds k"]:
         """See `cross_entropy_residual`; `rows` is not needed: there is no teacher."""
         del rows
@@ -106,7 +117,7 @@ class AverageCrossEntropy(Objective):
         require_number("scale", "c", self.scale, 0, math.inf, tip, open_low=True)
 
     def residual(
-        self, F: Float[Tensor, "n seeds k"], labels: Int[Tensor, " n"], rows: slice
+        self, F: Float[Tensor, "n seeds k"], labels: Labels, rows: Rows
     ) -> Float[Tensor, "n seeds k"]:
         """c times the residual of the average, the same for every member."""
         del rows
@@ -154,7 +165,9 @@ class _Distillation(Objective):
         G = self.teacher_outputs
         return self if len(G) == 1 else replace(self, teacher_outputs=G[networks])
 
-    def _teacher(self, rows: slice) -> Float[Tensor, "n teachers k"]:
+    def _teacher(self, rows: Rows) -> Float[Tensor, "n teachers k"]:
+        known = "be given: the teacher's outputs are known on training samples alone"
+        require(rows is not None, "rows", "", None, known, "say them in each Batch")
         return self.teacher_outputs[:, rows].transpose(0, 1)
 
 
@@ -191,7 +204,7 @@ class TruncatedDistillation(_Distillation):
         _require_tau(self.tau)
 
     def residual(
-        self, F: Float[Tensor, "n seeds k"], labels: Int[Tensor, " n"], rows: slice
+        self, F: Float[Tensor, "n seeds k"], labels: Labels, rows: Rows
     ) -> Float[Tensor, "n seeds k"]:
         """Both terms, for the training samples `rows`."""
         G = self._teacher(rows)
@@ -223,7 +236,7 @@ class TemperatureDistillation(_Distillation):
         require_number("weight", "lambda", self.weight, 0, big, "try 10")
 
     def residual(
-        self, F: Float[Tensor, "n seeds k"], labels: Int[Tensor, " n"], rows: slice
+        self, F: Float[Tensor, "n seeds k"], labels: Labels, rows: Rows
     ) -> Float[Tensor, "n seeds k"]:
         """Both terms, for the training samples `rows`."""
         T = self.temperature

@@ -17,8 +17,9 @@ import numpy as np
 
 from mvlib import (
     computing,  # noqa: F401 (it registers the kinds)
-    single_model,
+    one_draw,
 )
+from mvlib.batches import MiniBatches
 from mvlib.checkpoint import TrainingCheckpoint
 from mvlib.checks import BadInput
 from mvlib.contrast import ContrastStudy
@@ -41,6 +42,7 @@ from mvlib.schedule import (
     BoundedRelativeStep,
     ConstantStep,
     FixedSteps,
+    Optimiser,
     Schedule,
     SharedStep,
     WhenFitted,
@@ -74,6 +76,7 @@ def _data(**changes: Any) -> SingleModelStudy:
 def _networks() -> Probes:
     constant = Schedule(step_rule=ConstantStep(2.0), stop_rule=FixedSteps(steps=9),
                         weight_decay=0.01)  # fmt: skip
+    adam = replace(NETWORKS.schedule, step_rule=Optimiser(name="Adam", lr=0.05))
     studies: Probes = {
         "plain": NETWORKS,
         "labels drawn freely": _data(balanced=False),
@@ -84,6 +87,7 @@ def _networks() -> Probes:
         "watched": replace(NETWORKS, record_every=4, n_watch=20),
         "constant step": replace(NETWORKS, schedule=constant),
         "cubic": replace(NETWORKS, learner=replace(NETWORKS.learner, power=3, threshold=0.5)),
+        "Adam on mini-batches": replace(NETWORKS, batches=MiniBatches(20), schedule=adam),
         "one network": replace(NETWORKS, n_networks=1, draw=5),
     }
     return studies | {"streamed": _streamed, "resumed": _resumed}
@@ -95,6 +99,7 @@ def _students() -> Probes:
     studies |= {f"form {form}": replace(base, form=form) for form in FORMS}
     chain = replace(base, teacher=base, target="each", generation=2)
     studies |= {"second generation": chain,
+                "mini-batches": replace(base, batches=MiniBatches(20)),
                 "watched": replace(base, record_every=5, n_watch=20)}  # fmt: skip
     return studies
 
@@ -214,7 +219,7 @@ def _run(study: Any, **more: Any) -> Arrays:
 
 def _streamed() -> Arrays:
     """Training inputs that are made anew in every pass, as those too large to be stored are."""
-    with _changed(single_model, "STORED_BYTES", 0):
+    with _changed(one_draw, "STORED_BYTES", 0):
         return _run(NETWORKS)
 
 

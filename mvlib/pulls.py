@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from statistics import NormalDist, fmean
 
+from mvlib.activation import takeoff
 from mvlib.checks import require_int
 from mvlib.distribution import MultiViewParams
 from mvlib.learner import LearnerParams
@@ -51,12 +52,11 @@ def pulls(data: MultiViewParams, learner: LearnerParams, n_train: int) -> Pulls:
         BadInput: if q < 3 (growth is exponential, nothing takes off), m < 2 (a lone reading is as
             often below 0) or N < 1.
     """
-    require_int("power", "q", learner.power, 3, "the race needs a power above 2")
+    q, _ = takeoff(learner.nonlinearity)
     require_int("n_neurons", "m", learner.n_neurons, 2, "a class needs neurons to choose from")
     require_int("n_train", "N", n_train, 1, "train on at least one sample")
-    q, m = learner.power, learner.n_neurons
+    m, mu = learner.n_neurons, data.single_view_fraction
     k, V, s, P = data.n_classes, data.n_views, data.sparsity, data.n_patches
-    mu = data.single_view_fraction
     C_p, C_o, nu = data.patches_per_view, data.patches_per_other_view, data.noise_norm
     own = C_p * _mean_power(data.own_strength, q) / C_p**q
     weak = C_o * _mean_power(data.multi_other_strength, q) / C_o**q

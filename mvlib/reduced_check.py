@@ -15,11 +15,12 @@ from jaxtyping import Float
 from mvlib.checks import require
 from mvlib.distribution import MultiViewParams, Sample, SampleKind, feature_vectors, streamed_sample
 from mvlib.learner import LearnerParams, init_weights
+from mvlib.one_draw import seeds_of
 from mvlib.portable import normals
 from mvlib.reduced import Run, train
 from mvlib.reduced_data import Points, RaceParams, points_from_record
 from mvlib.reduced_race import NOISE, STUDENT_NOISE, game_errors, taught
-from mvlib.single_model import SEEDS_A_DRAW, SingleModelStudy, network_seeds
+from mvlib.single_model import SingleModelStudy
 
 
 def race_params(data: MultiViewParams, learner: LearnerParams, n_train: int) -> RaceParams:
@@ -36,6 +37,8 @@ def race_params(data: MultiViewParams, learner: LearnerParams, n_train: int) -> 
     gamma = data.feature_noise
     require(gamma == 0, "feature_noise", "gamma", gamma, "be 0", "the reduction has none")
     own, scale = float(np.mean(data.own_strength)), (*data.view_scale, 1.0, 1.0)
+    other = learner.activation
+    require(other is None, "activation", "sigma", other, "be None", "the reduction has no other")
     return RaceParams(
         n_classes=data.n_classes,
         n_neurons=learner.n_neurons,
@@ -126,7 +129,7 @@ def reduce_study(study: SingleModelStudy) -> Reduced:
     limit = study.schedule.stop_rule.limit
     runs = [
         train(params, *reduced_start(study, params, seed), points, max_steps=limit)
-        for seed in network_seeds(study)
+        for seed in seeds_of(study.draw, study.n_networks)
     ]
     single, multi = _errors(study, params, [run.correlations for run in runs])
     return Reduced(params=params, points=points, runs=runs, single_error=single, multi_error=multi)
@@ -142,11 +145,11 @@ def reduced_students(
     students = [
         taught(
             params,
-            *reduced_start(study, params, SEEDS_A_DRAW * study.draw + r, name="student"),
+            *reduced_start(study, params, seed, name="student"),
             teachers.runs[r].train_scores if each else mean,
             points,
         )
-        for r in range(n)
+        for r, seed in enumerate(seeds_of(study.draw, n))
     ]
     single, multi = _errors(study, params, [run.correlations for run in students])
     return single[:n], multi[:n]

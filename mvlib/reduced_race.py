@@ -11,13 +11,14 @@ import numpy as np
 from jaxtyping import Float
 
 from mvlib.checks import require_int
+from mvlib.objectives import RATE_RATIO, TAU, TEACHER_SCALE
 from mvlib.portable import normals
 from mvlib.reduced import Run, averaged_scores, distillation, learned, misclassified, train
 from mvlib.reduced_data import Points, RaceParams, test_points, training_points
+from mvlib.settings import SIZES
 
 START, NOISE, STUDENT_START, STUDENT_NOISE = range(4, 8)  # words of streams
-# Of the students, as in chapter 5.
-TEACHER_SCALE, TAU, RATE_RATIO, STUDENT_STEPS = 8.0, 0.4, 4.0, 80
+STUDENT_STEPS = SIZES["book"].student_steps
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

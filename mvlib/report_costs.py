@@ -11,9 +11,10 @@ import numpy as np
 
 from mvlib.computing import work
 from mvlib.cost import CostModel, PowerLaw, Shape, predict_seconds, theory_shape
+from mvlib.one_draw import TYPICAL_STEPS
 from mvlib.report_networks import Record
 from mvlib.settings import Experiment
-from mvlib.single_model import TYPICAL_STEPS, SingleModelStudy
+from mvlib.single_model import SingleModelStudy
 
 SYMBOLS = {
     "n_classes": "k",

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from mvlib.activation import SmoothedReLU
 from mvlib.experiments import SWEEPS, setting
 from mvlib.finding import Finding
-from mvlib.learner import smoothed_relu, smoothed_relu_slope
 from mvlib.measurement import error_in_units_of_mu, learned_views, wilson_interval
 from mvlib.results import Arrays, Store
 from mvlib.settings import Scale
@@ -60,11 +60,9 @@ def activations(
 ) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, np.ndarray]]:
     """z, and value and slope of the smoothed ReLU for each power q and threshold."""
     z = torch.linspace(-1, 5, 301)
-    values, slopes = (
-        {f"$q={q}$, $\\varrho={v:g}$": curve(z, power=q, threshold=v).numpy() for q, v in settings}
-        for curve in (smoothed_relu, smoothed_relu_slope)
-    )
-    return z.numpy(), values, slopes
+    named = {f"$q={q}$, $\\varrho={v:g}$": SmoothedReLU(q, v) for q, v in settings}
+    values = {name: one.value(z).numpy() for name, one in named.items()}
+    return z.numpy(), values, {name: one.slope(z).numpy() for name, one in named.items()}
 
 
 def first_fit(train_error: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

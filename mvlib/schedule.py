@@ -1,15 +1,18 @@
-"""How far each step of gradient descent goes, and when it stops."""
+"""How far each step goes and in which direction, and when training stops."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mvlib.checks import require_int, require_number
+from mvlib.checks import BadInput, require, require_int, require_number, require_plain
+
+Option = bool | float | tuple[float, ...]  # of an optimiser
 
 
 @runtime_checkable
@@ -93,6 +96,74 @@ class SharedStep:
         return self.rule(W, ascent).amin().expand(W.shape[0])
 
 
+@runtime_checkable
+class UpdateRule(Protocol):
+    """Where each network goes, direction and size, from its gradient and what it remembers."""
+
+    def update(
+        self,
+        W: Float[Tensor, "seeds k m d"],
+        ascent: Float[Tensor, "seeds k m d"],
+        state: dict[str, Tensor],
+    ) -> tuple[Float[Tensor, "seeds k m d"], dict[str, Tensor]]:
+        """New weights and new state of the networks still training; `ascent` is minus the
+        gradient.  States have networks on their first axis, are {} before the first step, and
+        lose the row of a network that stops."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Optimiser:
+    r"""An optimiser of torch.optim; each network is a parameter with a state of its own.
+
+    Attributes:
+        name: its class, e.g. "SGD", "Adam", "AdamW", "RMSprop"; one that takes a gradient of any
+            shape and no closure.
+        lr: $\eta > 0$.
+        options: its other keywords, e.g. ``{"momentum": 0.9}``; kept as sorted pairs.
+
+    Raises:
+        BadInput: if lr is out of range or torch.optim refuses name or options.
+    """
+
+    name: str
+    lr: float
+    options: Mapping[str, Option] | tuple[tuple[str, Option], ...] = ()
+
+    def __post_init__(self) -> None:
+        big = float("inf")
+        require_number("lr", "eta", self.lr, 0, big, "try 0.001", open_low=True)
+        try:
+            object.__setattr__(self, "options", tuple(sorted(dict(self.options).items())))
+            self.update(torch.zeros(1, 2, 2, 3), torch.ones(1, 2, 2, 3), {})
+        except (AttributeError, RuntimeError, TypeError, ValueError) as error:
+            tried, why = (self.name, self.options), str(error).partition("\n")[0]
+            raise BadInput(
+                f"name, options = {tried!r} must suit an optimiser of torch.optim that takes "
+                f"{{'lr': {self.lr}}} and a gradient ({why}); try 'Adam'."
+            ) from error
+
+    def update(
+        self,
+        W: Float[Tensor, "seeds k m d"],
+        ascent: Float[Tensor, "seeds k m d"],
+        state: dict[str, Tensor],
+    ) -> tuple[Float[Tensor, "seeds k m d"], dict[str, Tensor]]:
+        """One step of the optimiser on the gradient -ascent."""
+        weights = [w.clone() for w in W]
+        make: Any = getattr(torch.optim, self.name)
+        optimiser = make(weights, lr=self.lr, **dict(self.options))
+        for s, w in enumerate(weights):
+            w.grad = -ascent[s]
+            own = {name: rows[s].clone() for name, rows in state.items()}
+            # Counters stay on the CPU, where torch.optim wants them.
+            optimiser.state[w] = {n: v.cpu() if v.ndim == 0 else v for n, v in own.items()}
+        optimiser.step()
+        states = [optimiser.state[w] for w in weights]
+        kept = [n for n, value in states[0].items() if isinstance(value, Tensor)]
+        return torch.stack(weights), {n: torch.stack([own[n] for own in states]) for n in kept}
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FixedSteps:
     """Stop after exactly `steps` updates (T >= 1)."""
@@ -135,15 +206,21 @@ class Schedule:
     r"""Step sizes, when to stop, weight decay.
 
     Attributes:
-        step_rule: `ConstantStep`, `BoundedRelativeStep` or `SharedStep`.
+        step_rule: how far to go along the gradient (`ConstantStep`, `BoundedRelativeStep`,
+            `SharedStep`: (3.1)), or where to go (`Optimiser`, or an `UpdateRule` of one's own).
         stop_rule: `FixedSteps` or `WhenFitted`.
-        weight_decay: lambda >= 0; each update first shrinks W by (1 - eta lambda) (footnote 9).
+        weight_decay: lambda >= 0; each update first shrinks W by (1 - eta lambda) (footnote 9);
+            0 where an `UpdateRule` has the word.
     """
 
-    step_rule: ConstantStep | BoundedRelativeStep | SharedStep
+    step_rule: StepRule | UpdateRule
     stop_rule: StopRule
     weight_decay: float = 0.0
 
     def __post_init__(self) -> None:
         big = float("inf")
         require_number("weight_decay", "lambda", self.weight_decay, 0, big, "try 0.0")
+        require_plain("step_rule", "eta", self.step_rule)
+        fits = self.weight_decay == 0 or not isinstance(self.step_rule, UpdateRule)
+        require(fits, "weight_decay", "lambda", self.weight_decay, "be 0 beside an update rule",
+                "give it to the rule")  # fmt: skip

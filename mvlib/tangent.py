@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mvlib.checks import BadInput, require, require_int, require_number
-from mvlib.learner import LearnerParams, logits, smoothed_relu_slope
+from mvlib.learner import LearnerParams, logits
 
 MEMORY_LIMIT = 1 << 30  # bytes that a kernel and its working blocks may take by default
 
@@ -25,9 +25,7 @@ def tangent_features(
     W0: Float[Tensor, "k m d"], X: Float[Tensor, "n P d"], learner: LearnerParams, *, output: int
 ) -> Float[Tensor, "n md"]:
     r"""$\phi_{i,r}(X)$ for the m neurons of one output i, side by side."""
-    slope = smoothed_relu_slope(
-        X @ W0[output].T, power=learner.power, threshold=learner.threshold
-    )  # (n, P, m)
+    slope = learner.nonlinearity.slope(X @ W0[output].T)  # (n, P, m)
     return torch.bmm(slope.transpose(1, 2), X).reshape(len(X), -1)
 
 
@@ -108,9 +106,7 @@ def tangent_outputs(
     `tangent_weights`; without the features themselves, as
     $\sum_{r,p} \widetilde{ReLU}'(\langle w_{i,r}, x_p\rangle) \langle \theta_{i,r}, x_p\rangle$."""
     k, m, d = W0.shape
-    slope = smoothed_relu_slope(
-        X @ W0.reshape(-1, d).T, power=learner.power, threshold=learner.threshold
-    )  # (n, P, k m)
+    slope = learner.nonlinearity.slope(X @ W0.reshape(-1, d).T)  # (n, P, k m)
     outputs = [
         (slope * (X @ theta.reshape(-1, d).T)).view(len(X), -1, k, m).sum(dim=(1, 3))
         for theta in weights.reshape(-1, k, m, d)

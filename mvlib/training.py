@@ -1,4 +1,4 @@
-r"""Gradient descent (3.1) on all networks at once.
+r"""Training all networks at once, by gradient descent (3.1) or another rule.
 
 Networks do not interact: each has its own step size and stops by itself, so a network's weights
 do not depend on who is trained beside it (up to rounding of the shared matrix product).
@@ -14,17 +14,20 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from mvlib.batches import Batch, Batches, check_batches, checked
 from mvlib.checks import BadInput, require, require_int
-from mvlib.learner import LearnerParams, Streamed, ascent_direction
+from mvlib.learner import LearnerParams, Streamed, ascent_direction, logits
 from mvlib.objectives import Objective
 from mvlib.schedule import (
     BoundedRelativeStep,
     ConstantStep,
     FixedSteps,
+    Optimiser,
     Schedule,
     SharedStep,
     StepRule,
     StopRule,
+    UpdateRule,
     WhenFitted,
 )
 
@@ -104,9 +107,17 @@ def train(
     probes: Mapping[str, Probe] | None = None,
     progress: Progress | None = None,
     checkpoint: Checkpoint | None = None,
+    batches: Batches | None = None,
+    batch_seed: int = 0,
 ) -> Trajectory:
     r"""$w^{(t+1)}_{i,r} = w^{(t)}_{i,r} + \eta_t\, \mathbb E_{\mathcal Z}[a_i(X)\,
-    \nabla_{w_{i,r}} F_i(X)] - \eta_t\lambda w^{(t)}_{i,r}$, full batch, every network at once.
+    \nabla_{w_{i,r}} F_i(X)] - \eta_t\lambda w^{(t)}_{i,r}$, every network at once; full batch,
+    unless `batches` says what each step is trained on.
+
+    Loss, training error and outputs are always those of the whole training set with its hard
+    labels.  With `batches` that takes a pass of its own, made every `batches.looks_every(N)` steps,
+    at every record and at the last step; `WhenFitted` stops a network at the first of these looks,
+    records aside, that finds no error.
 
     Args:
         W0: initial weights; not changed.
@@ -119,27 +130,41 @@ def train(
         progress: called after every step with (step, share of networks still training).
         checkpoint: where the state is saved from time to time; a state found there is continued,
             to the very weights that an uninterrupted run gives on the same machine.
+        batches: e.g. `MiniBatches(64)`; None: the whole training set.
+        batch_seed: of the streams that batches draw from.
 
     Raises:
-        BadInput: if shapes do not fit together, or a state found does not fit them.
-        FloatingPointError: at the first non-finite loss, naming step, network and step size.
+        BadInput: if shapes do not fit together, or a state found does not fit them; if batches
+            are larger than N, or are to be drawn of streamed inputs.
+        FloatingPointError: at the first non-finite loss that is looked at, naming step, network
+            and step size (of an update rule, the length of the step).
 
     Paper: eq. (3.1).
     """
     _check_shapes(W0, X, labels)
+    stored = batches is None or isinstance(X, Tensor)
+    require(stored, "X", "X", tuple(X.shape), "be held in memory to draw batches of", "take fewer")
     require_int("record_every", "", record_every, 0, "0 records the end only")
-    objective.check((X.shape[0], *W0.shape[:2]))
+    n = X.shape[0]
+    objective.check((n, *W0.shape[:2]))
+    check_batches(batches, n)
     seeds = list(range(len(W0))) if seeds is None else list(seeds)
     probes = probes or {}
-    state = _resumed(checkpoint, W0, X.shape[0]) or _State.at_start(W0, X.shape[0])
+    state = _resumed(checkpoint, W0, n) or _State.at_start(W0, n)
     objective = objective if bool(state.active.all()) else objective.keep(state.active)
     rule, limit = schedule.stop_rule, schedule.stop_rule.limit
+    looks_every = batches.looks_every(n) if batches else 1
     for t in range(state.step, limit + 1):
-        ascent = _look(state, X, labels, objective, learner)
-        _check_finite(state.loss, t, seeds, state.eta)
-        moving = ~rule.stops(state.error[state.active])
+        recorded = record_every > 0 and t % record_every == 0
+        in_turn = t % looks_every == 0 or t == limit
+        ascent = None
+        if in_turn or recorded:
+            ascent = _look(state, X, labels, objective, learner, ascend=batches is None)
+            _check_finite(state.loss, t, seeds, state.eta)
+        error = state.error[state.active]
+        moving = ~rule.stops(error) if in_turn else torch.ones_like(error, dtype=torch.bool)
         last = t == limit or not bool(moving.any())
-        if last or (record_every and t % record_every == 0):
+        if last or recorded:
             state.record(t, probes)
         if progress:
             progress(t, float(moving.sum()) / len(W0))
@@ -147,7 +172,13 @@ def train(
             break
         objective = objective.keep(moving)
         state.stop(moving)
-        _move(state, ascent[moving], schedule)
+        if batches:
+            assert isinstance(X, Tensor)
+            batch = batches.batch(t, X, labels, W0.shape[1], batch_seed)
+            batch = checked(batch, t, tuple(X.shape), W0.shape[1])
+            _move(state, _ascent_on(batch, state, objective, learner), schedule)
+        elif ascent is not None:
+            _move(state, ascent[moving], schedule)
         if checkpoint and checkpoint.due():
             checkpoint.save(state.tensors())
     return Trajectory(
@@ -174,6 +205,7 @@ class _State:
     error: Tensor
     eta: Tensor
     step: int = 0
+    memory: dict[str, Tensor] = field(default_factory=dict)  # of an update rule; active networks
     steps: list[int] = field(default_factory=list)  # those recorded
     records: dict[str, list[Tensor]] = field(default_factory=dict)
 
@@ -198,26 +230,30 @@ class _State:
 
     def stop(self, moving: Tensor) -> None:
         """Of the active networks those that are not moving stop here."""
-        self.active[self.active.nonzero().squeeze(1)[~moving]] = False
+        if not bool(moving.all()):
+            self.active[self.active.nonzero().squeeze(1)[~moving]] = False
+            self.memory = {n: rows[moving.to(rows.device)] for n, rows in self.memory.items()}
         self.step += 1
         self.stop_step[self.active] = self.step
 
     def tensors(self) -> dict[str, Tensor]:
         rows = {f"record {name}": torch.stack(rows) for name, rows in self.records.items()}
+        rows |= {f"memory {name}": value for name, value in self.memory.items()}
         state = {name: getattr(self, name) for name in _TENSORS}
         return state | rows | {"step": torch.tensor(self.step), "steps": torch.tensor(self.steps)}
 
     @classmethod
     def from_tensors(cls, found: Mapping[str, Tensor], like: Tensor) -> _State:
         on = {name: tensor.to(like.device) for name, tensor in found.items()}
-        records = {
-            name.removeprefix("record "): list(rows.unbind(0))
-            for name, rows in on.items()
-            if name.startswith("record ")
-        }
+
+        def named(word: str) -> dict[str, Tensor]:
+            return {n.removeprefix(word): v for n, v in on.items() if n.startswith(word)}
+
+        records = {name: list(rows.unbind(0)) for name, rows in named("record ").items()}
         steps = [int(t) for t in found["steps"]]
         state = {name: on[name] for name in _TENSORS}
-        return cls(**state, step=int(found["step"]), steps=steps, records=records)
+        return cls(**state, step=int(found["step"]), steps=steps, records=records,
+                   memory=named("memory "))  # fmt: skip
 
 
 _TENSORS = ("W", "active", "stop_step", "outputs", "loss", "error", "eta")
@@ -240,30 +276,54 @@ def _look(
     labels: Tensor,
     objective: Objective,
     learner: LearnerParams,
-) -> Tensor:
-    """One pass over the data: the active networks' ascent direction; their outputs, loss and error
-    are noted in the state."""
+    *,
+    ascend: bool,
+) -> Tensor | None:
+    """One pass over the data: the active networks' outputs, loss and error are noted in the state;
+    their ascent direction, if wanted, comes from the same pass."""
     active = state.active.nonzero().squeeze(1)
     loss = state.loss.new_zeros(len(active))
     wrong = torch.zeros_like(active)
 
-    def residual(F: Tensor, rows: slice) -> Tensor:
+    def note(F: Tensor, rows: slice) -> None:
         y = labels[rows]
         state.outputs[active, rows] = F.transpose(0, 1)
         loss.add_(objective.loss(F, y).sum(dim=0))
         wrong.add_(misclassified(objective.scores(F).transpose(0, 1), y).sum(dim=1))
-        return objective.residual(F, y, rows)
 
-    ascent = ascent_direction(state.W[active], X, residual, learner)
+    def residual(F: Tensor, rows: slice) -> Tensor:
+        note(F, rows)
+        return objective.residual(F, labels[rows], rows)
+
+    ascent = None
+    if ascend:
+        ascent = ascent_direction(state.W[active], X, residual, learner)
+    else:
+        note(logits(state.W[active], X, learner).transpose(0, 1), slice(0, X.shape[0]))
     state.loss[active] = loss / X.shape[0]
     state.error[active] = wrong.to(loss.dtype) / X.shape[0]
     return ascent
 
 
+def _ascent_on(batch: Batch, state: _State, objective: Objective, learner: LearnerParams) -> Tensor:
+    """The active networks' ascent direction on a batch."""
+
+    def residual(F: Tensor, rows: slice) -> Tensor:
+        places = None if batch.rows is None else batch.rows[rows]
+        return objective.residual(F, batch.labels[rows], places)
+
+    return ascent_direction(state.W[state.active], batch.X, residual, learner)
+
+
 def _move(state: _State, ascent: Tensor, schedule: Schedule) -> None:
     """One update of the active networks."""
-    current = state.W[state.active]
-    state.eta[state.active] = schedule.step_rule(current, ascent)
+    current, rule = state.W[state.active], schedule.step_rule
+    if isinstance(rule, UpdateRule):
+        moved, state.memory = rule.update(current, ascent, state.memory)
+        state.eta[state.active] = (moved - current).flatten(1).norm(dim=1)
+        state.W[state.active] = moved
+        return
+    state.eta[state.active] = rule(current, ascent)
     step = state.eta[state.active][:, None, None, None]
     state.W[state.active] = current * (1 - step * schedule.weight_decay) + step * ascent
 
@@ -298,6 +358,7 @@ __all__ = [
     "Checkpoint",
     "ConstantStep",
     "FixedSteps",
+    "Optimiser",
     "Probe",
     "Progress",
     "Schedule",
@@ -305,6 +366,7 @@ __all__ = [
     "StepRule",
     "StopRule",
     "Trajectory",
+    "UpdateRule",
     "WhenFitted",
     "classification_error",
     "misclassified",

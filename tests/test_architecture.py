@@ -23,7 +23,7 @@ LONG = {
     "report_students": 450,
     "cluster": 400,
     "distribution": 420,
-    "training": 340,
+    "training": 380,
 }
 NUMBERED = ["Definition 3.1", "Definition 3.3", "Definition 3.4", "eq. (3.1)", "eq. (4.1)",
             "eq. (4.2)", "eq. (4.3)", "Theorem 1", "Theorem 2", "Theorem 3",

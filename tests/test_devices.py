@@ -13,7 +13,7 @@ import torch
 
 from mvlib.distillation import DistillationStudy, student_objective
 from mvlib.distribution import Sample, feature_vectors, sample, streamed_sample
-from mvlib.learner import LearnerParams, init_weights, logits, outputs_and_ascent
+from mvlib.learner import LearnerParams, ascent_direction, init_weights, logits
 from mvlib.measurement import view_correlations
 from mvlib.objectives import (
     AverageCrossEntropy,
@@ -22,7 +22,7 @@ from mvlib.objectives import (
     TemperatureDistillation,
     TruncatedDistillation,
 )
-from mvlib.schedule import BoundedRelativeStep, ConstantStep, SharedStep, StepRule
+from mvlib.schedule import BoundedRelativeStep, ConstantStep, Optimiser, SharedStep, StepRule
 from mvlib.settings import base_study
 from mvlib.single_model import as_arrays, run_single_model
 from mvlib.tangent import ntk, tangent_outputs, tangent_weights
@@ -60,9 +60,11 @@ def test_a_pass_over_the_data(make: object, objective: Objective) -> None:
 
     def residual(F: torch.Tensor, rows: slice) -> torch.Tensor:
         assert on_meta(objective.loss(F, drawn.labels[rows]))
+        assert F.shape == (len(drawn.labels[rows]), S, k)
         return objective.residual(F, drawn.labels[rows], rows)
 
-    F, ascent = outputs_and_ascent(W, drawn.patches, residual, LEARNER)
+    F = logits(W, drawn.patches, LEARNER)
+    ascent = ascent_direction(W, drawn.patches, residual, LEARNER)
     assert on_meta(F, ascent, classification_error(F, drawn.labels))
     assert F.shape == (S, N, k) and ascent.shape == W.shape
 
@@ -77,6 +79,15 @@ RULES: list[StepRule] = [
 @pytest.mark.parametrize("rule", RULES, ids=lambda r: type(r).__name__)
 def test_step_sizes(rule: StepRule) -> None:
     assert on_meta(rule(W, torch.empty_like(W)))
+
+
+def test_an_optimiser_steps_where_the_weights_are() -> None:
+    rule, state = Optimiser(name="Adam", lr=0.1), {}
+    for _ in range(2):
+        moved, state = rule.update(W, torch.empty_like(W), state)
+        assert on_meta(moved, state["exp_avg"], state["exp_avg_sq"]) and moved.shape == W.shape
+        # A counter a network, where torch.optim reads it without waiting for the device.
+        assert state["step"].shape == (S,) and state["step"].device.type == "cpu"
 
 
 def test_measurements_and_kernels() -> None:

@@ -21,7 +21,6 @@ from mvlib.distillation import (
     distillation_flops,
     run_distillation,
     student_objective,
-    student_seeds,
     student_steps,
     target_outputs,
     teacher_train_error,
@@ -34,6 +33,7 @@ from mvlib.objectives import (
     TemperatureDistillation,
     TruncatedDistillation,
 )
+from mvlib.one_draw import seeds_of
 from mvlib.single_model import run_single_model
 from mvlib.training import ConstantStep
 
@@ -76,14 +76,14 @@ def beginning(
         raise Began(W0, other["seeds"], objective)
 
     with monkeypatch.context() as patch, pytest.raises(Began) as caught:
-        patch.setattr("mvlib.distillation.train", begin)
+        patch.setattr("mvlib.one_draw.train", begin)
         run_distillation(study, OUTPUTS.repeat(study.n_teachers, 1, 1)[: study.n_teachers].numpy())
     return caught.value.args  # type: ignore[return-value]
 
 
 def test_students_start_alike_whatever_they_are_taught(monkeypatch: pytest.MonkeyPatch) -> None:
     W0, seeds, _ = beginning(student(target="labels"), monkeypatch)
-    assert seeds == student_seeds(student()) == [1000 * DRAW, 1000 * DRAW + 1]
+    assert seeds == seeds_of(DRAW, 2) == [1000 * DRAW, 1000 * DRAW + 1]
     assert W0.shape == (2, K, TEACHER.learner.n_neurons, TEACHER.data.dim)
     studies = [student(target=target) for target in TARGETS]
     studies += [student(form=form) for form in ("printed", "temperature")]
@@ -94,7 +94,7 @@ def test_students_start_alike_whatever_they_are_taught(monkeypatch: pytest.Monke
     networks = init_weights(seeds, TEACHER.learner, n_classes=K, dim=TEACHER.data.dim)
     assert not torch.isclose(networks, W0).any()
     other_draw = student(teacher=replace(TEACHER, draw=DRAW + 1))
-    assert not set(student_seeds(other_draw)) & set(seeds)
+    assert not set(seeds_of(other_draw.draw, 2)) & set(seeds)
 
 
 def test_pairing_shows_in_what_is_stored(teacher: Arrays, distilled: Arrays) -> None:
@@ -202,7 +202,9 @@ def test_a_teacher_is_needed(target: Target) -> None:
         with pytest.raises(BadInput) as caught:
             ask(student(target=target), None, Y)
         said = str(caught.value)
-        assert said.startswith(f"outputs (G) = None must be given for target {target!r}; "), said
+        assert said.startswith(
+            f"teacher_outputs (G) = None must be given for target {target!r}; "
+        ), said
         assert "train_outputs" in said and said.endswith(".")
 
 
@@ -214,7 +216,7 @@ def test_a_teacher_is_needed(target: Target) -> None:
 def test_a_teacher_of_another_shape(target: Target, shape: tuple[int, ...]) -> None:
     with unchecked(), pytest.raises(BadInput) as caught:
         student_objective(student(target=target), np.zeros(shape, dtype=np.float32), Y)
-    assert str(caught.value).startswith(f"outputs (G) = {shape} must be {(L, N, K)}; ")
+    assert str(caught.value).startswith(f"teacher_outputs (G) = {shape} must be {(L, N, K)}; ")
     assert "train_outputs" in str(caught.value)
 
 
@@ -223,8 +225,8 @@ def test_a_teacher_of_another_shape(target: Target, shape: tuple[int, ...]) -> N
 FIELDS: list[tuple[str, str, list[Any], str]] = [
     ("target", "G", ["teacher", "", None], "be one of ('labels', "),
     ("form", "", ["soft", ""], "be one of ('capped', "),
-    ("n_students", "", [0, -1, 1.5, True], "be an integer >= 1"),
-    ("n_students", "", [1001], "be <= 1000"),
+    ("n_students", "L", [0, -1, 1.5, True], "be an integer >= 1"),
+    ("n_students", "L", [1001], "be <= 1000"),
     ("generation", "", [0, 1.5], "be an integer >= 1"),
     ("teacher_scale", "c", [0, -1.0, math.inf, math.nan], "lie in (0, inf)"),
     ("tau", "tau", [0, -0.1, math.nan], "lie in (0, inf)"),
@@ -254,16 +256,16 @@ def test_bad_value(field: str, symbol: str, value: object, bound: str) -> None:
 
 
 def test_no_field_is_forgotten() -> None:
-    named = {f.name for f in fields(DistillationStudy)} - {"teacher", "schedule"}
+    named = {f.name for f in fields(DistillationStudy)} - {"teacher", "schedule", "batches"}
     assert {row[0] for row in FIELDS} == named
 
 
 def test_each_student_needs_a_network() -> None:
     assert student(target="each", n_students=3).n_students == 3
     assert student(target="average", n_students=4).n_students == 4
-    with pytest.raises(BadInput, match=r"n_students \(\) = 4 must be <= 3; each needs a teacher"):
+    with pytest.raises(BadInput, match=r"n_students \(L\) = 4 must be <= 3; each needs a teacher"):
         student(target="each", n_students=4)
-    with pytest.raises(BadInput, match=r"n_students \(\) = 3 must be <= 2; each needs a teacher"):
+    with pytest.raises(BadInput, match=r"n_students \(L\) = 3 must be <= 2; each needs a teacher"):
         student(target="each", teacher=student(), n_students=3)
 
 

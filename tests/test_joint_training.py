@@ -15,7 +15,8 @@ from mvlib.distribution import sample
 from mvlib.joint_training import JointStudy, joint_flops, joint_steps, run_joint
 from mvlib.learner import init_weights, logits
 from mvlib.objectives import cross_entropy_residual
-from mvlib.single_model import network_seeds, run_single_model
+from mvlib.one_draw import seeds_of
+from mvlib.single_model import run_single_model
 from mvlib.training import BoundedRelativeStep, FixedSteps, SharedStep, classification_error
 
 RULE = TEACHER.schedule.step_rule
@@ -77,7 +78,7 @@ def test_one_member_is_a_single_network(mean: bool) -> None:
 def test_a_step_by_hand(mean: bool) -> None:
     """Every member: w + eta E[c (1_{i=y} - softmax_i(c sum F)) grad F_i], one eta for all."""
     X = sample(BASE.data, N, seed=BASE.draw, name="train").patches
-    seeds = network_seeds(replace(BASE, n_networks=2))
+    seeds = seeds_of(BASE.draw, 2)
     W = init_weights(seeds, BASE.learner, n_classes=K, dim=BASE.data.dim).requires_grad_()
     c = 1 / 2 if mean else 1.0
     F = logits(W, X, BASE.learner)
@@ -99,11 +100,11 @@ def test_members_start_where_the_networks_do(monkeypatch: pytest.MonkeyPatch) ->
     def begin(W0: torch.Tensor, *_: object, **other: Any) -> None:
         raise Began(W0, other["seeds"])
 
-    monkeypatch.setattr("mvlib.joint_training.train", begin)
+    monkeypatch.setattr("mvlib.one_draw.train", begin)
     with pytest.raises(Began) as caught:
         run_joint(joint(5))  # more than the base study has networks
     W0, seeds = caught.value.args
-    assert seeds == network_seeds(replace(BASE, n_networks=5))
+    assert seeds == seeds_of(BASE.draw, 5)
     assert torch.equal(
         W0, init_weights(seeds, BASE.learner, n_classes=K, dim=BASE.data.dim, name="init")
     )

@@ -7,14 +7,8 @@ import torch
 from torch import Tensor
 
 from mvlib import learner as room
-from mvlib.learner import (
-    LearnerParams,
-    init_weights,
-    logits,
-    outputs_and_ascent,
-    smoothed_relu,
-    smoothed_relu_slope,
-)
+from mvlib.activation import SmoothedReLU
+from mvlib.learner import LearnerParams, ascent_direction, init_weights, logits
 from mvlib.objectives import CrossEntropy
 
 # float64 sums of a few dozen terms of order one, added in another order.
@@ -51,9 +45,9 @@ def network_and_inputs(seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
 )
 def test_hand_worked_numbers(q: int, varrho: float, z: float, value: float, slope: float) -> None:
     point = torch.tensor([z], dtype=torch.float64, requires_grad=True)
-    got = smoothed_relu(point, power=q, threshold=varrho)
+    got = SmoothedReLU(q, varrho).value(point)
     got.backward(torch.ones(1, dtype=torch.float64))
-    derivative = smoothed_relu_slope(point.detach(), power=q, threshold=varrho)
+    derivative = SmoothedReLU(q, varrho).slope(point.detach())
     # A handful of float64 roundings; the zero branch is exact.
     close = dict(rel=1e-14, abs=0.0)
     assert got.item() == pytest.approx(value, **close)
@@ -65,7 +59,7 @@ def test_hand_worked_numbers(q: int, varrho: float, z: float, value: float, slop
 def test_joins_from_both_sides(q: int, varrho: float) -> None:
     h = 1e-6 * varrho
     z = torch.tensor([-h, 0, h, varrho - h, varrho, varrho + h], dtype=torch.float64)
-    below, at, above, left, join, right = smoothed_relu(z, power=q, threshold=varrho).tolist()
+    below, at, above, left, join, right = SmoothedReLU(q, varrho).value(z).tolist()
     assert below == 0 and at == 0
     # On the right of 0 the difference quotient is (h / varrho)^(q-1) / q.
     assert (above - at) / h == pytest.approx((h / varrho) ** (q - 1) / q, rel=1e-9)
@@ -79,8 +73,8 @@ def test_joins_from_both_sides(q: int, varrho: float) -> None:
 @pytest.mark.parametrize("q", [2, 3, 4])
 def test_slope_is_the_derivative(q: int) -> None:
     z = torch.linspace(-2, 4, 601, dtype=torch.float64, requires_grad=True)  # meets 0 and varrho
-    (gradient,) = torch.autograd.grad(smoothed_relu(z, power=q, threshold=1.0).sum(), z)
-    slope = smoothed_relu_slope(z.detach(), power=q, threshold=1.0)
+    (gradient,) = torch.autograd.grad(SmoothedReLU(q).value(z).sum(), z)
+    slope = SmoothedReLU(q).slope(z.detach())
     torch.testing.assert_close(slope, gradient, **ROUNDING)
 
 
@@ -119,17 +113,16 @@ def test_ascent_against_autograd(
     limit_memory(monkeypatch, samples, patches)
     learner = LearnerParams(n_neurons=m, power=q, threshold=0.7)
     W, X, y = network_and_inputs(q)
-    F, ascent = outputs_and_ascent(
+    ascent = ascent_direction(
         W, X, lambda F, rows: CrossEntropy().residual(F, y[rows], rows), learner
     )
     leaf = W.clone().requires_grad_()
     z = torch.einsum("skmd,npd->snkmp", leaf, X)
-    outputs = smoothed_relu(z, power=q, threshold=0.7).sum(dim=(-1, -2))
+    outputs = SmoothedReLU(q, 0.7).value(z).sum(dim=(-1, -2))
     # Seeds do not interact, so the gradient of the summed loss is each seed's own gradient.
     loss = sum(torch.nn.functional.cross_entropy(f, y) for f in outputs)
     assert isinstance(loss, Tensor)
     (gradient,) = torch.autograd.grad(loss, leaf)
-    torch.testing.assert_close(F, outputs.detach(), **ROUNDING)
     torch.testing.assert_close(ascent, -gradient, **ROUNDING)
 
 
@@ -181,5 +174,5 @@ def test_scores_can_be_differentiated(q: int) -> None:
     learner = LearnerParams(n_neurons=m, power=q, threshold=0.7)
     leaf = W.clone().requires_grad_()
     (gradient,) = torch.autograd.grad(logits(leaf, X, learner).sum(), leaf)
-    ones = outputs_and_ascent(W, X, lambda F, rows: torch.ones_like(F), learner)[1]
+    ones = ascent_direction(W, X, lambda F, rows: torch.ones_like(F), learner)
     torch.testing.assert_close(gradient / N, ones, **ROUNDING)

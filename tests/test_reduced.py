@@ -8,9 +8,9 @@ import torch
 
 import mvlib
 from mvlib import portable, reduced, reduced_race
+from mvlib.activation import SmoothedReLU
 from mvlib.checks import BadInput
 from mvlib.experiments import experiments
-from mvlib.learner import smoothed_relu, smoothed_relu_slope
 from mvlib.reduced_check import race_params, reduce_study, reduced_students, same_winner
 from mvlib.reduced_data import (
     FAINT,
@@ -158,9 +158,9 @@ def test_drawn_points_follow_the_definition() -> None:
 def test_activation_is_the_learners(power: int, threshold: float) -> None:
     z = np.linspace(-1, 3, 101)
     value, slope = reduced.activation(z, replace(SMALL, power=power, threshold=threshold))
-    tensor, options = torch.as_tensor(z), {"power": power, "threshold": threshold}
-    np.testing.assert_allclose(value, smoothed_relu(tensor, **options), atol=1e-14)
-    np.testing.assert_allclose(slope, smoothed_relu_slope(tensor, **options), atol=1e-14)
+    tensor, learners = torch.as_tensor(z), SmoothedReLU(power, threshold)
+    np.testing.assert_allclose(value, learners.value(tensor), atol=1e-14)
+    np.testing.assert_allclose(slope, learners.slope(tensor), atol=1e-14)
 
 
 def test_average_over_noise_is_an_average_over_noise() -> None:

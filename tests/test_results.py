@@ -186,7 +186,7 @@ def networks() -> Kind:
 
 def test_source_follows_what_is_computed(sources: Path) -> None:
     before = networks().source
-    edit(sources / "learner.py", "torch.relu(z - varrho)", "torch.relu(z - 2 * varrho)")
+    edit(sources / "activation.py", "(z - varrho).relu()", "(z - 2 * varrho).relu()")
     assert networks().source == before, "what runs is what was read"
     start_again()
     assert networks().source != before
@@ -194,12 +194,12 @@ def test_source_follows_what_is_computed(sources: Path) -> None:
 
 def test_source_ignores_words_and_unrelated_rooms(sources: Path) -> None:
     before = networks().source
-    learner = sources / "learner.py"
-    edit(learner, "ReLU with its corner replaced", "A ReLU whose corner gave way")
-    text = learner.read_text(encoding="utf-8")
-    learner.write_text("# A comment.\n\n\n" + text + "\n\n# Another.\n", encoding="utf-8")
-    for room in ("figures.py", "theorems.py"):
-        (sources / room).write_text("x = 1\n", encoding="utf-8")
+    room = sources / "activation.py"
+    edit(room, "ReLU with its corner replaced", "A ReLU whose corner gave way")
+    text = room.read_text(encoding="utf-8")
+    room.write_text("# A comment.\n\n\n" + text + "\n\n# Another.\n", encoding="utf-8")
+    for other in ("figures.py", "theorems.py"):
+        (sources / other).write_text("x = 1\n", encoding="utf-8")
     start_again()
     assert networks().source == before
 
@@ -230,7 +230,7 @@ def test_bare_source_keeps_code_on_a_docstrings_line() -> None:
 
 def test_modules_reached() -> None:
     assert modules_reached("checks") == ["checks"]
-    assert modules_reached("learner") == ["checks", "learner", "randomness"]
+    assert modules_reached("learner") == ["activation", "checks", "learner", "randomness"]
     assert set(modules_reached("single_model")) >= {
         "checks", "distribution", "ensemble", "learner", "measurement", "objectives",
         "randomness", "single_model", "training",

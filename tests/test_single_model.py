@@ -8,12 +8,12 @@ import pytest
 
 from mvlib.distribution import MultiViewParams, sample
 from mvlib.learner import LearnerParams
+from mvlib.one_draw import expected_steps, seeds_of
 from mvlib.single_model import (
     SingleModelStudy,
-    expected_flops,
-    expected_steps,
-    network_seeds,
     run_single_model,
+    single_model_flops,
+    single_model_steps,
 )
 from mvlib.training import BoundedRelativeStep, FixedSteps, Schedule, WhenFitted
 
@@ -52,9 +52,9 @@ def test_a_network_is_the_same_whatever_the_others(toy: dict[str, np.ndarray]) -
     fewer = run_single_model(replace(TOY, n_networks=1))
     # float32, 40 steps through the take-off: 1e-7 a step, grown at most a hundredfold.
     assert fewer["correlations"][0] == pytest.approx(toy["correlations"][0], rel=1e-3, abs=1e-5)
-    assert network_seeds(TOY) == [1000, 1001, 1002]
-    assert network_seeds(replace(TOY, n_networks=1)) == [1000]
-    assert not set(network_seeds(TOY)) & set(network_seeds(replace(TOY, draw=0)))
+    assert seeds_of(TOY.draw, 3) == [1000, 1001, 1002]
+    assert seeds_of(TOY.draw, 1) == [1000]
+    assert not set(seeds_of(TOY.draw, 3)) & set(seeds_of(0, 1000))
 
 
 def test_running_twice_gives_the_same_numbers(toy: dict[str, np.ndarray]) -> None:
@@ -90,7 +90,7 @@ def test_watched_inputs_are_not_the_test_set() -> None:
 
 
 def test_work_is_foreseen() -> None:
-    assert expected_steps(TOY.schedule.stop_rule) == 40
+    assert single_model_steps(TOY) == 40
     # Networks that stop by themselves take about 70, unless they must stop before.
     assert (
         expected_steps(WhenFitted(limit=50)) == 50 and expected_steps(WhenFitted(limit=800)) == 70
@@ -98,4 +98,4 @@ def test_work_is_foreseen() -> None:
     assert expected_steps(FixedSteps(steps=800)) == 800
     # 2 N P d k m a product, two products a step and one a test input, three networks.
     per_input = 2 * 6 * 12 * 3 * 2
-    assert expected_flops(TOY) == 3 * per_input * (2 * 30 * 40 + 120 + 90)
+    assert single_model_flops(TOY) == 3 * per_input * (2 * 30 * 40 + 120 + 90)

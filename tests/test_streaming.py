@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from mvlib import distribution, single_model
+from mvlib import distribution, one_draw
 from mvlib.checks import BadInput
 from mvlib.distribution import (
     MultiViewParams,
@@ -19,7 +19,8 @@ from mvlib.distribution import (
 from mvlib.learner import LearnerParams, init_weights, logits
 from mvlib.measurement import takeoff_times
 from mvlib.objectives import CrossEntropy
-from mvlib.single_model import SingleModelStudy, run_single_model, training_set
+from mvlib.one_draw import training_set
+from mvlib.single_model import SingleModelStudy, run_single_model
 from mvlib.training import BoundedRelativeStep, FixedSteps, Schedule, train
 
 # P d = 160: whole groups of 16 numbers, so that blocks may be drawn in parts.
@@ -116,7 +117,7 @@ STUDY = SingleModelStudy(
 def test_a_study_streams_what_would_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(training_set(STUDY).patches, torch.Tensor)
     before = run_single_model(STUDY)
-    monkeypatch.setattr(single_model, "STORED_BYTES", 4 * 60 * 160 - 1)
+    monkeypatch.setattr(one_draw, "STORED_BYTES", 4 * 60 * 160 - 1)
     assert isinstance(training_set(STUDY).patches, StreamedPatches)
     after = run_single_model(STUDY)
     assert before.keys() == after.keys()

@@ -33,7 +33,7 @@ from mvlib.kinds import Kind, kind_of
 from mvlib.progress import ProgressBar
 from mvlib.results import CorruptEntry, Store, circumstances
 from mvlib.settings import SCALES, Experiment, Scale
-from mvlib.single_model import SingleModelStudy, expected_flops, run_single_model
+from mvlib.single_model import SingleModelStudy, run_single_model, single_model_flops
 from mvlib.sweep import fill, load_family, run_all, run_experiment
 from mvlib.threads import environment, threads_each, wait_asleep
 from mvlib.training import SharedStep
@@ -343,7 +343,7 @@ def test_the_bar_ends_where_it_should(store: Store) -> None:
 @pytest.mark.parametrize("scale", SCALES)
 def test_every_experiment_has_its_function(scale: Scale) -> None:
     kinds = {
-        SingleModelStudy: ("single_model", expected_flops),
+        SingleModelStudy: ("single_model", single_model_flops),
         DistillationStudy: ("distillation", distillation_flops),
         JointStudy: ("joint_training", joint_flops),
         ContrastStudy: ("contrast", contrast_flops),
