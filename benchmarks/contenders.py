@@ -19,13 +19,13 @@ import torch
 from torch import Tensor, nn
 
 from jax_worker import Arrays, serve
-from mvlib.cost import Shape
-from mvlib.distribution import sample, stored
-from mvlib.learner import LearnerParams, ascent_direction, init_weights
-from mvlib.objectives import CrossEntropy, cross_entropy_residual
-from mvlib.one_draw import seeds_of
-from mvlib.single_model import SingleModelStudy
-from mvlib.training import ConstantStep, FixedSteps, Schedule, train
+from mvlib.paper.gradient_descent import ConstantStep, FixedSteps, Schedule, train
+from mvlib.paper.multi_view_data import sample, stored
+from mvlib.paper.network import LearnerParams, ascent_direction, init_weights
+from mvlib.paper.objectives import CrossEntropy, cross_entropy_residual
+from mvlib.run.cost import Shape
+from mvlib.studies.one_draw import seeds_of
+from mvlib.studies.single_model import SingleModelStudy
 from rounds import Seconds, timed
 
 TIMED_STEPS = 2  # in one call of train(...); its first pass and its last are not counted

@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from contenders import Problem, random_problem
-from mvlib.cost import Shape
-from mvlib.objectives import CrossEntropy
-from mvlib.settings import base_study
-from mvlib.training import FixedSteps, train
+from mvlib.experiments.settings import base_study
+from mvlib.paper.gradient_descent import FixedSteps, train
+from mvlib.paper.objectives import CrossEntropy
+from mvlib.run.cost import Shape
 
 T = TypeVar("T")
 MMAP_THRESHOLD = 1 << 17  # glibc's own at the start; naming it keeps it from growing

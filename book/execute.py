@@ -53,10 +53,10 @@ from executed import (
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # this clone's mvlib, installed or not
 
-from mvlib.checks import BadInput, require, require_int  # noqa: E402
-from mvlib.results import digest, read_record  # noqa: E402
-from mvlib.settings import check_scale  # noqa: E402
-from mvlib.source import digest_of, modules_imported  # noqa: E402
+from mvlib.core.checks import BadInput, require, require_int  # noqa: E402
+from mvlib.core.source import digest_of, modules_imported  # noqa: E402
+from mvlib.experiments.settings import check_scale  # noqa: E402
+from mvlib.store.entries import digest, read_record  # noqa: E402
 
 
 class ChapterFailed(Exception):

@@ -59,7 +59,7 @@ class Home:
 
     Attributes:
         item: the object, as the paper numbers it.
-        name: where it is, e.g. ``mvlib.training.train``.
+        name: where it is, e.g. ``mvlib.paper.gradient_descent.train``.
         summary: the docstring's first paragraph on one line.
     """
 

@@ -21,11 +21,11 @@ from modules import modules, parse
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # this clone's mvlib, installed or not
 
-from mvlib.claims import CONTROLS, findings  # noqa: E402
-from mvlib.dispatch import entry_of  # noqa: E402
-from mvlib.finding import Finding  # noqa: E402
-from mvlib.results import Arrays, Store  # noqa: E402
-from mvlib.settings import Experiment  # noqa: E402
+from mvlib.experiments.settings import Experiment  # noqa: E402
+from mvlib.findings.claims import CONTROLS, findings  # noqa: E402
+from mvlib.findings.finding import Finding  # noqa: E402
+from mvlib.run.dispatch import entry_of  # noqa: E402
+from mvlib.store.entries import Arrays, Store  # noqa: E402
 
 CHOICES = ROOT / "book" / "_choices.md"
 DIFFERENCES = ROOT / "book" / "_differences.md"
