@@ -6,6 +6,7 @@
 #   make pdf         print the built site by headless Chromium: one PDF a page, in book/_build/pdf
 #   make bench       time and memory of training against the machine and against other ways
 #   make findings    every theorem's claim beside what was measured
+#   make lowest      try the library with the oldest versions that pyproject.toml admits
 #   make lint | venv | clean
 # Variables: SCALE=smoke|book|paper  FORCE=1 (run chapters again though current)  JOBS=n
 #            BOOK_URL=... BOOK_REPOSITORY=...  (where site and source stand, see book/rerun.md)
@@ -21,19 +22,23 @@ TORCH_INDEX ?= $(or $(shell cat .venv/.torch-index 2>/dev/null),https://download
 BIN := .venv/bin
 STAMP := .venv/.installed
 BOOK_OPTIONS = $(if $(JOBS),--jobs $(JOBS))
-PAGES = $(BIN)/python book/paper_to_code.py && $(BIN)/python book/api.py && $(BIN)/python book/trust_lists.py && \
+# The site is built from book/ alone, which is why two files stand there too; links do not travel.
+PAGES = cp _config.yml _toc.yml book/ && $(BIN)/python book/paper_to_code.py && $(BIN)/python book/api.py && $(BIN)/python book/trust_lists.py && \
     $(BIN)/python book/answer.py
-BUILD = $(BIN)/jupyter-book build book/ -W -n --keep-going
+BUILD = cp _config.yml _toc.yml book/ && $(BIN)/jupyter-book build book/ -W -n --keep-going
+
+# Whatever the language of this machine, files are read and written as UTF-8.
+export PYTHONUTF8 := 1
 
 .DEFAULT_GOAL := help
-.PHONY: ask help venv book pages pdf test reproduce findings bench lint clean
+.PHONY: ask help venv book pages pdf test reproduce findings bench lowest lint clean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
 
 venv: $(STAMP)
 
-$(STAMP): requirements.txt pyproject.toml .venv/.torch-index
+$(STAMP): requirements.txt pyproject.toml .venv/.torch-index .venv/.place
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet \
 	    $$($(BIN)/python -c "$$PROBE" '$(TORCH_INDEX)') -r requirements.txt
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps -e .
@@ -43,6 +48,10 @@ $(STAMP): requirements.txt pyproject.toml .venv/.torch-index
 .venv/.torch-index: ask | .venv/bin/python
 	@echo '$(TORCH_INDEX)' | cmp -s - $@ || { \
 	    if [ -e $@ ]; then $(BIN)/python -m pip uninstall --quiet --yes torch; fi; echo '$(TORCH_INDEX)' > $@; }
+
+# Programs in .venv name the folder they were installed in: when it is renamed, so are they.
+.venv/.place: ask | .venv/bin/python
+	@$(BIN)/python -c "$$SETTLE"
 
 .venv/bin/python:
 	@command -v $(PYTHON) >/dev/null || { \
@@ -63,6 +72,25 @@ except OSError as error:
     print(f"{sys.argv[1]} not reached ({error}); torch comes from the configured index", file=sys.stderr)
 endef
 export PROBE
+
+define SETTLE
+import pathlib, sys
+venv = pathlib.Path(".venv").resolve()
+place = venv / ".place"
+made = (venv / "pyvenv.cfg").read_text(encoding="utf-8").partition(" -m venv ")[2].strip()
+there, here = place.read_text(encoding="utf-8") if place.exists() else made or str(venv), str(venv)
+if there != here and " " in here:  # the first line of a program cannot hold that
+    sys.exit(f"make: .venv was made in {there} and cannot be used here; run `make clean`, then this again")
+for file in (venv / "bin").iterdir() if there != here else ():
+    content = b"" if file.is_symlink() or not file.is_file() else file.read_bytes()
+    if there.encode() in content and b"\0" not in content:
+        file.write_bytes(content.replace(there.encode(), here.encode()))
+if there != here:
+    print(f"make: .venv was made in {there}; its programs now know where they are", file=sys.stderr)
+if there != here or not place.exists():
+    place.write_text(here, encoding="utf-8")
+endef
+export SETTLE
 
 # The store is filled first: there every core works on one experiment and a bar shows the time left.
 book: $(STAMP)
@@ -94,6 +122,9 @@ bench: $(STAMP)
 	@$(BIN)/python -m pip install --disable-pip-version-check --quiet -r benchmarks/requirements.txt || \
 	    echo "make: jax could not be installed; the benchmarks go on without it" >&2
 	$(BIN)/python benchmarks/run.py
+
+lowest:
+	.ci/lowest
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

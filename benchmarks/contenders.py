@@ -19,12 +19,13 @@ import torch
 from torch import Tensor, nn
 
 from jax_worker import Arrays, serve
-from mvlib.cost import Shape
-from mvlib.distribution import sample, stored
-from mvlib.learner import LearnerParams, init_weights, outputs_and_ascent
-from mvlib.objectives import CrossEntropy, cross_entropy_residual
-from mvlib.single_model import SingleModelStudy, network_seeds
-from mvlib.training import ConstantStep, FixedSteps, Schedule, train
+from mvlib.paper.gradient_descent import ConstantStep, FixedSteps, Schedule, train
+from mvlib.paper.multi_view_data import sample, stored
+from mvlib.paper.network import LearnerParams, ascent_direction, init_weights
+from mvlib.paper.objectives import CrossEntropy, cross_entropy_residual
+from mvlib.run.cost import Shape
+from mvlib.studies.one_draw import seeds_of
+from mvlib.studies.single_model import SingleModelStudy
 from rounds import Seconds, timed
 
 TIMED_STEPS = 2  # in one call of train(...); its first pass and its last are not counted
@@ -62,12 +63,12 @@ def problem(study: SingleModelStudy, dtype: torch.dtype = torch.float32) -> Prob
     """The study's own training set and networks at their initialisation."""
     data, learner = study.data, study.learner
     drawn = sample(data, study.n_train, seed=study.draw, name="train", dtype=dtype)
-    seeds = network_seeds(study)
+    seeds = seeds_of(study.draw, study.n_networks)
     W = init_weights(seeds, learner, n_classes=data.n_classes, dim=data.dim, dtype=dtype)
     X, labels = stored(drawn), drawn.labels
-    ascent = outputs_and_ascent(
+    ascent = ascent_direction(
         W, X, lambda F, rows: cross_entropy_residual(F, labels[rows]), learner
-    )[1]
+    )
     eta = float(W.abs().max() / ascent.abs().max())
     return Problem(W=W, X=X, labels=labels, learner=learner, schedule=study.schedule, eta=eta)
 

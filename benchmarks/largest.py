@@ -3,7 +3,7 @@
     python benchmarks/largest.py     # about eight minutes on two cores -> benchmarks/largest.json
 
 The inputs take more than the memory of most desks and are made anew in every pass
-(`mvlib.streamed_sample`).  What a step should take is written down first: the cost model of
+(`streamed_sample`).  What a step should take is written down first: the cost model of
 `scaling.json`, which was fitted to shapes a hundred times smaller, plus the price of drawing a
 number, measured on a small sample.
 """
@@ -20,12 +20,17 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from mvlib.cost import CostModel, Shape, predict_extra_bytes, predict_seconds
-from mvlib.distribution import CHUNK_FLOATS, MultiViewParams, StreamedPatches, streamed_sample
-from mvlib.learner import init_weights
-from mvlib.objectives import CrossEntropy
-from mvlib.settings import base_study
-from mvlib.training import FixedSteps, train
+from mvlib.experiments.settings import base_study
+from mvlib.paper.gradient_descent import FixedSteps, train
+from mvlib.paper.multi_view_data import (
+    CHUNK_FLOATS,
+    MultiViewParams,
+    StreamedPatches,
+    streamed_sample,
+)
+from mvlib.paper.network import init_weights
+from mvlib.paper.objectives import CrossEntropy
+from mvlib.run.cost import CostModel, Shape, predict_extra_bytes, predict_seconds
 from peak_memory import peak_over_now
 from report import HERE, provenance, write_atomically
 from scaling import SCALING_PATH
@@ -53,7 +58,7 @@ def main(arguments: list[str] | None = None) -> int:
     print(json.dumps(record, indent=2))
     # A process of its own: a peak of memory, once reached, is never undone.
     done = subprocess.run(
-        [sys.executable, __file__, "--run"], check=True, stdout=subprocess.PIPE, text=True
+        [sys.executable, __file__, "--run"], check=True, stdout=subprocess.PIPE, encoding="utf-8"
     )
     record |= json.loads(done.stdout) | {"details": made_by}
     write_atomically(options.output, record)
@@ -72,7 +77,7 @@ def params(shape: Shape) -> MultiViewParams:
 
 def prediction(shape: Shape) -> dict[str, float]:
     """Seconds a step and bytes over data and weights, from small shapes alone."""
-    scaling = json.loads(SCALING_PATH.read_text())
+    scaling = json.loads(SCALING_PATH.read_text(encoding="utf-8"))
     numbers = float(shape.rows * shape.dim)
     price = drawing_price(shape)
     training = predict_seconds(shape, CostModel(**scaling["seconds_model"]))

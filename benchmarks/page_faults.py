@@ -3,7 +3,7 @@
     python benchmarks/page_faults.py     # a minute -> benchmarks/page_faults.json
 
 The same training steps in fresh processes, by turns with glibc's own habits and with
-`mvlib.heap.keep_freed_blocks`.
+`mvlib.core.heap.keep_freed_blocks`.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import sys
 from dataclasses import asdict
 
 from contenders import random_problem, step_seconds
-from mvlib.heap import keep_freed_blocks
-from mvlib.settings import base_study
+from mvlib.core.heap import keep_freed_blocks
+from mvlib.experiments.settings import base_study
 from report import HERE, provenance, write_atomically
 from scaling import CENTRE
 
@@ -33,7 +33,7 @@ def main() -> int:
     for _ in range(ROUNDS):
         for way in WAYS:
             done = subprocess.run([sys.executable, __file__, way], check=True,
-                                  stdout=subprocess.PIPE, text=True)  # fmt: skip
+                                  stdout=subprocess.PIPE, encoding="utf-8")  # fmt: skip
             turns[way].append(json.loads(done.stdout))
     ratios = [a["seconds"] / b["seconds"] for a, b in zip(*turns.values(), strict=True)]
     record = {

@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from contenders import Problem, random_problem
-from mvlib.cost import Shape
-from mvlib.objectives import CrossEntropy
-from mvlib.settings import base_study
-from mvlib.training import FixedSteps, train
+from mvlib.experiments.settings import base_study
+from mvlib.paper.gradient_descent import FixedSteps, train
+from mvlib.paper.objectives import CrossEntropy
+from mvlib.run.cost import Shape
 
 T = TypeVar("T")
 MMAP_THRESHOLD = 1 << 17  # glibc's own at the start; naming it keeps it from growing
@@ -48,7 +48,7 @@ def extra_bytes(shape: Shape, *, repeatable: bool = False) -> int:
         raise OSError("peak memory is read from /proc, which this system does not have.")
     command = [sys.executable, __file__, json.dumps(asdict(shape))]
     env = os.environ | ({"MALLOC_MMAP_THRESHOLD_": str(MMAP_THRESHOLD)} if repeatable else {})
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=env)
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, encoding="utf-8", env=env)
     return int(done.stdout)
 
 
@@ -63,7 +63,7 @@ def measure(shape: Shape) -> int:
 def peak_over_now(work: Callable[[], T]) -> tuple[T, int]:
     """What `work` returns, and the bytes by which this process's peak then exceeded what was
     resident before."""
-    (PROC / "clear_refs").write_text("5")  # forgets the peak so far
+    (PROC / "clear_refs").write_text("5", encoding="utf-8")  # forgets the peak so far
     before = _kilobytes("VmRSS")
     done = work()
     return done, 1024 * max(0, _kilobytes("VmHWM") - before)
@@ -76,7 +76,9 @@ def _train(given: Problem) -> None:
 
 
 def _kilobytes(field: str) -> int:
-    found = re.search(rf"^{field}:\s*(\d+) kB$", (PROC / "status").read_text(), re.MULTILINE)
+    found = re.search(
+        rf"^{field}:\s*(\d+) kB$", (PROC / "status").read_text(encoding="utf-8"), re.MULTILINE
+    )
     assert found, field
     return int(found[1])
 

@@ -23,7 +23,7 @@ LATEST_PATH = HERE / "latest.json"
 def goals() -> dict[str, dict[str, Any]]:
     """Each measure's bound, "at_least" or "at_most", what it counts, and whether it is "optional":
     compares with something that need not be installed.  The only place."""
-    return json.loads(GOALS_PATH.read_text())
+    return json.loads(GOALS_PATH.read_text(encoding="utf-8"))
 
 
 def missed(record: Mapping[str, Any]) -> list[str]:
@@ -63,7 +63,7 @@ def write_atomically(path: Path, record: Mapping[str, Any]) -> None:
     text = json.dumps(record, indent=2, allow_nan=False) + "\n"
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=".tmp")
     try:
-        with os.fdopen(handle, "w") as file:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
         os.chmod(temporary, 0o644)  # mkstemp's files are private
         os.replace(temporary, path)
@@ -83,10 +83,18 @@ def _commit() -> str | None:
     """The commit, with "+" if code has changed since; None outside of a clone."""
     git = ["git", "-C", str(HERE)]
     try:
-        head = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], check=True,
-                              capture_output=True, text=True).stdout.strip()  # fmt: skip
-        changed = subprocess.run([*git, "status", "--porcelain", "--", "../mvlib", "*.py"],
-                                 check=True, capture_output=True, text=True).stdout  # fmt: skip
+        head = subprocess.run(
+            [*git, "rev-parse", "--short=12", "HEAD"],
+            check=True,
+            capture_output=True,
+            encoding="utf-8",
+        ).stdout.strip()
+        changed = subprocess.run(
+            [*git, "status", "--porcelain", "--", "../mvlib", "*.py"],
+            check=True,
+            capture_output=True,
+            encoding="utf-8",
+        ).stdout
     except (OSError, subprocess.CalledProcessError):
         return None
     return head + ("+" if changed else "")
@@ -94,7 +102,7 @@ def _commit() -> str | None:
 
 def _cpu() -> str:
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return platform.processor()
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]

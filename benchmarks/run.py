@@ -28,10 +28,10 @@ from contenders import (
     torch_func,
 )
 from matmul import yardsticks
-from mvlib.checks import require_int
-from mvlib.cost import Shape
-from mvlib.settings import base_study
-from mvlib.single_model import SingleModelStudy
+from mvlib.core.checks import require_int
+from mvlib.experiments.settings import base_study
+from mvlib.run.cost import Shape
+from mvlib.studies.single_model import SingleModelStudy
 from peak_memory import extra_bytes
 from report import LATEST_PATH, goals, missed, provenance, write_atomically
 from rounds import Ratio, Seconds, interleave, ratio
@@ -69,7 +69,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def check(path: Path) -> int:
     """Say which goals a written record misses; 1 if it misses one."""
-    record = json.loads(path.read_text())
+    record = json.loads(path.read_text(encoding="utf-8"))
     sentences = missed(record)
     for sentence in sentences:
         print(sentence)

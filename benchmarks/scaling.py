@@ -3,7 +3,7 @@
     python benchmarks/scaling.py     # about three minutes on two cores -> benchmarks/scaling.json
 
 One size varies at a time around `CENTRE`, in factors of two.  Along each axis a power law is
-fitted, over all points a cost model (`mvlib.cost`), which then has to predict shapes that were
+fitted, over all points a cost model (`mvlib.run.cost`), which then has to predict shapes that were
 not in the fit.
 """
 
@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from contenders import random_problem, step_seconds
-from mvlib.checks import require_int
-from mvlib.cost import (
+from mvlib.core.checks import require_int
+from mvlib.experiments.settings import base_study
+from mvlib.run.cost import (
     MEMORY_TERMS,
     TIME_TERMS,
     CostModel,
@@ -30,7 +31,6 @@ from mvlib.cost import (
     predict_extra_bytes,
     predict_seconds,
 )
-from mvlib.settings import base_study
 from peak_memory import extra_bytes
 from report import HERE, provenance, write_atomically
 from rounds import interleave
@@ -47,8 +47,8 @@ AXES: dict[str, tuple[int, ...]] = {
     "n_neurons": (3, 6, 12, 24),
     "n_networks": (1, 2, 4, 8, 16),
 }
-# Points on axes alone do not tell the prices of the cost model apart (`mvlib.cost.fit_cost`): rows,
-# columns and dimension also vary together.
+# Points on axes alone do not tell the prices of the cost model apart (`mvlib.run.cost.fit_cost`):
+# rows, columns and dimension also vary together.
 CORNERS = tuple(
     replace(CENTRE, n_train=n, n_networks=S, dim=d)
     for n in (200, 800)

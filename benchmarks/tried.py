@@ -21,13 +21,13 @@ import torch
 from torch import Tensor
 
 from contenders import Problem, problem
-from mvlib import learner
-from mvlib.distribution import feature_vectors
-from mvlib.learner import ascent_direction, smoothed_relu, smoothed_relu_slope
-from mvlib.measurement import learned_views, view_correlations
-from mvlib.objectives import CrossEntropy, cross_entropy_residual
-from mvlib.settings import base_study
-from mvlib.training import BoundedRelativeStep, WhenFitted, train
+from mvlib.experiments.settings import base_study
+from mvlib.paper import network as learner
+from mvlib.paper.evaluation import learned_views, view_correlations
+from mvlib.paper.gradient_descent import BoundedRelativeStep, WhenFitted, train
+from mvlib.paper.multi_view_data import feature_vectors
+from mvlib.paper.network import ascent_direction
+from mvlib.paper.objectives import CrossEntropy, cross_entropy_residual
 from report import HERE, provenance, write_atomically
 from rounds import interleave, ratio, timed
 
@@ -103,10 +103,9 @@ def in_blocks(kept: Pass, floats: int) -> Tensor:
 def with_pow(z: Tensor, given: Problem) -> tuple[Tensor, Tensor]:
     """Activations and slopes from their definitions, one power each."""
     q, varrho = given.learner.power, given.learner.threshold
-    return (
-        smoothed_relu(z, power=q, threshold=varrho),
-        smoothed_relu_slope(z, power=q, threshold=varrho),
-    )
+    u = z.clamp(0, varrho)
+    value = u**q / (q * varrho ** (q - 1)) + torch.relu(z - varrho)
+    return value, (u / varrho) ** (q - 1)
 
 
 def by_rows(given: Problem, pointwise: Pointwise) -> Tensor:

@@ -21,13 +21,14 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # this clone's mvlib, installed or not
 
 import trust_lists  # noqa: E402
-from mvlib import sweep, theorems  # noqa: E402
-from mvlib.figures import Picture  # noqa: E402
-from mvlib.finding import Finding  # noqa: E402
-from mvlib.measurement import learned_views  # noqa: E402
-from mvlib.results import Store  # noqa: E402
-from mvlib.settings import base_study  # noqa: E402
-from mvlib.summary_figures import Learner, who_knows_what  # noqa: E402
+from mvlib.experiments.settings import base_study  # noqa: E402
+from mvlib.figures.networks import Picture  # noqa: E402
+from mvlib.figures.summary import Learner, who_knows_what  # noqa: E402
+from mvlib.findings import theorems  # noqa: E402
+from mvlib.findings.finding import Finding  # noqa: E402
+from mvlib.paper.evaluation import learned_views  # noqa: E402
+from mvlib.run import sweep  # noqa: E402
+from mvlib.store.entries import Store  # noqa: E402
 
 BOOK = ROOT / "book"
 WRITTEN = "% Written by `python book/answer.py`; a test fails when it is out of date.\n\n"

@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from modules import modules, parse
+
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "book" / "paper-to-code.md"
 TAG = re.compile(r"^Paper: (.+)\.$")
@@ -57,7 +59,7 @@ class Home:
 
     Attributes:
         item: the object, as the paper numbers it.
-        name: where it is, e.g. ``mvlib.training.train``.
+        name: where it is, e.g. ``mvlib.paper.gradient_descent.train``.
         summary: the docstring's first paragraph on one line.
     """
 
@@ -68,13 +70,11 @@ class Home:
 
 def homes(package: Path) -> list[Home]:
     """Every tagged docstring of a package, in the order of its modules."""
-    return [home for path in sorted(package.glob("*.py")) for home in _homes_in(path, package.name)]
+    return [home for name, path in modules(package).items() for home in _homes_in(path, name)]
 
 
-def _homes_in(path: Path, package: str) -> Iterator[Home]:
-    waiting: list[tuple[str, ast.AST]] = [
-        (f"{package}.{path.stem}", ast.parse(path.read_text(encoding="utf-8")))
-    ]
+def _homes_in(path: Path, module: str) -> Iterator[Home]:
+    waiting: list[tuple[str, ast.AST]] = [(module, parse(path))]
     while waiting:
         name, node = waiting.pop(0)
         for child in ast.iter_child_nodes(node):

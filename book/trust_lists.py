@@ -16,13 +16,17 @@ import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
-from mvlib.claims import CONTROLS, findings
-from mvlib.dispatch import entry_of
-from mvlib.finding import Finding
-from mvlib.results import Arrays, Store
-from mvlib.settings import Experiment
+from modules import modules, parse
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))  # this clone's mvlib, installed or not
+
+from mvlib.experiments.settings import Experiment  # noqa: E402
+from mvlib.findings.claims import CONTROLS, findings  # noqa: E402
+from mvlib.findings.finding import Finding  # noqa: E402
+from mvlib.run.dispatch import entry_of  # noqa: E402
+from mvlib.store.entries import Arrays, Store  # noqa: E402
+
 CHOICES = ROOT / "book" / "_choices.md"
 DIFFERENCES = ROOT / "book" / "_differences.md"
 WRITTEN = "% Written by `python book/trust_lists.py`; a test fails when it is out of date.\n\n"
@@ -34,14 +38,13 @@ class NotStored(LookupError):
 
 def choices(package: Path) -> Iterator[tuple[str, str]]:
     """(name, text) of every choice, e.g. ("learner.LearnerParams", "the paper takes ...")."""
-    for path in sorted(package.glob("*.py")):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        for node in ast.walk(tree):
+    for module, path in modules(package).items():
+        for node in ast.walk(parse(path)):
             if isinstance(node, (ast.ClassDef, ast.FunctionDef)):
                 for part in _parts(ast.get_docstring(node) or ""):
                     _, found, text = part.partition("Choice: ")
                     if found:
-                        yield f"{path.stem}.{node.name}", text
+                        yield f"{module}.{node.name}".removeprefix(f"{package.name}."), text
 
 
 def _parts(docstring: str) -> Iterator[str]:

@@ -11,17 +11,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mvlib.checks import BadInput
-from mvlib.claims import findings, needed
-from mvlib.computing import work
-from mvlib.dispatch import ExperimentFailed
-from mvlib.experiments import experiments
-from mvlib.kinds import Kind, own_kinds
-from mvlib.migration import migrate
-from mvlib.probes import run_probes
-from mvlib.results import Store
-from mvlib.settings import SCALES, check_scale
-from mvlib.stamps import (
+from mvlib.core.checks import BadInput
+from mvlib.experiments.catalogue import experiments
+from mvlib.experiments.settings import SCALES, check_scale
+from mvlib.findings.claims import findings, needed
+from mvlib.run.computing import work
+from mvlib.run.dispatch import ExperimentFailed
+from mvlib.run.sweep import fill, run_all
+from mvlib.store.entries import Store
+from mvlib.store.kinds import Kind, own_kinds
+from mvlib.store.migration import migrate
+from mvlib.store.stamps import (
     load_probes,
     probes_of,
     refused,
@@ -29,7 +29,7 @@ from mvlib.stamps import (
     unstamped,
     write_stamps,
 )
-from mvlib.sweep import fill, run_all
+from mvlib.studies.probes import run_probes
 
 INTERRUPTED = 130  # the exit code of a program that Ctrl-C has ended
 

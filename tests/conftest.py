@@ -7,11 +7,11 @@ import matplotlib
 import pytest
 from hypothesis import settings
 
-from mvlib.claims import NEEDED, findings, needed
-from mvlib.experiments import experiments
-from mvlib.finding import Finding
-from mvlib.results import Arrays, Store
-from mvlib.sweep import run_all, run_experiment
+from mvlib.experiments.catalogue import experiments
+from mvlib.findings.claims import NEEDED, findings, needed
+from mvlib.findings.finding import Finding
+from mvlib.run.sweep import run_all, run_experiment
+from mvlib.store.entries import Arrays, Store
 
 # A test run in the background of a shell may have Ctrl-C ignored, and so would its children: the
 # tests that interrupt a process would wait for ever.

@@ -7,8 +7,8 @@ from dataclasses import replace
 from toys import TEACHER, student
 
 from mvlib import __main__ as command
-from mvlib.settings import Experiment
-from mvlib.training import ConstantStep, FixedSteps, Schedule
+from mvlib.experiments.settings import Experiment
+from mvlib.paper.gradient_descent import ConstantStep, FixedSteps, Schedule
 
 
 def family(name: str | None = None) -> list[Experiment]:

@@ -23,7 +23,8 @@ import run
 import scaling
 import tried
 from contenders import Contender, Problem
-from mvlib.cost import (
+from mvlib.paper.network import LearnerParams
+from mvlib.run.cost import (
     MEMORY_TERMS,
     TIME_TERMS,
     CostModel,
@@ -31,7 +32,6 @@ from mvlib.cost import (
     fit_cost,
     predict_seconds,
 )
-from mvlib.learner import LearnerParams
 
 # Sums over 288 patches in double precision, in another order; a factor or a term that is wrong
 # changes an update by a share of itself.

@@ -6,12 +6,18 @@ from typing import Any
 
 import numpy as np
 
-from mvlib.distillation import DistillationStudy
-from mvlib.distribution import MultiViewParams
-from mvlib.kinds import Kind, register
-from mvlib.learner import LearnerParams
-from mvlib.single_model import SingleModelStudy
-from mvlib.training import BoundedRelativeStep, ConstantStep, FixedSteps, Schedule, WhenFitted
+from mvlib.paper.gradient_descent import (
+    BoundedRelativeStep,
+    ConstantStep,
+    FixedSteps,
+    Schedule,
+    WhenFitted,
+)
+from mvlib.paper.multi_view_data import MultiViewParams
+from mvlib.paper.network import LearnerParams
+from mvlib.store.kinds import Kind, register
+from mvlib.studies.distillation import DistillationStudy
+from mvlib.studies.single_model import SingleModelStudy
 
 TEACHER = SingleModelStudy(
     data=MultiViewParams(n_classes=3, dim=40, n_patches=8, sparsity=1.5, noise_std=0.05,

@@ -216,14 +216,21 @@ class Icons:
 
     def __init__(self, script: str) -> None:
         self.script = script
+        self.found: dict[str, re.Match[str] | None] = {}
+
+    def find(self, name: str) -> re.Match[str] | None:
+        """Width, height and path of an icon; each search goes through a megabyte."""
+        if name not in self.found:
+            self.found[name] = re.search(
+                rf'"?\b{name}"?:\[(\d+),(\d+),\[[^\]]*\],"\w+","([^"]+)"\]', self.script
+            )
+        return self.found[name]
 
     def draw(self, found: re.Match[str]) -> str:
         """The element's replacement: its icon, without the script that would have drawn it."""
         names = re.findall(r"\bfa-([a-z0-9-]+)", found["classes"])
         name = next(n for n in names if n not in SIZES)
-        drawing = re.search(
-            rf'"?\b{name}"?:\[(\d+),(\d+),\[[^\]]*\],"\w+","([^"]+)"\]', self.script
-        )
+        drawing = self.find(name)
         if drawing is None:
             return found[0]
         width, height, path = drawing.groups()

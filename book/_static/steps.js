@@ -1,4 +1,4 @@
-/* Figures in which time passes (mvlib.moving): draws the stored steps, with a slider and a play
+/* Figures in which time passes (mvlib.figures.moving): draws the stored steps, with a slider and a play
    button, in the place of the still, which stays for print. */
 (function () {
   "use strict";

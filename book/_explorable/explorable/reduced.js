@@ -1,4 +1,4 @@
-/* The dynamics of training, reduced to feature space: mvlib/reduced.py, reduced_data.py,
+/* The dynamics of training, reduced to feature space: mvlib/reduced/dynamics.py, reduced_data.py,
    reduced_race.py and portable.py again, under the same names, for the browser.  Nothing here
    knows a page; tests compare both, in node and in a browser.
 

@@ -1,0 +1,177 @@
+"""Training and test sets drawn from photographs: few images, balanced labels, and what the book
+does to them on purpose (wrong labels, missing halves)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from mvlib.core.checks import require, require_int, require_number
+from mvlib.core.randomness import stream
+from mvlib.deep.photographs import DATASETS, load
+
+HALVES = ("whole", "left only", "right only")
+EXPLORE = 6  # the last sixth of the training files is for choosing settings, never for training
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImageData:
+    r"""Which images, how many, and what was done to them.
+
+    Choice: labels are balanced, and the training images come from the first five sixths of the
+    training files; the last sixth is kept for choosing settings (`explore`).
+
+    Attributes:
+        dataset: one of `images.DATASETS`.
+        n_train: N, at least one image a class.
+        n_test: the first so many official test images.
+        draw: which N images are drawn for training.
+        label_noise: share of training labels replaced by another class's, in [0, 1].
+        single_view_fraction: mu, share of training images with only one half, in [0, 1].
+        two_photographs: True joins the left half of one image with the right half of another of
+            the same class, so that the halves have only the class in common.
+        explore: True tests on the last sixth of the training files instead.
+    """
+
+    dataset: str
+    n_train: int
+    n_test: int
+    draw: int
+    label_noise: float = 0.0
+    single_view_fraction: float = 0.0
+    two_photographs: bool = False
+    explore: bool = False
+
+    def __post_init__(self) -> None:
+        known, mu = self.dataset in DATASETS, self.single_view_fraction
+        require(known, "dataset", "name", self.dataset, f"be one of {DATASETS}", "pick one")
+        require_int("n_train", "N", self.n_train, 10, "give each class an image")
+        require_int("n_test", "n", self.n_test, 1, "test on at least one image")
+        require_int("draw", "seed", self.draw, 0, "pass a plain int")
+        require_number("label_noise", "", self.label_noise, 0, 1, "it is a share of the labels")
+        require_number("single_view_fraction", "mu", mu, 0, 1, "it is a share of the images")
+        for field in ("two_photographs", "explore"):
+            value = getattr(self, field)
+            require(isinstance(value, bool), field, "", value, "be True or False", "pick one")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImageSets:
+    """Tensors of one study; pixels are centred and scaled by the training set's own mean and
+    standard deviation, so that 0 is its mean grey.
+
+    Attributes:
+        X, y: training images (N, channels, height, width) and the labels trained on.
+        true_y: the labels before any noise.
+        X_test, y_test: test images and labels, whole.
+        n_classes: k.
+    """
+
+    X: Tensor
+    y: Tensor
+    true_y: Tensor
+    X_test: Tensor
+    y_test: Tensor
+    n_classes: int
+
+
+def image_sets(data: ImageData, *, device: str = "cpu") -> ImageSets:
+    """Draw a training set and take the test set.
+
+    Raises:
+        BadInput: if the files are missing or damaged, or hold too few images.
+    """
+    found = load(data.dataset)
+    kept = len(found.train_labels) - len(found.train_labels) // EXPLORE
+    rows = _balanced_rows(found.train_labels[:kept], data, found.n_classes)
+    pixels, labels = found.test_pixels, found.test_labels
+    if data.explore:
+        pixels, labels = found.train_pixels[kept:], found.train_labels[kept:]
+    n, most = data.n_test, len(labels)
+    require(n <= most, "n_test", "n", n, f"be <= {most}", "there are no more")
+    X, X_test = (torch.tensor(p).float() / 255 for p in (found.train_pixels[rows], pixels[:n]))
+    y, y_test = torch.tensor(found.train_labels[rows]), torch.tensor(labels[:n])
+    mean, std = X.mean(dim=(0, 2, 3), keepdim=True), X.std(dim=(0, 2, 3), keepdim=True)
+    X, X_test = (X - mean) / std, (X_test - mean) / std
+    if data.two_photographs:
+        X = join_halves(X, y, seed=data.draw, name="train")
+        X_test = join_halves(X_test, y_test, seed=data.draw, name="test")
+    if data.single_view_fraction:
+        X = missing_halves(X, y, data.single_view_fraction, seed=data.draw)
+    noisy = noisy_labels(y, data.label_noise, n_classes=found.n_classes, seed=data.draw)
+    X, noisy, y, X_test, y_test = (part.to(device) for part in (X, noisy, y, X_test, y_test))
+    return ImageSets(
+        X=X, y=noisy, true_y=y, X_test=X_test, y_test=y_test, n_classes=found.n_classes
+    )
+
+
+def _balanced_rows(labels: np.ndarray, data: ImageData, n_classes: int) -> np.ndarray:
+    """N rows, the classes as equal in number as N allows, class after class."""
+    order = torch.randperm(len(labels), generator=stream(data.draw, "images")).numpy()
+    share, rest = divmod(data.n_train, n_classes)
+    rows = []
+    for label in range(n_classes):
+        wanted = share + (label < rest)
+        mine = order[labels[order] == label][:wanted]
+        fits, bound = len(mine) == wanted > 0, f"ask for 1 to {len(mine)} images of class {label}"
+        require(fits, "n_train", "N", data.n_train, bound, "use more or fewer images")
+        rows.append(mine)
+    return np.concatenate(rows)
+
+
+def noisy_labels(
+    y: Int[Tensor, " n"], share: float, *, n_classes: int, seed: int
+) -> Int[Tensor, " n"]:
+    """Exactly round(share n) labels replaced by another class's, chosen evenly.  A larger share
+    changes the same images and more."""
+    generator = stream(seed, "label noise")
+    rows = torch.randperm(len(y), generator=generator)
+    shift = torch.randint(1, n_classes, y.shape, generator=generator)
+    rows = rows[: round(share * len(y))]
+    noisy = y.clone()
+    noisy[rows] = (y[rows] + shift[rows]) % n_classes
+    return noisy
+
+
+def only_half(X: Float[Tensor, "n c h w"], half: str) -> Float[Tensor, "n c h w"]:
+    """The images with one half grey; `half` is one of `HALVES`."""
+    kept = X.clone()
+    middle = X.shape[-1] // 2
+    if half == "left only":
+        kept[..., middle:] = 0
+    if half == "right only":
+        kept[..., :middle] = 0
+    return kept
+
+
+def missing_halves(
+    X: Float[Tensor, "n c h w"], y: Int[Tensor, " n"], share: float, *, seed: int
+) -> Float[Tensor, "n c h w"]:
+    """A share of the images of each class with one half grey, left and right in turn.  A larger
+    share takes the halves of the same images and more."""
+    made = X.clone()
+    for label in y.unique().tolist():
+        rows = (y == label).nonzero().squeeze(1)
+        order = torch.randperm(len(rows), generator=stream(seed, "halves", label))
+        rows = rows[order][: round(share * len(rows))]
+        made[rows[::2]] = only_half(X[rows[::2]], "left only")
+        made[rows[1::2]] = only_half(X[rows[1::2]], "right only")
+    return made
+
+
+def join_halves(
+    X: Float[Tensor, "n c h w"], y: Int[Tensor, " n"], *, seed: int, name: str
+) -> Float[Tensor, "n c h w"]:
+    """The left half of each image beside the right half of another one of its class (its own
+    where it is the only one); every half is used once."""
+    made, middle = X.clone(), X.shape[-1] // 2
+    for label in y.unique().tolist():
+        rows = (y == label).nonzero().squeeze(1)
+        order = torch.randperm(len(rows), generator=stream(seed, "join", name, label))
+        partners = rows[order].roll(1)  # a cycle through the class: nobody meets itself
+        made[rows[order], ..., middle:] = X[partners][..., middle:]
+    return made

@@ -1,0 +1,260 @@
+r"""Small deep networks, and many seeds of one of them trained at once.
+
+A network here is a `torch.nn.Module` without state; the weights of S networks of one architecture
+are one dictionary, name -> (S, *shape), and `torch.func` does the rest.  Networks do not interact:
+each has its own weights and, if wished, its own order of the data.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.func import functional_call, grad_and_value, vmap
+from torch.nn import functional
+
+from mvlib.core.checks import require, require_int, require_number
+from mvlib.core.randomness import stream
+from mvlib.deep.optimisers import Plan, Weights
+from mvlib.paper.gradient_descent import Progress
+
+Form = Literal["linear", "fully connected", "residual", "convolutional"]
+Loss = Callable[[Tensor, Tensor], Tensor]  # outputs (n, k) and targets (n, ...) -> a number
+
+
+class FullyConnected(nn.Module):
+    """`depth` hidden layers of `width` neurons with ReLU, then a linear read-out; of depth 0 a
+    linear function."""
+
+    def __init__(self, *, n_inputs: int, width: int, depth: int, n_outputs: int) -> None:
+        super().__init__()
+        sizes = [n_inputs, *[width] * depth]
+        self.hidden = nn.ModuleList(nn.Linear(i, o) for i, o in zip(sizes, sizes[1:], strict=False))
+        self.readout = nn.Linear(sizes[-1], n_outputs)
+
+    def forward(self, x: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
+        """Scores of every class."""
+        for layer in self.hidden:
+            x = torch.relu(layer(x))
+        return self.readout(x)
+
+
+class Residual(nn.Module):
+    r"""`depth` blocks $h \mapsto h + B\,\mathrm{ReLU}(A\,\mathrm{norm}(h))$ of `width` neurons
+    between a linear read-in and a linear read-out of norm(h).
+
+    norm subtracts a sample's mean over neurons and divides by their standard deviation; it has no
+    parameters and, unlike batch normalisation, no memory of other samples.
+    """
+
+    def __init__(self, *, n_inputs: int, width: int, depth: int, n_outputs: int) -> None:
+        super().__init__()
+        self.readin = nn.Linear(n_inputs, width)
+        self.inner = nn.ModuleList(nn.Linear(width, width) for _ in range(depth))
+        self.outer = nn.ModuleList(nn.Linear(width, width) for _ in range(depth))
+        self.readout = nn.Linear(width, n_outputs)
+
+    def forward(self, x: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
+        """Scores of every class."""
+        h = self.readin(x)
+        for inner, outer in zip(self.inner, self.outer, strict=True):
+            h = h + outer(torch.relu(inner(_norm(h))))
+        return self.readout(_norm(h))
+
+
+def _norm(h: Tensor) -> Tensor:
+    return functional.layer_norm(h, h.shape[-1:])
+
+
+class Convolutional(nn.Module):
+    """`depth` convolutions over windows of three neighbouring positions with ReLU, then a linear
+    read-out of all positions.
+
+    An input of d numbers is a circle of `positions` places with d / positions channels each.  Each
+    convolution is a linear map of windows, so that many networks at once are one matrix product.
+    """
+
+    def __init__(
+        self, *, n_inputs: int, positions: int, width: int, depth: int, n_outputs: int
+    ) -> None:
+        super().__init__()
+        self.positions = positions
+        channels = [n_inputs // positions, *[width] * depth]
+        self.hidden = nn.ModuleList(
+            nn.Linear(3 * i, o) for i, o in zip(channels, channels[1:], strict=False)
+        )
+        self.readout = nn.Linear(positions * channels[-1], n_outputs)
+
+    def forward(self, x: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
+        """Scores of every class."""
+        h = x.reshape(x.shape[0], self.positions, -1)
+        for layer in self.hidden:
+            window = torch.cat([h.roll(1, dims=1), h, h.roll(-1, dims=1)], dim=-1)
+            h = torch.relu(layer(window))
+        return self.readout(h.flatten(1))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Architecture:
+    """A network's form.
+
+    Attributes:
+        kind: "linear", "fully connected", "residual" or "convolutional".
+        width: neurons (channels) of a hidden layer, >= 1; 0 for a linear function.
+        depth: hidden layers, blocks or convolutions, >= 1; 0 for a linear function.
+    """
+
+    kind: Form
+    width: int = 0
+    depth: int = 0
+
+    def __post_init__(self) -> None:
+        kinds = get_args(Form)
+        require(self.kind in kinds, "kind", "choice", self.kind, f"be one of {kinds}", "pick one")
+        least = 0 if self.kind == "linear" else 1
+        require_int("width", "", self.width, least, "only linear functions have no hidden layer")
+        require_int("depth", "", self.depth, least, "only linear functions have no hidden layer")
+        flat = self.kind != "linear" or self.width == self.depth == 0
+        require(flat, "depth", "", self.depth, "be 0 for a linear function", "leave out its sizes")
+
+    @property
+    def label(self) -> str:
+        """The form in words and numbers."""
+        return self.kind if self.kind == "linear" else f"{self.kind} {self.width} x {self.depth}"
+
+    def build(self, *, n_inputs: int, n_outputs: int, positions: int) -> nn.Module:
+        """A `skeleton` of this form; `positions` matters to convolutions only."""
+        sizes = dict(n_inputs=n_inputs, width=self.width, depth=self.depth, n_outputs=n_outputs)
+        if self.kind == "convolutional":
+            return skeleton(Convolutional, positions=positions, **sizes)
+        return skeleton(Residual if self.kind == "residual" else FullyConnected, **sizes)
+
+
+def skeleton(build: Callable[..., nn.Module], **sizes: int) -> nn.Module:
+    """A network without weights: it says what is computed and which shapes that takes.  No random
+    number is drawn, as building one in the usual way would."""
+    with torch.device("meta"):
+        return build(**sizes)
+
+
+def init_many(
+    network: nn.Module,
+    seeds: Sequence[int],
+    *,
+    name: str = "init",
+    readout_scale: float = 1.0,
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | str = "cpu",
+) -> Weights:
+    r"""Weights of one network a seed: $\mathcal N(0, 2 / \mathrm{fan\ in})$, offsets 0.
+
+    Weights of the module called readout are multiplied by `readout_scale` >= 0: small values start
+    near F = 0, as the networks of Definition 3.4 do.
+    Network r comes from the stream of its own seed, so it is the same alone or among others, and
+    the same numbers on every device.  Scales of a learned norm (vectors called weight) are 1.
+
+    Raises:
+        BadInput: if there are no seeds.
+    """
+    require(len(seeds) > 0, "seeds", "", list(seeds), "not be empty", "name at least one network")
+    require_number("readout_scale", "", readout_scale, 0, math.inf, "1 changes nothing")
+    drawn = [_init_one(network, stream(seed, name), dtype) for seed in seeds]
+    weights = {key: torch.stack([one[key] for one in drawn]).to(device) for key in drawn[0]}
+    if "readout.weight" in weights:
+        weights["readout.weight"] *= readout_scale
+    return weights
+
+
+def _init_one(network: nn.Module, generator: torch.Generator, dtype: torch.dtype) -> Weights:
+    weights = {}
+    for key, like in network.named_parameters():
+        if like.ndim > 1:
+            std = math.sqrt(2 / like.shape[1:].numel())
+            weights[key] = std * torch.randn(like.shape, generator=generator, dtype=dtype)
+        else:
+            fill = 1.0 if key.endswith("weight") else 0.0
+            weights[key] = torch.full(like.shape, fill, dtype=dtype)
+    return weights
+
+
+def train_many(
+    network: nn.Module,
+    weights: Weights,
+    X: Float[Tensor, "n ..."],
+    targets: Tensor,
+    *,
+    plan: Plan,
+    orders: Sequence[torch.Generator],
+    loss: Loss = functional.cross_entropy,
+    progress: Progress | None = None,
+) -> Weights:
+    """Train every network of `weights` on the same data, all at once.
+
+    Args:
+        network: what is computed, see `skeleton`; no batch normalisation or dropout.
+        weights: where they start, see `init_many`; not changed.
+        X, targets: n samples; labels, or whatever `loss` compares outputs with, one row a sample.
+        plan: optimiser, learning rate, length.
+        orders: where the order of the samples comes from: one generator for all networks, or one
+            for each.
+        loss: of one network on one batch.
+        progress: called after each pass with its number of steps so far.
+
+    Returns:
+        The trained weights; on the device and in the dtype of the given ones.
+
+    Raises:
+        BadInput: if the number of generators fits neither, or targets and samples differ in number.
+        FloatingPointError: at the first loss that is not finite, naming step and network.
+    """
+    n, S = len(X), len(next(iter(weights.values())))
+    fits, remedy = len(orders) in (1, S), "give one for all networks or one for each"
+    require(fits, "orders", "", len(orders), f"be 1 or {S} generators", remedy)
+    require(len(targets) == n, "targets", "", len(targets), f"be {n} rows", "one for each sample")
+
+    def loss_of_one(w: Weights, x: Tensor, target: Tensor) -> Tensor:
+        return loss(functional_call(network, w, (x,)), target)
+
+    own = 0 if len(orders) > 1 else None
+    gradients = vmap(grad_and_value(loss_of_one), in_dims=(0, own, own))
+    state, step, steps = plan.optimiser.start(weights), 0, plan.steps(n)
+    for _ in range(plan.epochs):
+        order = torch.stack([torch.randperm(n, generator=g) for g in orders]).to(X.device)
+        for rows in order.split(plan.batch_size, dim=1):
+            batch = rows if own == 0 else rows[0]
+            gradient, value = gradients(weights, X[batch], targets[batch])
+            _check_finite(value, step)
+            direction = plan.optimiser.direction(state, gradient, step)
+            rate = plan.rate(step, steps)
+            kept = 1 - rate * plan.weight_decay
+            weights = {k: (kept * w).sub_(direction[k], alpha=rate) for k, w in weights.items()}
+            step += 1
+        if progress:
+            progress(step, 1.0)
+    return weights
+
+
+def _check_finite(loss: Tensor, step: int) -> None:
+    if not bool(torch.isfinite(loss).all()):
+        bad = int((~torch.isfinite(loss)).nonzero()[0])
+        raise FloatingPointError(
+            f"loss of network {bad} is {float(loss[bad])} at step {step}; lower the learning rate."
+        )
+
+
+def outputs_many(
+    network: nn.Module, weights: Weights, X: Float[Tensor, "n ..."], *, block: int = 2000
+) -> Float[Tensor, "seeds n k"]:
+    """Scores of every network on every input, in blocks of `block` inputs."""
+
+    def one(w: Weights, x: Tensor) -> Any:
+        return functional_call(network, w, (x,))
+
+    with torch.no_grad():
+        parts = [vmap(one, in_dims=(0, None))(weights, x) for x in X.split(block)]
+    return torch.cat(parts, dim=1)

@@ -1,0 +1,237 @@
+"""Photographs: Fashion-MNIST, CIFAR-10 and CIFAR-100, and scikit-learn's digits as a tiny stand-in.
+
+What `load` finds in the data folder, as torchvision, an archive or an unpacking by hand left it, is
+compared with published checksums.  Not by torchvision: beside the CPU build of torch that this
+project pins, its wheels on PyPI fail to import, and the build they belong to takes 5.5 GB.
+"""
+
+from __future__ import annotations
+
+import functools
+import gzip
+import hashlib
+import itertools
+import os
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mvlib.core.checks import BadInput, require
+from mvlib.core.folders import data_folder
+from mvlib.deep.archives import AGAIN, read_batch, read_idx, tar_members
+
+# The parts of each collection and the MD5 of what is in them, packed or not.
+PARTS = {
+    "fashion-mnist": {
+        "train-images-idx3-ubyte": "f4a8712d7a061bf5bd6d2ca38dc4d50a",
+        "train-labels-idx1-ubyte": "9018921c3c673c538a1fc5bad174d6f9",
+        "t10k-images-idx3-ubyte": "8181f5470baa50b63fa0f6fddb340f0a",
+        "t10k-labels-idx1-ubyte": "15d484375f8d13e6eb1aabb0c3f46965",
+    },
+    "cifar-10": {
+        "data_batch_1": "c99cafc152244af753f735de768cd75f",
+        "data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
+        "data_batch_3": "54ebc095f3ab1f0389bbae665268c751",
+        "data_batch_4": "634d18415352ddfa80567beed471001a",
+        "data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
+        "test_batch": "40351d587109b95175f43aff81a1287e",
+    },
+    "cifar-100": {
+        "train": "16019d7e3df5f24257cddd939b257f8d",
+        "test": "f0ef6b0ae62326f3e7ffdfab6717acfc",
+    },
+}
+DATASETS = (*PARTS, "digits")
+# Where in a folder they may lie, torchvision's place first; CIFAR's parts also in its archive.
+PLACES = {
+    "fashion-mnist": ("FashionMNIST/raw", "FashionMNIST", "fashion-mnist", ""),
+    "cifar-10": ("cifar-10-batches-py", "cifar-10-python/cifar-10-batches-py", "cifar-10", ""),
+    "cifar-100": ("cifar-100-python", "cifar-100-python/cifar-100-python", "cifar-100", ""),
+}
+ARCHIVES = {"cifar-10": "cifar-10-python.tar", "cifar-100": "cifar-100-python.tar"}
+DEBIAN = Path("/usr/share/datasets/fashion-mnist")
+SOURCE = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
+# Of the packed files there; Debian packed the same contents again.
+SOURCE_MD5 = ("8d4fb7e6c68d591d4c3dfef9ec88bf0d", "25c81989df183df01b3e8a0aad5dffbe",
+              "bef4ecab320f06d8554ea6380940ec79", "bb300cfdad3c16e7a12a480ee83cd310")  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Images:
+    """Labelled photographs in their official split.
+
+    Attributes:
+        train_pixels, test_pixels: uint8 (n, channels, height, width), 0 black to 255 white.
+        train_labels, test_labels: int64 (n,), 0 to n_classes - 1.
+        n_classes: k.
+
+    Raises:
+        BadInput: if shapes do not belong together or a label is out of range.
+    """
+
+    train_pixels: np.ndarray
+    train_labels: np.ndarray
+    test_pixels: np.ndarray
+    test_labels: np.ndarray
+    n_classes: int
+
+    def __post_init__(self) -> None:
+        k, like, again = self.n_classes, self.train_pixels.shape[1:], "get the files again"
+        for part in ("train", "test"):
+            pixels, labels = getattr(self, f"{part}_pixels"), getattr(self, f"{part}_labels")
+            fits, bound = pixels.ndim == 4 and pixels.shape[1:] == like, f"be n images {like}"
+            require(fits, f"{part}_pixels", "X", pixels.shape, bound, again)
+            bound = f"have shape ({len(pixels)},), one label an image"
+            require(len(labels) == len(pixels), f"{part}_labels", "y", labels.shape, bound, again)
+            for label in (int(labels.min(initial=0)), int(labels.max(initial=0))):
+                require(0 <= label < k, f"{part}_labels", "y", label, f"lie in [0, {k - 1}]", again)
+
+
+def load(name: str, folder: str | Path | None = None, *, check: bool = True) -> Images:
+    """One of `DATASETS`, by name; read once in a process.
+
+    Args:
+        folder: where the files are; by default the data folder (see `folders`), and for
+            Fashion-MNIST Debian's and the published source.
+        check: False also takes well-formed files that are not the published ones.
+
+    Raises:
+        BadInput: if the name is unknown, or the files are missing, damaged or others.
+    """
+    require(name in DATASETS, "dataset", "name", name, f"be one of {DATASETS}", "pick one")
+    if folder is None and not here(name) and name == "fashion-mnist":
+        download_fashion_mnist()
+    return _load(name, (Path(folder),) if folder else (data_folder(), DEBIAN), check)
+
+
+def here(name: str) -> bool:
+    """Whether `load(name)` would find its files on this machine without a network."""
+    return name == "digits" or not _missing(name, _find(name, (data_folder(), DEBIAN)))
+
+
+@functools.lru_cache(maxsize=2)
+def _load(name: str, folders: tuple[Path, ...], check: bool) -> Images:
+    if name == "digits":
+        return digits()
+    files = _find(name, folders)
+    if missing := _missing(name, files):
+        said = f"dataset = {name!r} must be in {folders[0]}, which lacks {', '.join(missing)}"
+        raise BadInput(f"{said}; {_remedy(name, folders[0])}.")
+    parts = {str(path): _unpacked(path) for path in files.values()}
+    if ARCHIVES.get(name) in files:
+        ((archive, content),) = parts.items()
+        members = tar_members(content, archive, PARTS[name])
+        parts = {f"{part} of {archive}": content for part, content in members.items()}
+    for (part, content), md5 in zip(parts.items(), PARTS[name].values(), strict=True):
+        found = hashlib.md5(content, usedforsecurity=False).hexdigest()
+        remedy = "it is not the published file: get that, or use this one by load(check=False)"
+        require(not check or found == md5, f"checksum of {part}", "md5", found, f"be {md5}", remedy)
+    if name == "fashion-mnist":
+        X, y, X_test, y_test = (
+            read_idx(content, part, 3 if "images" in Path(part).name else 1)
+            for part, content in parts.items()
+        )
+        train, test = (X[:, None], y), (X_test[:, None], y_test)
+    else:
+        *batches, test = (read_batch(content, part) for part, content in parts.items())
+        pixels, labels = zip(*batches, strict=True)
+        train = np.concatenate(pixels), np.concatenate(labels)
+    return Images(
+        train_pixels=train[0],
+        train_labels=train[1].astype(np.int64),
+        test_pixels=test[0],
+        test_labels=test[1].astype(np.int64),
+        n_classes=100 if name == "cifar-100" else 10,
+    )
+
+
+def _find(name: str, folders: tuple[Path, ...]) -> dict[str, Path]:
+    """Files of a collection by name: all parts or the archive, in the first place with either, or
+    else what is in the place with most parts."""
+    best: dict[str, Path] = {}
+    for folder, place in itertools.product(folders, PLACES[name]):
+        there = {part: file for part in PARTS[name] if (file := _file(folder / place / part))}
+        best = max(best, there, key=len)
+        if not _missing(name, best):
+            return best
+        archive = ARCHIVES.get(name)
+        if archive and (file := _file(folder / place / archive)):
+            return {archive: file}
+    return best
+
+
+def _file(path: Path) -> Path | None:
+    """The file of that name, packed (.gz) or not, or inside of a folder of its own name, as some
+    programs unpack it."""
+    names = path.name, f"{path.name}.gz"
+    tried = (
+        place / name for place in (path.parent, path, path.parent / names[1]) for name in names
+    )
+    return next((file for file in tried if os.path.isfile(file)), None)
+
+
+def _missing(name: str, files: dict[str, Path]) -> list[str]:
+    whole = ARCHIVES.get(name) in files
+    return [] if whole else [part for part in PARTS[name] if part not in files]
+
+
+def _remedy(name: str, folder: Path) -> str:
+    archive = ARCHIVES.get(name)
+    what = f"{archive}.gz" if archive else "train-images-idx3-ubyte.gz and its three fellows"
+    debian = "" if archive else "install Debian's package dataset-fashion-mnist, or "
+    return f"{debian}put {what} into {folder}, or say by --data or MVLIB_DATA which folder has them"
+
+
+def _unpacked(path: Path) -> bytes:
+    try:
+        content = path.read_bytes()
+        return gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content
+    except (EOFError, OSError, zlib.error) as error:
+        raise BadInput(f"{path} must be readable and complete ({error}); {AGAIN}.") from error
+
+
+def download_fashion_mnist(folder: Path | None = None) -> Path:
+    """Fetch the published files that are not there yet; returns their folder (by default the data
+    folder).  A file gets its name once it is complete and has the published checksum.
+
+    Raises:
+        BadInput: if pooch is not installed, the source does not answer, or what it sends is not
+            what was published.
+    """
+    folder = folder or data_folder()
+    try:
+        import pooch
+
+        for part, md5 in zip(PARTS["fashion-mnist"], SOURCE_MD5, strict=True):
+            file = f"{part}.gz"
+            pooch.retrieve(SOURCE + file, known_hash=f"md5:{md5}", fname=file, path=folder)
+    except (ImportError, OSError, ValueError) as error:  # requests' exceptions are long OSErrors
+        why = type(error).__name__ if isinstance(error, OSError) else error
+        raise BadInput(
+            f"dataset = 'fashion-mnist' must be in {folder}, or fetched from {SOURCE} by pooch "
+            f"({why}); {_remedy('fashion-mnist', folder)}."
+        ) from error
+    return folder
+
+
+def digits() -> Images:
+    """scikit-learn's 1,797 grey digits of 8 x 8 pixels, each pixel doubled to 16 x 16; every
+    fourth is a test image.  For trying things out: most networks err on few of them.
+
+    Raises:
+        BadInput: if scikit-learn is not installed.
+    """
+    try:
+        from sklearn.datasets import load_digits
+    except ImportError as error:
+        raise BadInput("dataset = 'digits' must come with scikit-learn, which is missing; "
+                       "pip install scikit-learn.") from error  # fmt: skip
+    found = load_digits()
+    doubled = np.kron(found.images, np.ones((1, 2, 2)))
+    pixels = (doubled * (255 / 16)).round().astype(np.uint8)[:, None]
+    labels = found.target.astype(np.int64)
+    test = np.arange(len(labels)) % 4 == 3
+    return Images(train_pixels=pixels[~test], train_labels=labels[~test],
+                  test_pixels=pixels[test], test_labels=labels[test], n_classes=10)  # fmt: skip

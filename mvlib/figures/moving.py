@@ -1,0 +1,98 @@
+"""Figures in which time passes: a slider over stored steps on the website, a still on paper.
+
+A `Moving` figure carries its numbers along; the book's script `steps.js` draws them for the step
+that the reader chooses.  Where that script is missing (in Jupyter, in print) the still is shown.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+
+from mvlib.core.checks import require
+from mvlib.figures.networks import PALETTE, Picture, picture
+from mvlib.paper.evaluation import LEARNED_SHARE, learned_views
+
+DIGITS = 4  # significant ones of the numbers sent to the reader
+
+
+@dataclass(frozen=True, slots=True)
+class Moving:
+    """A still and the numbers behind it.
+
+    Attributes:
+        still: the whole course in one drawing.
+        data: what `steps.js` needs, as JSON.
+    """
+
+    still: Picture
+    data: str
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        shown = self.still._repr_mimebundle_(include, exclude)
+        numbers = html.escape(self.data, quote=True)
+        moving = f'<div class="mv-steps" data-steps="{numbers}">{shown["text/html"]}</div>'
+        return shown | {"text/html": moving}
+
+
+def take_off(steps: np.ndarray, correlations: np.ndarray) -> Moving:
+    r"""Every class of every network as a point in the plane of its two views' correlations, moving
+    from near the origin along one axis.
+
+    Args:
+        steps: (records,).
+        correlations: (records, S, k, 2), $\max_r \langle w_{j,r}, v_{j,l}\rangle$ of each network.
+
+    Raises:
+        BadInput: if a class has more than two views: a plane has two axes.
+    """
+    V = correlations.shape[-1]
+    require(V == 2, "correlations", "V", V, "be of 2 views", "pick two: correlations[..., [0, 1]]")
+    paths = correlations.reshape(len(steps), -1, 2)
+    ahead = paths[-1].argmax(axis=1)
+    both = int(learned_views(torch.as_tensor(correlations[-1])).all(dim=-1).sum())
+
+    def draw() -> Figure:
+        figure, axis = plt.subplots(figsize=(5.6, 4.6))
+        for view in (0, 1):
+            name = f"view {view + 1}"
+            mine = paths[:, ahead == view]
+            axis.plot(mine[..., 0], mine[..., 1], color=PALETTE[name], lw=0.8, alpha=0.5)
+            axis.plot(mine[-1, :, 0], mine[-1, :, 1], ("o", "s")[view], color=PALETTE[name],
+                      label=f"{name} ends ahead")  # fmt: skip
+        axis.set(xlabel=AXES[0], ylabel=AXES[1])
+        axis.legend()
+        return figure
+
+    alt = (
+        f"Paths of {paths.shape[1]} classes (of {correlations.shape[1]} networks) in the plane of "
+        f"their correlations with view 1 and view 2. All start near the origin; {sum(ahead == 0)} "
+        f"end farther along the axis of view 1 and {sum(ahead == 1)} along that of view 2; {both} "
+        f"have more than {LEARNED_SHARE:g} of the larger correlation on the other axis as well."
+    )
+    return Moving(picture(draw, alt), _numbers(steps, paths, ahead, alt))
+
+
+AXES = ("largest correlation with view 1", "largest correlation with view 2")
+
+
+def _numbers(steps: np.ndarray, paths: np.ndarray, ahead: np.ndarray, alt: str) -> str:
+    data: Mapping[str, object] = {
+        "steps": steps.tolist(),
+        "paths": [[[_rounded(v) for v in point] for point in record] for record in paths.tolist()],
+        "ahead": ahead.tolist(),
+        "axes": AXES,
+        "alt": alt,
+    }
+    return json.dumps(data, separators=(",", ":"))
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.{DIGITS}g}")

@@ -1,0 +1,83 @@
+"""The book in one picture: who knows which views, and what that costs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+
+from mvlib.figures.networks import PALETTE, Picture, number, picture, view_colour
+
+GAP = 0.5  # between classes, in squares
+SQUARE = 13  # side in points
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Learner:
+    r"""A row of `who_knows_what`.
+
+    Attributes:
+        name: e.g. "network 1".
+        kind: of `PALETTE`: "single", "ensemble" or "student".
+        knows: (k, V), whether each view of each class is learned.
+        error: test error in units of $\mu$.
+    """
+
+    name: str
+    kind: str
+    knows: np.ndarray
+    error: float
+
+
+def who_knows_what(learners: Sequence[Learner]) -> Picture:
+    """A square for every view of every class, filled where the learner knows it, and a bar for the
+    learner's test error."""
+    k, V = learners[0].knows.shape
+    squares = "left square: view 1, right square: view 2"
+    if V > 2:
+        squares = f"squares from left to right: views 1 to {V}"
+
+    def draw() -> Figure:
+        figure, (left, right) = plt.subplots(
+            1, 2, figsize=(9.5, 0.32 * len(learners) + 1.1), width_ratios=[3.2, 1], sharey=True
+        )
+        knows = np.stack([learner.knows for learner in learners])
+        for view in range(V):
+            colour = view_colour(view)
+            for known, fill in ((True, colour), (False, "none")):
+                rows, classes = np.nonzero(knows[..., view] == known)
+                left.plot(classes * (V + GAP) + view + 0.5, rows, "s", ms=SQUARE, mec=colour,
+                          mfc=fill, mew=0.8, alpha=1.0 if known else 0.5)  # fmt: skip
+        for row, learner in enumerate(learners):
+            right.barh(row, learner.error, color=PALETTE[learner.kind], height=0.76)
+            right.text(learner.error, row, f" {learner.error:.2f}", va="center", fontsize=9)
+        left.set(xlim=(-0.3, k * (V + GAP)), ylim=(len(learners) - 0.4, -0.6),
+                 xlabel=f"class ({squares})",
+                 title="filled: the view is learned")  # fmt: skip
+        left.set_xticks([j * (V + GAP) + V / 2 for j in range(k)], [str(j) for j in range(k)])
+        left.set_yticks(range(len(learners)), [learner.name for learner in learners])
+        left.tick_params(length=0)
+        left.spines[:].set_visible(False)
+        top = max(learner.error for learner in learners)
+        right.set(xlabel=r"test error / $\mu$", xlim=(0, 1.25 * top))
+        right.tick_params(axis="y", length=0)
+        return figure
+
+    singles = [learner for learner in learners if learner.kind == "single"]
+    others = [learner for learner in learners if learner.kind != "single"]
+    each = [int(learner.knows.sum()) for learner in singles]
+    said = "; ".join(
+        f"{learner.name} knows {int(learner.knows.sum())} and errs on {learner.error:.2f} mu"
+        for learner in others
+    )
+    return picture(
+        draw,
+        f"A grid of {V * k} views, {number(V)} for each of {k} classes, and a bar of test error "
+        f"for every learner. Each of {len(singles)} networks knows {min(each)} to {max(each)} "
+        f"views, mostly one of the {number(V)} of each class, another one in each network, and "
+        f"errs on {min(s.error for s in singles):.2f} to {max(s.error for s in singles):.2f} mu. "
+        f"{said[0].upper()}{said[1:]}.",
+    )

@@ -1,0 +1,235 @@
+"""What chapter 9 shows of the cost of a training step, from what `benchmarks/` measured
+(names as in `report_networks`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mvlib.experiments.settings import Experiment
+from mvlib.findings.report_networks import Record
+from mvlib.run.computing import work
+from mvlib.run.cost import CostModel, PowerLaw, Shape, predict_seconds, theory_shape
+from mvlib.studies.one_draw import TYPICAL_STEPS
+from mvlib.studies.single_model import SingleModelStudy
+
+SYMBOLS = {
+    "n_classes": "k",
+    "n_patches": "P",
+    "n_train": "N",
+    "dim": "d",
+    "n_neurons": "m",
+    "n_networks": "L",
+}
+PRICES = {
+    "flops": "an operation of the products",
+    "correlations": "a correlation in the pointwise pass",
+    "patch_floats": "a number of the patches",
+    "weight_floats": "a weight",
+    "once": "a step",
+}
+RATIOS = {
+    "share_of_matmul": "the two matrix products alone / a step of mvlib",
+    "over_loop": "a loop over networks with autograd, Definition 3.4 as printed / a step of mvlib",
+    "over_loop_tuned": "the same with a tuned activation / a step of mvlib",
+    "over_torch_func": "torch.func, vmap of grad, as printed / a step of mvlib",
+    "over_torch_func_tuned": "the same with a tuned activation / a step of mvlib",
+    "over_jax": "JAX, jit of vmap of grad / a step of mvlib",
+    "extra_memory_mb": "memory over data and weights, MB",
+}
+THEORY = (10, 50, 100, 200, 1000)  # k
+
+Measured = Mapping[str, Any]  # a file of `benchmarks/`
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Axis:
+    """Training steps along one size, all others fixed.
+
+    Attributes:
+        sizes: the values measured.
+        seconds: (values, 3): median, least and greatest over the rounds.
+        law: the power law through the medians.
+        modelled: what the cost model says at each value.
+        extra_bytes: memory beside the data and the weights.
+    """
+
+    sizes: list[int]
+    seconds: np.ndarray
+    law: PowerLaw
+    modelled: list[float]
+    extra_bytes: list[float]
+
+
+def named(sizes: Mapping[str, int]) -> str:
+    """Sizes by the paper's symbols."""
+    return ", ".join(f"{SYMBOLS[name]} = {value}" for name, value in sizes.items())
+
+
+def scaling_axes(scaling: Measured, model: CostModel) -> dict[str, Axis]:
+    """Size -> what was measured along it."""
+    return {
+        name: Axis(
+            sizes=axis["sizes"],
+            seconds=np.stack([axis[key] for key in ("seconds", "seconds_low", "seconds_high")], 1),
+            law=PowerLaw(**axis["seconds_law"]),
+            modelled=[
+                predict_seconds(Shape(**scaling["centre"] | {name: size}), model)
+                for size in axis["sizes"]
+            ],
+            extra_bytes=axis["extra_bytes"],
+        )
+        for name, axis in scaling["axes"].items()
+    }
+
+
+def scaling_values(scaling: Measured, model: CostModel) -> Record:
+    """Machine, rounds and the shape in the middle; how well the model fits, and the dimension at
+    which the pointwise pass costs as much as the products."""
+    machine, prices = scaling["details"], model.prices
+    even = prices.get("correlations", 0) / (4 * prices["flops"])
+    return {
+        "machine": f"{machine['cpus']} cores ({machine['cpu']}), {machine['threads']} threads",
+        "rounds": machine["rounds"],
+        "centre": named(scaling["centre"]),
+        "even-dim": f"{even:.0f}",
+        "worst": f"{model.worst_error:.0%}",
+        "typical": f"{model.median_error:.0%}",
+    }
+
+
+def scaling_table(axes: Mapping[str, Axis]) -> list[Record]:
+    """Memory at both ends of every axis, and the exponent of seconds."""
+    return [
+        {
+            "size": SYMBOLS[name],
+            "from": axis.sizes[0],
+            "to": axis.sizes[-1],
+            "extra memory, MB, at both ends": " and ".join(
+                f"{axis.extra_bytes[i] / 1e6:.0f}" for i in (0, -1)
+            ),
+            "exponent of seconds": axis.law.exponent,
+            "95% interval": f"[{axis.law.low:.2f}, {axis.law.high:.2f}]",
+        }
+        for name, axis in axes.items()
+    ]
+
+
+def price_table(model: CostModel) -> list[Record]:
+    """The fitted prices."""
+    return [
+        {"price of": PRICES[kind], "nanoseconds": 1e9 * price}
+        for kind, price in model.prices.items()
+    ]
+
+
+def foretold(
+    axes: Mapping[str, Axis], scaling: Measured, largest: Measured
+) -> dict[str, tuple[list[float], list[float]]]:
+    """What the points are -> predicted and measured seconds a step."""
+    held = scaling["held_out"]
+    return {
+        "points of the fit": (
+            [second for axis in axes.values() for second in axis.modelled],
+            [float(second) for axis in axes.values() for second in axis.seconds[:, 0]],
+        ),
+        "shapes not fitted": (
+            [shape["predicted_seconds"] for shape in held],
+            [float(np.median(shape["seconds"])) for shape in held],
+        ),
+        "the largest, streamed": ([largest["predicted_seconds"]], [largest["seconds"]]),
+    }
+
+
+def largest_values(largest: Measured) -> Record:
+    """The largest run beside what was predicted of it."""
+    seconds, predicted = largest["seconds"], largest["predicted_seconds"]
+    steps = largest["seconds_of_steps"]
+    return {
+        "large-shape": named(largest["shape"]),
+        "large-data": f"{largest['data_bytes'] / 1e9:.0f} GB",
+        "large-seconds": f"{seconds:.1f}",
+        "large-steps": len(steps),
+        "large-range": f"{min(steps):.1f} to {max(steps):.1f}",
+        "large-predicted": f"{predicted:.1f}",
+        "large-drawing": f"{predicted - largest['predicted_training_seconds']:.1f}",
+        "large-ratio": f"{seconds / predicted:.2f}",
+        "large-memory": f"{largest['extra_bytes'] / 1e6:.0f}",
+        "large-memory-predicted": f"{largest['predicted_extra_bytes'] / 1e6:.0f}",
+    }
+
+
+def theory_table(model: CostModel) -> list[Record]:
+    """Steps in the theorems' own regime as k grows, on the machine of the model."""
+    shapes = {k: theory_shape(k) for k in THEORY}
+    hours = {k: predict_seconds(shape, model) / 3600 for k, shape in shapes.items()}
+    return [
+        {
+            "k": k,
+            "P": shape.n_patches,
+            "N": shape.n_train,
+            "d": shape.dim,
+            "inputs, TB": f"{4 * shape.rows * shape.dim / 1e12:.3g}",
+            "operations a step": f"{shape.work()['flops']:.1e}",
+            "hours a step, this machine": f"{hours[k]:.2g}",
+            "all steps, years": f"{TYPICAL_STEPS * hours[k] / 8766:.2g}",
+        }
+        for k, shape in shapes.items()
+    ]
+
+
+def flop_rate(study: SingleModelStudy, model: CostModel) -> float:
+    """Operations of the products a second, in a step of these networks."""
+    shape = Shape(
+        n_train=study.n_train,
+        n_patches=study.data.n_patches,
+        dim=study.data.dim,
+        n_classes=study.data.n_classes,
+        n_neurons=study.learner.n_neurons,
+        n_networks=study.n_networks,
+    )
+    return shape.work()["flops"] / predict_seconds(shape, model)
+
+
+def work_table(chosen: Sequence[Experiment], rate: float) -> list[Record]:
+    """Work of families of experiments, and their time at so many operations a second."""
+    families: dict[str, list[float]] = {}
+    for e in chosen:
+        families.setdefault(e.name, []).append(work(e.study) / 1e12)
+    return [
+        {
+            "experiments": name,
+            "how many": len(tflop),
+            "work, TFLOP": f"{sum(tflop):.3g}",
+            "hours, this machine": f"{sum(tflop) * 1e12 / rate / 3600:.3g}",
+        }
+        for name, tflop in families.items()
+    ]
+
+
+def work_values(chosen: Sequence[Experiment], rate: float) -> Record:
+    """The rate in GFLOP/s, and days that all experiments take at it."""
+    days = sum(work(e.study) for e in chosen) / rate / 86400
+    return {"rate": f"{rate / 1e9:.0f}", "paper-days": f"{days:.0f}"}
+
+
+def comparison_table(latest: Measured, goals: Measured) -> list[Record]:
+    """A step against other ways to write it: measured, wanted, and at best."""
+    ratios, ceilings = latest["details"]["ratios"], latest["details"]["ceilings"]
+    records: list[Record] = []
+    for key, text in RATIOS.items():
+        goal, ratio = goals.get(key, {}), ratios.get(key)
+        bounds = {">=": goal.get("at_least"), "<=": goal.get("at_most")}
+        records.append(
+            {
+                "measure": text,
+                "measured": ratio["median"] if ratio else latest[key] or "not measured",
+                "quartiles": "{:.2f} to {:.2f}".format(*ratio["quartiles"]) if ratio else "",
+                "goal": "".join(f"{sign} {b}" for sign, b in bounds.items() if b is not None),
+                "ceiling": f"{ceilings[key]['median']:.2f}" if key in ceilings else "",
+            }
+        )
+    return records

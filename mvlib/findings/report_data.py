@@ -1,0 +1,50 @@
+"""What chapter 1 shows of the data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float
+from torch import Tensor
+
+from mvlib.paper.evaluation import law_of_the_sampler
+from mvlib.paper.multi_view_data import MultiViewParams, Sample, sample, stored
+from mvlib.studies.single_model import SingleModelStudy
+
+KINDS: tuple[Literal["multi"], Literal["single"]] = ("multi", "single")
+
+
+def data_values(study: SingleModelStudy) -> dict[str, object]:
+    """Every parameter of the data by its field, the noise's length, N and N_s."""
+    data = study.data
+    return asdict(data) | {
+        "noise-norm": f"{data.noise_norm:.2f}",
+        "n-train": study.n_train,
+        "n-single": round(data.single_view_fraction * study.n_train),
+    }
+
+
+def readings(
+    samples: Mapping[str, Sample], views: Float[Tensor, "k V d"], *, row: int = 3
+) -> dict[str, tuple[np.ndarray, int]]:
+    r"""$\langle x_p, v\rangle$ for every view and patch of one input of each sample, (k, V, P),
+    and the input's class."""
+    return {
+        title: ((views @ stored(s)[row].T).numpy(), int(s.labels[row]))
+        for title, s in samples.items()
+    }
+
+
+def law_table(params: MultiViewParams, *, n: int = 20_000) -> list[dict[str, object]]:
+    """`law_of_the_sampler` for n inputs of each kind.  They are drawn with a small d, which the
+    latent record does not depend on."""
+    small = replace(params, dim=params.n_views * params.n_classes)
+    columns = ("quantity", "definition", "measured", "95% interval", "n")
+    return [
+        {"data": kind} | dict(zip(columns, row, strict=True))
+        for kind in KINDS
+        for row in law_of_the_sampler(sample(small, n, seed=0, name="count", kind=kind), small)
+    ]

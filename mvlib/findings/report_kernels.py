@@ -1,0 +1,161 @@
+"""What chapter 2 shows of tangent kernels beside networks (names as in `report_networks`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from mvlib.findings.finding import Finding
+from mvlib.findings.report_networks import Family, Record
+from mvlib.findings.tangent_kernels import kernel_errors
+from mvlib.findings.theorems import ensemble_errors, network_errors
+from mvlib.paper.evaluation import LEARNED_SHARE
+from mvlib.store.entries import Arrays
+from mvlib.studies.kernel_contrast import METHODS, WHO
+from mvlib.studies.single_model import SingleModelStudy
+
+# Of `WHO`, in its order: the row's name, its name in words of the text, the networks' family.
+LEARNERS = (
+    ("single", "one", "single-model"),
+    ("ensemble", "ens", "single-model"),
+    ("training the average", "avg", "joint"),
+    ("student, hard labels", "hard", "hard-labels"),
+    ("student, distilled", "dist", "distilled"),
+)
+Panels = Mapping[str, Mapping[str, list[np.ndarray]]]
+
+
+def setting_values(family: Family) -> Record:
+    """How the frozen learners were fitted."""
+    study = family[0][0].study
+    return {
+        "n-seeds": study.n_seeds,
+        "n-students": study.n_students,
+        "n-draws": len(family),
+        "ridge": study.diag_reg,
+        "descent-steps": study.descent_steps,
+    }
+
+
+def learner_errors(study: SingleModelStudy, draws: Mapping[str, Sequence[Arrays]]) -> Panels:
+    """Test errors over mu of five learners, one array a data draw: tangent kernels by each method,
+    then networks.
+
+    Args:
+        draws: of "contrast" and of the families in `LEARNERS`.
+    """
+    kernels = {
+        f"tangent kernels, {method}": {
+            row: kernel_errors(study, draws["contrast"], method, who)
+            for who, (row, _, _) in zip(WHO, LEARNERS, strict=True)
+        }
+        for method in METHODS
+    }
+    networks = {
+        row: [np.array([e]) for e in ensemble_errors(study, draws[name])]
+        if short in ("ens", "avg")
+        else network_errors(study, draws[name])
+        for row, short, name in LEARNERS
+    }
+    return {**kernels, "networks": networks}
+
+
+def mean_table(panels: Panels) -> list[Record]:
+    """Mean error over data draws: a row a learner, a column a panel."""
+    return [
+        {"test error / μ": row}
+        | {title: float(np.mean([e.mean() for e in rows[row]])) for title, rows in panels.items()}
+        for row, _, _ in LEARNERS
+    ]
+
+
+def mean_values(rows: list[Record]) -> Record:
+    """The same by the names that the text uses: ridge-one, ..., net-dist."""
+    return {
+        f"{key}-{short}": f"{mean:.3f}"
+        for (_, short, _), row in zip(LEARNERS, rows, strict=True)
+        for key, mean in zip((*METHODS, "net"), list(row.values())[1:], strict=True)
+    }
+
+
+def finding_table(found: Sequence[Finding]) -> list[Record]:
+    """A row a claim."""
+    return [
+        {
+            "claim": f"{f.title}: {f.statement}",
+            "goal or prediction": f.predicted,
+            "measured ratio [95% interval]": f.summary(),
+            "how": f.caveat,
+        }
+        for f in found
+    ]
+
+
+_GAP = "mean distance of the teacher's outputs from the labels"
+
+
+def teacher_table(kernels: Sequence[Arrays]) -> list[Record]:
+    """What a kernel teacher's outputs on the training set tell beyond the labels."""
+    table: list[Record] = []
+    for method in METHODS:
+        gaps = [float(a[f"{method}_ensemble_train_gap"]) for a in kernels]
+        errors = [a[f"{method}_hard_student_train_error"].mean() for a in kernels]
+        means = {_GAP: float(np.mean(gaps)), "training error of a student": float(np.mean(errors))}
+        table.append({"fit": method, **means})
+    return table
+
+
+def teacher_values(rows: list[Record]) -> Record:
+    """The distances, by method."""
+    return {f"gap-{row['fit']}": f"{row[_GAP]:.4f}" for row in rows}
+
+
+def laziness_values(kernels: Sequence[Arrays]) -> Record:
+    """When the networks trained for real leave their linearisation by half, the first of them and
+    the last, and how far their kernels turn."""
+    half = [int(a["steps"][(a["linearisation_error"] > 0.5).argmax()]) for a in kernels]
+    return {
+        "lazy-until": f"{min(half)} to {max(half)}",
+        "drift-end": f"{np.mean([a['kernel_drift'][-1] for a in kernels]):.2f}",
+    }
+
+
+def by_members(runs: Family) -> Family:
+    """Runs trained as one, by the number of networks."""
+    return sorted(runs, key=lambda run: run[0].study.n_members)
+
+
+def joint_errors(study: SingleModelStudy, runs: Family) -> dict[str, dict[int, float]]:
+    """Test error over mu of L networks trained as one, by form and L."""
+    return {
+        f"{form} trained as one": {
+            e.study.n_members: ensemble_errors(study, [a])[0]
+            for e, a in runs
+            if e.study.mean == (form == "mean")
+        }
+        for form in ("mean", "sum")
+    }
+
+
+def joint_table(study: SingleModelStudy, runs: Family) -> list[Record]:
+    """A row a run."""
+    return [
+        {
+            "trained as one": "mean" if e.study.mean else "sum",
+            "L": e.study.n_members,
+            "average: test error / μ": ensemble_errors(study, [a])[0],
+            "members: single-view error": float(a["single_error"].mean()),
+            "classes with both views, average": both_in_average(a["correlations"]),
+            "steps": int(a["stop_step"].max()),
+            "fitted": str(bool(a["fitted"].all())),
+        }
+        for e, a in runs
+    ]
+
+
+def both_in_average(correlations: np.ndarray) -> float:
+    """Share of classes all of whose views some member has learned, (members, k, V).  Members are
+    no networks of their own: the mark is a share of the largest correlation of all."""
+    known = correlations.max(axis=0) > LEARNED_SHARE * correlations.max()
+    return float(known.all(axis=-1).mean())

@@ -1,0 +1,437 @@
+"""What chapters 5 and 6 show of students (names as in `report_networks`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from mvlib.experiments.settings import Scale
+from mvlib.findings.finding import Finding
+from mvlib.findings.report_networks import Family, Record, first_fit
+from mvlib.findings.students import (
+    implicit_ensemble_prediction,
+    less_than_hard,
+    own_and_teachers_view,
+    share_with_all_views,
+)
+from mvlib.findings.theorems import ensemble_errors, network_errors
+from mvlib.paper.evaluation import error_in_units_of_mu
+from mvlib.paper.growth_rates import Pulls, pulls
+from mvlib.paper.multi_view_data import Sample
+from mvlib.paper.objectives import truncated_logit
+from mvlib.run.sweep import load_family
+from mvlib.store.entries import Arrays, Store
+from mvlib.studies.distillation import DistillationStudy
+from mvlib.studies.single_model import SingleModelStudy
+
+# Family of experiments -> its networks or students, as the chapters call them, and the claim about
+# their error.
+KINDS = {
+    "single-model": ("networks", "theorem-1"),
+    "hard-labels": ("hard labels", "hard-label-student"),
+    "distilled": ("distilled", "theorem-3"),
+    "self-distilled": ("self-distilled", "self-distillation"),
+    "control-one-hot": ("control: one-hot", "control-one-hot"),
+    "control-shuffled": ("control: shuffled", "control-shuffled"),
+}
+STUDENTS = tuple(KINDS)[1:]
+# Target of Hinton's form -> the same students by the capped (4.3).
+SAME_TARGET = {"average": "distilled", "each": "self-distilled", "one-hot": "control-one-hot"}
+PULLS = {
+    "own": ("the own view that wins", "the multi-view samples of the class"),
+    "weak": ("the missing view, weakly", "samples of other classes"),
+    "confusion": ("a view of another class (confusion)", "that class's samples"),
+    "noise": ("the noise of one sample", "that sample"),
+    "leftover": ("the missing view at full strength", "left-over single-view samples"),
+}
+QUIET = 0.4  # factor for students' scores where soft labels are drawn: their floor is near the cap
+UNEVEN = 0.6  # a view with less than this share of the class's larger correlation is the weak one
+SOLVED = 0.05  # test error over mu that a student trained for long has to reach
+INTERVAL = "{:.3f} [{:.3f}, {:.3f}]"
+
+Draws = Mapping[str, Sequence[Arrays]]  # family -> arrays, one a data draw
+
+
+def load(scale: Scale, store: Store, *names: str) -> dict[str, list[Arrays]]:
+    """Families of experiments -> their arrays, one a data draw."""
+    return {name: [arrays for _, arrays in load_family(scale, name, store)] for name in names}
+
+
+def errors(study: SingleModelStudy, of: Draws) -> dict[str, list[np.ndarray]]:
+    """Kind of network, in words -> test errors over mu, one array a data draw."""
+    return {KINDS[name][0]: network_errors(study, draws) for name, draws in of.items()}
+
+
+def predictions(found: Mapping[str, Finding]) -> dict[str, float]:
+    """Kind of network, in words -> the error over mu that theory predicts (controls: nothing)."""
+    return {
+        kind: found[claim].predicted
+        for kind, claim in KINDS.values()
+        if claim in found and not kind.startswith("control")
+    }
+
+
+# ---------------------------------------------------------------- chapter 5: distillation
+
+
+def distillation_values(study: SingleModelStudy, taught: DistillationStudy) -> Record:
+    """The setting of chapter 5: the networks' study and that of the distilled students."""
+    return {
+        "members": study.n_networks,
+        "tau": taught.tau,
+        "cap": f"{1 / taught.tau**2:.2f}",
+        "paper-tau": f"{1 / np.log(study.data.n_classes) ** 2:.2f}",
+        "ratio": taught.rate_ratio,
+        "scale-c": taught.teacher_scale,
+        "student-steps": taught.schedule.stop_rule.limit,
+        "watched-n": taught.n_watch,
+    }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Example:
+    """An input with faint views that one network lacks.
+
+    Attributes:
+        at: its place in the sample.
+        label: its class.
+        visible: other classes that it shows -> which of their views, in words.
+        unseen: those of them of which the network sees nothing here.
+    """
+
+    at: int
+    label: int
+    visible: dict[int, str]
+    unseen: list[int]
+
+
+def shown_views(sample: Sample) -> np.ndarray:
+    """Whether each input shows each view, (n, k, V)."""
+    return (sample.strengths > 0).numpy()
+
+
+def other_classes(sample: Sample) -> np.ndarray:
+    """Whether each class is another than the input's own, (n, k)."""
+    return sample.labels.numpy()[:, None] != np.arange(sample.strengths.shape[1])
+
+
+def faint_example(sample: Sample, learned: np.ndarray) -> Example:
+    """The first multi-view input that shows three other classes of which a network sees one.
+
+    Args:
+        learned: which views the network has, (k, V).
+    """
+    shown = shown_views(sample)
+    visible = shown.any(axis=-1) & other_classes(sample)
+    seen = visible & (shown & learned).any(axis=-1)
+    fits = (visible.sum(axis=1) == 3) & (seen.sum(axis=1) == 1) & ~sample.single_view.numpy()
+    at = int(fits.argmax())
+    return Example(
+        at=at,
+        label=int(sample.labels[at]),
+        visible={
+            j: "view " + " and ".join(str(v + 1) for v in shown[at, j].nonzero()[0].tolist())
+            for j in visible[at].nonzero()[0].tolist()
+        },
+        unseen=(visible & ~seen)[at].nonzero()[0].tolist(),
+    )
+
+
+def soft_labels(
+    at: int, taught: DistillationStudy, single: Arrays, hard: Arrays, distilled: Arrays
+) -> list[tuple[str, np.ndarray]]:
+    """Who -> soft label (4.2) of training input `at`, of one network, of the average of all, and of
+    the first student on hard labels and from the average; students' scores are turned down."""
+    c = taught.teacher_scale
+    scores = {
+        "one network": c * single["train_outputs"][0, at],
+        "the average: the teacher": c * single["train_outputs"][:, at].mean(axis=0),
+        "student on hard labels": QUIET * hard["train_outputs"][0, at],
+        "distilled student": QUIET * distilled["train_outputs"][0, at],
+    }
+    return [
+        (who, truncated_logit(torch.as_tensor(F), tau=taught.tau).numpy())
+        for who, F in scores.items()
+    ]
+
+
+def example_values(example: Example, sample: Sample, distilled: Arrays) -> Record:
+    """The example in the text, and the median score of distilled students for absent classes."""
+    absent = ~shown_views(sample).any(axis=-1)
+    return {
+        "example-label": example.label,
+        "example-unseen": ", ".join(map(str, example.unseen)),
+        "quiet": QUIET,
+        "floor": f"{np.median(distilled['train_outputs'][:, absent]):.1f}",
+    }
+
+
+def errors_over_time(
+    of: Draws,
+) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, float]]:
+    """Error on watched single-view inputs over training.
+
+    Returns:
+        steps (records,); kind -> errors (records, students of all draws); kind -> mean first
+        recorded step with training error 0, NaN if a student never gets there.
+    """
+    steps = next(iter(of.values()))[0]["steps"]
+    watched, fitted = {}, {}
+    for name, draws in of.items():
+        kind = KINDS[name][0]
+        watched[kind] = np.concatenate([a["watched_single_error"] for a in draws], axis=1)
+        first = [first_fit(a["train_error"]) for a in draws]
+        fitted[kind] = float(
+            np.mean([np.where(fits, steps[at], np.nan).mean() for at, fits in first])
+        )
+    return steps, watched, fitted
+
+
+def student_table(study: SingleModelStudy, of: Draws, found: Mapping[str, Finding]) -> list[Record]:
+    """A row a kind of student."""
+    return [
+        {
+            "students of": KINDS[name][0],
+            "n": sum(len(a["fitted"]) for a in draws),
+            "fit the training set": int(sum(a["fitted"].sum() for a in draws)),
+            "multi-view error": float(np.mean([a["multi_error"].mean() for a in draws])),
+            "test error / μ [95% interval]": found[KINDS[name][1]].summary(),
+            "classes with both views": share_with_all_views(draws),
+            "average of the students": float(np.mean(ensemble_errors(study, draws))),
+        }
+        for name, draws in of.items()
+    ]
+
+
+def remaining_values(study: SingleModelStudy, of: Draws) -> Record:
+    """What distilled students still get wrong: single-view inputs that show the view whose
+    correlation is the smaller one by far (`UNEVEN`), and all others."""
+    hard, distilled = of["hard-labels"], of["distilled"]
+    correlations = np.concatenate([a["correlations"] for a in distilled])
+    uneven = correlations < UNEVEN * correlations.max(axis=-1, keepdims=True)
+    error = np.concatenate([a["class_error"] for a in distilled])
+    return {
+        "gain": INTERVAL.format(*less_than_hard(study, hard, distilled)),
+        "n-students": len(correlations),
+        "n-draws": len(distilled),
+        "both": f"{share_with_all_views(distilled):.3f}",
+        "hard-both": f"{share_with_all_views(hard):.3f}",
+        "uneven-mark": UNEVEN,
+        "uneven-share": f"{uneven.mean():.2f}",
+        "uneven-error": f"{error[uneven].mean():.3f}",
+        "even-error": f"{error[~uneven].mean():.3f}",
+    }
+
+
+def long_run(study: SingleModelStudy, arrays: Arrays) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Students in a long training: steps (records,), test error over mu and largest correlation
+    of a neuron with a view, (records, students)."""
+    mu = study.data.single_view_fraction
+    errors = arrays["watched_single_error"], arrays["watched_multi_error"]
+    largest = arrays["view_correlations"].max(axis=(2, 3))
+    return arrays["steps"], error_in_units_of_mu(*errors, mu), largest
+
+
+def long_run_values(
+    study: SingleModelStudy, capped: Arrays, printed: Arrays, printed_one_hot: Arrays
+) -> Record:
+    """How the capped form (4.3) and the printed one end."""
+    steps, error, largest = long_run(study, capped)
+    printed_steps, printed_error, printed_largest = long_run(study, printed)
+    holds = (capped["train_error"] == 0) & (error <= SOLVED)
+    return {
+        "holds": f"{holds.mean():.0%}",
+        "holds-from": int(steps[holds.any(axis=1).argmax()]),
+        "long-steps": int(steps[-1]),
+        "capped-end": f"{error[-1].mean():.3f}",
+        "capped-weight": f"{largest[-1].mean():.0f}",
+        "printed-steps": int(printed_steps[-1]),
+        "printed-end": f"{printed_error[-1].mean():.3f}",
+        "printed-weight": f"{printed_largest[-1].mean():.2g}",
+        "printed-train": f"{float(printed['train_error'][-1].mean()):.4f}",
+        "printed-one-hot": f"{network_errors(study, [printed_one_hot])[0].mean():.3f}",
+    }
+
+
+def pull_table(rates: Pulls) -> list[Record]:
+    """The rates that compete."""
+    return [
+        {"pull towards": towards, "seen in": where, "rate g r₀^(q-2)": getattr(rates, name)}
+        for name, (towards, where) in PULLS.items()
+    ]
+
+
+def pull_values(rates: Pulls) -> Record:
+    """Those of the rates that the text names."""
+    names = ("leftover", "noise", "weak", "confusion")
+    return {f"rate-{name}": f"{getattr(rates, name):.2g}" for name in names}
+
+
+def room_table(
+    study: SingleModelStudy, single: Arrays, distilled: Arrays, crowded: Family
+) -> list[Record]:
+    """Networks and students of their average where there is less room for distillation.
+
+    Args:
+        single, distilled: the book's setting, on one draw.
+        crowded: the experiments of `student_experiments.room`: networks, their students, ...
+    """
+    settings = [("the book's setting", study, single, distilled)]
+    for (teacher, networks), (e, students) in zip(crowded[::2], crowded[1::2], strict=True):
+        settings.append((e.label, teacher.study, networks, students))
+    rates = [pulls(s.data, s.learner, s.n_train) for _, s, _, _ in settings]
+    return [
+        {
+            "setting": label,
+            "weak": rate.weak,
+            "noise": rate.noise,
+            "confusion": rate.confusion,
+            "networks: single-view error": float(networks["single_error"].mean()),
+            "their ensemble": float(networks["ensemble_single_error"]),
+            "distilled students: single-view error": float(students["single_error"].mean()),
+            "multi-view error": float(students["multi_error"].mean()),
+            "fitted": f"{int(students['fitted'].sum())} of {len(students['fitted'])}",
+        }
+        for rate, (label, _, networks, students) in zip(rates, settings, strict=True)
+    ]
+
+
+def hinton_table(study: SingleModelStudy, hinton: Family, of: Draws) -> list[Record]:
+    """Hinton's form on one draw beside the same students by the capped (4.3)."""
+    records: list[Record] = []
+    for e, arrays in hinton:
+        (errors,) = network_errors(study, [arrays])
+        (capped,) = network_errors(study, of[SAME_TARGET[e.study.target]][:1])
+        records.append(
+            {
+                "teacher": e.study.target,
+                "Hinton: test error / μ": float(errors.mean()),
+                "multi-view error": float(arrays["multi_error"].mean()),
+                "capped (4.3), same students": float(capped[: len(errors)].mean()),
+            }
+        )
+    return records
+
+
+# ---------------------------------------------------------------- chapter 6: self-distillation
+
+
+def self_distillation_values(
+    study: SingleModelStudy, taught: DistillationStudy, of: Draws, found: Mapping[str, Finding]
+) -> Record:
+    """What the text of chapter 6 says of the setting and of the measurement."""
+    students, claim = of["self-distilled"], found["self-distillation"]
+    gain = less_than_hard(study, of["hard-labels"], students)
+    beyond = less_than_hard(study, of["control-one-hot"], students)
+    return {
+        "self": claim.summary(),
+        "self-n": claim.n,
+        "n-draws": len(students),
+        "steps": taught.schedule.stop_rule.limit,
+        "students-a-draw": taught.n_students,
+        "gain": INTERVAL.format(*gain),
+        "beyond": INTERVAL.format(*beyond),
+        "predicted": f"{implicit_ensemble_prediction(study, of['single-model'], students):.3f}",
+        "hard": found["hard-label-student"].summary(),
+        "one-hot": found["control-one-hot"].summary(),
+    }
+
+
+def lottery_counts(teachers: Sequence[Arrays], taught: Sequence[Arrays]) -> np.ndarray:
+    """Numbers of (student, class) pairs, (2, 3): whether the student's own start and its teacher
+    name the same view or different ones, by the views that the student ends with: the own one
+    alone, the other one alone, both."""
+    views = own_and_teachers_view(teachers, taught)
+    same, both = views["own"] == views["teacher"], views["has"].all(axis=-1)
+    has_own = np.take_along_axis(views["has"], views["own"][..., None], axis=-1)[..., 0]
+    ends = (has_own & ~both, ~has_own, both)
+    return np.array([[(group & end).sum() for end in ends] for group in (same, ~same)])
+
+
+def lottery_values(counts: np.ndarray) -> Record:
+    """What the text says of `lottery_counts`."""
+    (n_same, n_differ), shares = counts.sum(axis=1), counts / counts.sum(axis=1, keepdims=True)
+    return {
+        "n-same": int(n_same),
+        "n-differ": int(n_differ),
+        "both-same": f"{shares[0, 2]:.2f}",
+        "both-differ": f"{shares[1, 2]:.2f}",
+        "teacher-only": f"{shares[1, 1]:.2f}",
+    }
+
+
+def chain_curves(
+    study: SingleModelStudy, single: Arrays, chain: Family
+) -> tuple[list[int], list[np.ndarray], list[float]]:
+    """Generations of students, 0 being the networks that teach the first: their numbers, test
+    errors over mu, (students,) each, and shares of classes with both views."""
+    n = chain[0][0].study.n_students
+    first = {name: single[name][:n] for name in ("single_error", "multi_error", "correlations")}
+    every = [first, *(arrays for _, arrays in chain)]
+    generations = [0, *(e.study.generation for e, _ in chain)]
+    return generations, network_errors(study, every), [share_with_all_views([a]) for a in every]
+
+
+def chain_table(chain: Family, errors: Sequence[np.ndarray], both: Sequence[float]) -> list[Record]:
+    """A row a generation of students; errors and shares as from `chain_curves`."""
+    return [
+        {
+            "generation": e.study.generation,
+            "test error / μ": float(error.mean()),
+            "implicit ensemble, 2^-(g+1)": 0.5 ** (e.study.generation + 1),
+            "multi-view error": float(arrays["multi_error"].mean()),
+            "classes with both views": share,
+            "training error of its teacher": float(arrays["teacher_train_error"].max()),
+        }
+        for (e, arrays), error, share in zip(chain, errors[1:], both[1:], strict=True)
+    ]
+
+
+def loud_table(sample: Sample, single: Arrays, chain: Family) -> list[Record]:
+    """How often teachers of each generation put classes of training inputs at the cap: those that
+    an input shows faintly, and those that it does not show."""
+    shown, study = shown_views(sample).any(axis=-1), chain[0][0].study
+    faint, cap = shown & other_classes(sample), 1 / study.tau**2
+    teachers = [("generation 0, a network", single["train_outputs"][: study.n_students])]
+    teachers += [(e.label, arrays["train_outputs"]) for e, arrays in chain[:-1]]
+    return [
+        {
+            "teacher": who,
+            "classes faintly visible: at the cap": float((at_cap[:, faint]).mean()),
+            "classes absent: at the cap": float((at_cap[:, ~shown]).mean()),
+        }
+        for who, F in teachers
+        for at_cap in [study.teacher_scale * F > cap]
+    ]
+
+
+def chain_values(
+    generations: Sequence[int], errors: Sequence[np.ndarray], loud: Sequence[Record]
+) -> Record:
+    """What the text says of chains of students, and of who puts absent classes at the cap."""
+    network, student = (record["classes absent: at the cap"] for record in loud[:2])
+    return {
+        "chain-n": len(errors[0]),
+        "chain-last": f"{errors[-1].mean():.3f}",
+        "chain-generations": generations[-1],
+        "absent-networks": f"{network:.1%}",
+        "absent-students": f"{student:.1%}",
+    }
+
+
+def findings_tables(found: Sequence[Finding]) -> tuple[list[Record], list[Record]]:
+    """Every claim beside its measurement, and how each was measured."""
+    beside: list[Record] = [
+        {
+            "claim": f"{f.title}: {f.statement}",
+            "predicted": f.predicted,
+            "measured [95% interval]": f.summary(),
+            "unit": f.unit,
+            "n": f.n,
+        }
+        for f in found
+    ]
+    return beside, [{"claim": f.title, "how it was measured": f.caveat} for f in found]

@@ -1,0 +1,181 @@
+r"""What a neuron makes of what it reads: Definition 3.4, or an activation of one's own."""
+
+from __future__ import annotations
+
+import functools
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from mvlib.core.checks import BadInput, require, require_int, require_number, require_plain
+
+SLOPE_TOLERANCE = 1e-3  # of difference quotients in float64, which err by 1e-7 where smooth
+
+
+@runtime_checkable
+class Activation(Protocol):
+    """A function of one number and its derivative; training, kernels and lottery take the same.
+
+    One's own is a frozen dataclass that inherits from this class and gives `value` and `slope`;
+    its fields (numbers, words) and its name enter the key of what is stored, its code does not.
+    """
+
+    __slots__ = ()
+
+    @abstractmethod
+    def value(self, z: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+        """The activation of every number."""
+        ...
+
+    @abstractmethod
+    def slope(self, z: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+        """Its derivative there; at a kink either side's."""
+        ...
+
+    def onset(self) -> tuple[int, float] | None:
+        r"""(q, $\varrho$) where the slope begins as $(z/\varrho)^{q-1}$ above 0, which the lottery
+        and the growth rates need; None: there is no such power, and they refuse."""
+        return None
+
+    @property
+    def slope_unit(self) -> float:
+        """What the slopes of `value_and_slope` still have to be divided by."""
+        return 1.0
+
+    def value_and_slope(
+        self, z: Float[Tensor, "*shape"]
+    ) -> tuple[Float[Tensor, "*shape"], Float[Tensor, "*shape"]]:
+        """Value, and slope times `slope_unit`, which may be written over: the whole pointwise part
+        of a training step, here for those who can save by computing both at once."""
+        return self.value(z), self.slope(z).contiguous()
+
+
+@dataclass(frozen=True, slots=True)
+class SmoothedReLU(Activation):
+    r"""ReLU with its corner replaced by a polynomial of degree q.
+
+    $0$ for $z \le 0$; $z^q / (q\varrho^{q-1})$ up to $\varrho$; then $z - (1 - 1/q)\varrho$.  Value
+    and slope agree at both joins.
+
+    Attributes:
+        power: integer q >= 2; the paper: 4.
+        threshold: $\varrho > 0$, where it turns linear (not the data's rho).
+
+    Raises:
+        BadInput: for the first field out of its range.
+
+    Paper: Definition 3.4.
+    """
+
+    power: int = 4
+    threshold: float = 1.0
+
+    def __post_init__(self) -> None:
+        big = float("inf")
+        require_int("power", "q", self.power, 2, "the paper uses 4")
+        require_number("threshold", "varrho", self.threshold, 0, big, "try 1.0", open_low=True)
+
+    def value(self, z: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+        """Of every number."""
+        return self.value_and_slope(z)[0]
+
+    def slope(self, z: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+        r"""$(z/\varrho)^{q-1}$ clamped to [0, 1]."""
+        return (z.clamp(0, self.threshold) / self.threshold) ** (self.power - 1)
+
+    def onset(self) -> tuple[int, float]:
+        r"""(q, $\varrho$)."""
+        return self.power, self.threshold
+
+    @property
+    def slope_unit(self) -> float:
+        r"""$\varrho^{q-1}$."""
+        return self.threshold ** (self.power - 1)
+
+    def value_and_slope(
+        self, z: Float[Tensor, "*shape"]
+    ) -> tuple[Float[Tensor, "*shape"], Float[Tensor, "*shape"]]:
+        r"""With u = z clamped to $[0, \varrho]$ the slope is $u^{q-1}$ and the value
+        $u\, u^{q-1}/q$, both over $\varrho^{q-1}$, plus $\mathrm{ReLU}(z - \varrho)$: no branch,
+        and products alone, where `pow` would take longer than the matrix product before it."""
+        q, varrho = self.power, self.threshold
+        u = z.clamp(0, varrho)
+        slope = u if q == 2 else u * u
+        for _ in range(q - 3):
+            slope = slope * u
+        # Nothing is written over, so that scores can be differentiated.
+        return torch.addcmul((z - varrho).relu(), slope, u, value=1 / (q * self.slope_unit)), slope
+
+
+def takeoff(activation: Activation) -> tuple[int, float]:
+    r"""(q, $\varrho$) of an activation whose neurons take off, q >= 3.
+
+    Raises:
+        BadInput: if it has no power at its onset, or q = 2: growth is exponential and nothing
+            takes off.
+    """
+    onset = activation.onset()
+    if onset is None:
+        raise BadInput(
+            f"activation (sigma) = {activation!r} must say the power of its onset for lottery and "
+            "growth rates; give it a method onset that returns (q, varrho), or use `train` alone."
+        )
+    slow = "at q = 2 nothing takes off and no winner can be foretold; the paper uses 4"
+    require_int("power", "q", onset[0], 3, slow)
+    return onset
+
+
+def check_activation(activation: Activation) -> None:
+    """Refuse an activation of one's own that does not belong together.
+
+    Raises:
+        BadInput: if it does not inherit from `Activation` or is no frozen dataclass of numbers
+            and words, if its slope is not the derivative of its value by central differences at
+            some 400 points of [-10, 10], if it does not begin as its onset says, or if
+            `value_and_slope` gives something else.
+    """
+    inherits = isinstance(activation, Activation)
+    require(inherits, "activation", "sigma", activation, "be an Activation", "inherit from it")
+    require_plain("activation", "sigma", activation)
+    _check_slope(activation)  # type: ignore[arg-type]  # frozen: hashable
+
+
+@functools.cache  # asked for again with every configuration
+def _check_slope(activation: Activation) -> None:
+    size = torch.logspace(-3, 1, 201, dtype=torch.float64) * 0.98765  # no kink is likely there
+    z = torch.cat([-size.flip(0), size])
+    h = 1e-5 * z.abs()
+    above, below, slope = activation.value(z + h), activation.value(z - h), activation.slope(z)
+    for part in (above, slope):
+        fits = part.shape == z.shape and part.dtype == z.dtype
+        require(fits, "activation", "sigma", activation, "keep its argument's shape and dtype",
+                "let it turn every number into one of the same precision")  # fmt: skip
+    quotient = (above - below) / (2 * h)
+    allowed = SLOPE_TOLERANCE * torch.maximum(slope.abs(), quotient.abs()).clamp_min(0.01)
+    off = ~((slope - quotient).abs() <= allowed)  # NaN is off
+    if bool(off.any()):
+        i = int(off.nonzero()[0, 0])
+        raise BadInput(
+            f"activation (sigma) = {activation!r} must have the slope of its value: at "
+            f"z = {float(z[i]):.3g} slope is {float(slope[i]):.4g} and value rises at "
+            f"{float(quotient[i]):.4g}; differentiate it again."
+        )
+    value, scaled = activation.value_and_slope(z)
+    same = torch.allclose(value, activation.value(z), rtol=1e-9, atol=1e-12) and torch.allclose(
+        scaled / activation.slope_unit, slope, rtol=1e-9, atol=1e-12
+    )
+    require(same, "activation", "sigma", activation, "give by value_and_slope what value and "
+            "slope give", "leave that method out, or mend it or slope_unit")  # fmt: skip
+    onset = activation.onset()
+    if onset is not None:
+        q, varrho = onset
+        early = 1e-3
+        found = float(activation.slope(torch.tensor([early * varrho], dtype=torch.float64)))
+        # Terms of higher order are a share of about 1e-3 of the first.
+        require(abs(found / early ** (q - 1) - 1) < 0.05, "activation", "sigma", activation,
+                f"begin with slope (z / {varrho:g})^{q - 1} as its onset says",
+                f"at z = {early * varrho:g} its slope is {found:.3g}")  # fmt: skip

@@ -1,0 +1,374 @@
+r"""Training all networks at once, by gradient descent (3.1) or another rule.
+
+Networks do not interact: each has its own step size and stops by itself, so a network's weights
+do not depend on who is trained beside it (up to rounding of the shared matrix product).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from mvlib.core.checks import BadInput, require, require_int
+from mvlib.paper.batches import Batch, Batches, check_batches, checked
+from mvlib.paper.network import LearnerParams, Streamed, ascent_direction, logits
+from mvlib.paper.objectives import Objective
+from mvlib.paper.step_rules import (
+    BoundedRelativeStep,
+    ConstantStep,
+    FixedSteps,
+    Optimiser,
+    Schedule,
+    SharedStep,
+    StepRule,
+    StopRule,
+    UpdateRule,
+    WhenFitted,
+)
+
+Probe = Callable[[Tensor], Tensor]  # weights (seeds k m d) -> one row a network
+Progress = Callable[[int, float], None]  # (step, share of networks still training)
+
+
+@runtime_checkable
+class Checkpoint(Protocol):
+    """Where the state of an interrupted training is kept."""
+
+    def load(self) -> dict[str, Tensor] | None:
+        """The state saved last, or None."""
+        ...
+
+    def due(self) -> bool:
+        """Whether it is time to save again."""
+        ...
+
+    def save(self, state: Mapping[str, Tensor]) -> None:
+        """Replace the state saved last."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trajectory:
+    """What training left behind.
+
+    Attributes:
+        weights: final W, one network a row.
+        stop_step: updates each network received.
+        fitted: whether its training error was exactly 0 when it stopped.
+        train_outputs: F on the training set at the end, shape (seeds, n, k).
+        recorded_steps: steps t at which the following were recorded (state after t updates).
+        loss: mean training loss, nats, shape (records, seeds).
+        train_error: share of training samples not classified correctly, same shape.
+        probes: whatever was asked for, each of shape (records, seeds, ...).
+    """
+
+    weights: Float[Tensor, "seeds k m d"]
+    stop_step: Int[Tensor, " seeds"]
+    fitted: Bool[Tensor, " seeds"]
+    train_outputs: Float[Tensor, "seeds n k"]
+    recorded_steps: Int[Tensor, " records"]
+    loss: Float[Tensor, "records seeds"]
+    train_error: Float[Tensor, "records seeds"]
+    probes: dict[str, Tensor] = field(default_factory=dict)
+
+
+def misclassified(
+    F: Float[Tensor, "seeds n k"], labels: Int[Tensor, " n"]
+) -> Bool[Tensor, "seeds n"]:
+    r"""Inputs for which some other class scores at least as high as the label's:
+    $\exists i \ne y: F_y \le F_i$.  Ties count as errors, so an untrained network that answers 0
+    everywhere is wrong everywhere, not right on class 0."""
+    own = F.gather(2, labels[None, :, None].expand(F.shape[0], -1, 1))
+    return (F >= own).sum(dim=2) != 1
+
+
+def classification_error(
+    F: Float[Tensor, "seeds n k"], labels: Int[Tensor, " n"]
+) -> Float[Tensor, " seeds"]:
+    """Share of inputs that are `misclassified`."""
+    return misclassified(F, labels).to(F.dtype).mean(dim=1)
+
+
+def train(
+    W0: Float[Tensor, "seeds k m d"],
+    X: Float[Tensor, "n P d"] | Streamed,
+    labels: Int[Tensor, " n"],
+    objective: Objective,
+    *,
+    learner: LearnerParams,
+    schedule: Schedule,
+    seeds: Sequence[int] | None = None,
+    record_every: int = 0,
+    probes: Mapping[str, Probe] | None = None,
+    progress: Progress | None = None,
+    checkpoint: Checkpoint | None = None,
+    batches: Batches | None = None,
+    batch_seed: int = 0,
+) -> Trajectory:
+    r"""$w^{(t+1)}_{i,r} = w^{(t)}_{i,r} + \eta_t\, \mathbb E_{\mathcal Z}[a_i(X)\,
+    \nabla_{w_{i,r}} F_i(X)] - \eta_t\lambda w^{(t)}_{i,r}$, every network at once; full batch,
+    unless `batches` says what each step is trained on.
+
+    Loss, training error and outputs are always those of the whole training set with its hard
+    labels.  With `batches` that takes a pass of its own, made every `batches.looks_every(N)` steps,
+    at every record and at the last step; `WhenFitted` stops a network at the first of these looks,
+    records aside, that finds no error.
+
+    Args:
+        W0: initial weights; not changed.
+        X, labels: the training set, stored or streamed.
+        objective: gives the residuals a_i and the loss; for (3.1) `CrossEntropy()`.
+        seeds: names of the networks, for error messages (default 0, 1, ...).
+        record_every: record loss, error and probes every so many steps and at the end; 0: only
+            at the end.  A network that has stopped repeats its last state in later records.
+        probes: functions of the weights, evaluated at each record.
+        progress: called after every step with (step, share of networks still training).
+        checkpoint: where the state is saved from time to time; a state found there is continued,
+            to the very weights that an uninterrupted run gives on the same machine.
+        batches: e.g. `MiniBatches(64)`; None: the whole training set.
+        batch_seed: of the streams that batches draw from.
+
+    Raises:
+        BadInput: if shapes do not fit together, or a state found does not fit them; if batches
+            are larger than N, or are to be drawn of streamed inputs.
+        FloatingPointError: at the first non-finite loss that is looked at, naming step, network
+            and step size (of an update rule, the length of the step).
+
+    Paper: eq. (3.1).
+    """
+    _check_shapes(W0, X, labels)
+    stored = batches is None or isinstance(X, Tensor)
+    require(stored, "X", "X", tuple(X.shape), "be held in memory to draw batches of", "take fewer")
+    require_int("record_every", "", record_every, 0, "0 records the end only")
+    n = X.shape[0]
+    objective.check((n, *W0.shape[:2]))
+    check_batches(batches, n)
+    seeds = list(range(len(W0))) if seeds is None else list(seeds)
+    probes = probes or {}
+    state = _resumed(checkpoint, W0, n) or _State.at_start(W0, n)
+    objective = objective if bool(state.active.all()) else objective.keep(state.active)
+    rule, limit = schedule.stop_rule, schedule.stop_rule.limit
+    looks_every = batches.looks_every(n) if batches else 1
+    for t in range(state.step, limit + 1):
+        recorded = record_every > 0 and t % record_every == 0
+        in_turn = t % looks_every == 0 or t == limit
+        ascent = None
+        if in_turn or recorded:
+            ascent = _look(state, X, labels, objective, learner, ascend=batches is None)
+            _check_finite(state.loss, t, seeds, state.eta)
+        error = state.error[state.active]
+        moving = ~rule.stops(error) if in_turn else torch.ones_like(error, dtype=torch.bool)
+        last = t == limit or not bool(moving.any())
+        if last or recorded:
+            state.record(t, probes)
+        if progress:
+            progress(t, float(moving.sum()) / len(W0))
+        if last:
+            break
+        objective = objective.keep(moving)
+        state.stop(moving)
+        if batches:
+            assert isinstance(X, Tensor)
+            batch = batches.batch(t, X, labels, W0.shape[1], batch_seed)
+            batch = checked(batch, t, tuple(X.shape), W0.shape[1])
+            _move(state, _ascent_on(batch, state, objective, learner), schedule)
+        elif ascent is not None:
+            _move(state, ascent[moving], schedule)
+        if checkpoint and checkpoint.due():
+            checkpoint.save(state.tensors())
+    return Trajectory(
+        weights=state.W,
+        stop_step=state.stop_step,
+        fitted=state.error == 0,
+        train_outputs=state.outputs,
+        recorded_steps=torch.tensor(state.steps),
+        loss=torch.stack(state.records["loss"]),
+        train_error=torch.stack(state.records["train_error"]),
+        probes={name: torch.stack(state.records[name]) for name in probes},
+    )
+
+
+@dataclass(slots=True)
+class _State:
+    """All that training knows between two steps; networks on the first axis."""
+
+    W: Tensor
+    active: Tensor  # still training
+    stop_step: Tensor
+    outputs: Tensor
+    loss: Tensor
+    error: Tensor
+    eta: Tensor
+    step: int = 0
+    memory: dict[str, Tensor] = field(default_factory=dict)  # of an update rule; active networks
+    steps: list[int] = field(default_factory=list)  # those recorded
+    records: dict[str, list[Tensor]] = field(default_factory=dict)
+
+    @classmethod
+    def at_start(cls, W0: Tensor, n: int) -> _State:
+        S, k = W0.shape[:2]
+        return cls(
+            W=W0.clone(),
+            active=torch.ones(S, dtype=torch.bool, device=W0.device),
+            stop_step=torch.zeros(S, dtype=torch.long, device=W0.device),
+            outputs=W0.new_zeros(S, n, k),
+            loss=W0.new_zeros(S),
+            error=W0.new_zeros(S),
+            eta=W0.new_zeros(S),
+        )
+
+    def record(self, step: int, probes: Mapping[str, Probe]) -> None:
+        self.steps.append(step)
+        rows = {"loss": self.loss.clone(), "train_error": self.error.clone()}
+        for name, row in (rows | {name: probe(self.W) for name, probe in probes.items()}).items():
+            self.records.setdefault(name, []).append(row)
+
+    def stop(self, moving: Tensor) -> None:
+        """Of the active networks those that are not moving stop here."""
+        if not bool(moving.all()):
+            self.active[self.active.nonzero().squeeze(1)[~moving]] = False
+            self.memory = {n: rows[moving.to(rows.device)] for n, rows in self.memory.items()}
+        self.step += 1
+        self.stop_step[self.active] = self.step
+
+    def tensors(self) -> dict[str, Tensor]:
+        rows = {f"record {name}": torch.stack(rows) for name, rows in self.records.items()}
+        rows |= {f"memory {name}": value for name, value in self.memory.items()}
+        state = {name: getattr(self, name) for name in _TENSORS}
+        return state | rows | {"step": torch.tensor(self.step), "steps": torch.tensor(self.steps)}
+
+    @classmethod
+    def from_tensors(cls, found: Mapping[str, Tensor], like: Tensor) -> _State:
+        on = {name: tensor.to(like.device) for name, tensor in found.items()}
+
+        def named(word: str) -> dict[str, Tensor]:
+            return {n.removeprefix(word): v for n, v in on.items() if n.startswith(word)}
+
+        records = {name: list(rows.unbind(0)) for name, rows in named("record ").items()}
+        steps = [int(t) for t in found["steps"]]
+        state = {name: on[name] for name in _TENSORS}
+        return cls(**state, step=int(found["step"]), steps=steps, records=records,
+                   memory=named("memory "))  # fmt: skip
+
+
+_TENSORS = ("W", "active", "stop_step", "outputs", "loss", "error", "eta")
+
+
+def _resumed(checkpoint: Checkpoint | None, W0: Tensor, n: int) -> _State | None:
+    found = checkpoint.load() if checkpoint else None
+    if found is None:
+        return None
+    shape, need = tuple(found["outputs"].shape), (len(W0), n, W0.shape[1])
+    remedy = "it is of another training: remove it"
+    fits = found["W"].shape == W0.shape and shape == need and found["W"].dtype == W0.dtype
+    require(fits, "checkpoint", "W", tuple(found["W"].shape), f"hold {tuple(W0.shape)}", remedy)
+    return _State.from_tensors(found, like=W0)
+
+
+def _look(
+    state: _State,
+    X: Tensor | Streamed,
+    labels: Tensor,
+    objective: Objective,
+    learner: LearnerParams,
+    *,
+    ascend: bool,
+) -> Tensor | None:
+    """One pass over the data: the active networks' outputs, loss and error are noted in the state;
+    their ascent direction, if wanted, comes from the same pass."""
+    active = state.active.nonzero().squeeze(1)
+    loss = state.loss.new_zeros(len(active))
+    wrong = torch.zeros_like(active)
+
+    def note(F: Tensor, rows: slice) -> None:
+        y = labels[rows]
+        state.outputs[active, rows] = F.transpose(0, 1)
+        loss.add_(objective.loss(F, y).sum(dim=0))
+        wrong.add_(misclassified(objective.scores(F).transpose(0, 1), y).sum(dim=1))
+
+    def residual(F: Tensor, rows: slice) -> Tensor:
+        note(F, rows)
+        return objective.residual(F, labels[rows], rows)
+
+    ascent = None
+    if ascend:
+        ascent = ascent_direction(state.W[active], X, residual, learner)
+    else:
+        note(logits(state.W[active], X, learner).transpose(0, 1), slice(0, X.shape[0]))
+    state.loss[active] = loss / X.shape[0]
+    state.error[active] = wrong.to(loss.dtype) / X.shape[0]
+    return ascent
+
+
+def _ascent_on(batch: Batch, state: _State, objective: Objective, learner: LearnerParams) -> Tensor:
+    """The active networks' ascent direction on a batch."""
+
+    def residual(F: Tensor, rows: slice) -> Tensor:
+        places = None if batch.rows is None else batch.rows[rows]
+        return objective.residual(F, batch.labels[rows], places)
+
+    return ascent_direction(state.W[state.active], batch.X, residual, learner)
+
+
+def _move(state: _State, ascent: Tensor, schedule: Schedule) -> None:
+    """One update of the active networks."""
+    current, rule = state.W[state.active], schedule.step_rule
+    if isinstance(rule, UpdateRule):
+        moved, state.memory = rule.update(current, ascent, state.memory)
+        state.eta[state.active] = (moved - current).flatten(1).norm(dim=1)
+        state.W[state.active] = moved
+        return
+    state.eta[state.active] = rule(current, ascent)
+    step = state.eta[state.active][:, None, None, None]
+    state.W[state.active] = current * (1 - step * schedule.weight_decay) + step * ascent
+
+
+def _check_shapes(W: Tensor, X: Tensor | Streamed, labels: Tensor) -> None:
+    require(W.ndim == 4, "W0", "W", tuple(W.shape), "have axes (seeds, k, m, d)", "add an axis")
+    d, shape = W.shape[3], tuple(X.shape)
+    fits = len(shape) == 3 and shape[2] == d and shape[0] > 0
+    require(fits, "X", "X", shape, f"have axes (n, P, {d}) with n >= 1", "match the weights' d")
+    same = labels.shape == shape[:1]
+    require(same, "labels", "y", tuple(labels.shape), f"have shape {shape[:1]}", "one a sample")
+    k = W.shape[1]
+    if int(labels.min()) < 0 or int(labels.max()) >= k:
+        raise BadInput(
+            f"labels (y) = {int(labels.min())}..{int(labels.max())} must lie in 0..{k - 1}; "
+            "number the classes from 0."
+        )
+
+
+def _check_finite(loss: Tensor, step: int, seeds: Sequence[int], eta: Tensor) -> None:
+    bad = ~torch.isfinite(loss)
+    if bool(bad.any()):
+        i = int(bad.nonzero()[0, 0])
+        raise FloatingPointError(
+            f"loss of network {seeds[i]} is {float(loss[i])} at step {step}, after a step of size "
+            f"{float(eta[i]):.3g}; lower the step size."
+        )
+
+
+__all__ = [
+    "BoundedRelativeStep",
+    "Checkpoint",
+    "ConstantStep",
+    "FixedSteps",
+    "Optimiser",
+    "Probe",
+    "Progress",
+    "Schedule",
+    "SharedStep",
+    "StepRule",
+    "StopRule",
+    "Trajectory",
+    "UpdateRule",
+    "WhenFitted",
+    "classification_error",
+    "misclassified",
+    "train",
+]

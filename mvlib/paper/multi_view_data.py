@@ -1,0 +1,405 @@
+"""The multi-view data of Definitions 3.1 and 3.3, with a record of everything that was drawn.
+
+A sample is made in two movements.  First its *latent record*: label, kind, which features are
+present, how strong, in which patches (small, cheap, testable).  Then its *patches*: the record
+rendered into R^(P x d) and covered with noise (large).  Samples are drawn in blocks of fixed
+size, each from its own stream, so that chunk sizes never change the data and a longer sample
+begins with the shorter one (but for balanced mixtures, whose counts depend on n).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from mvlib.core.checks import BadInput, require, require_int
+from mvlib.core.randomness import stream
+from mvlib.paper.data_parameters import MultiViewParams
+
+SampleKind = Literal["mixture", "multi", "single"]
+KINDS = ("mixture", "multi", "single")
+BLOCK = 250  # samples a stream; part of the data's definition: changing it changes every draw
+CHUNK_FLOATS = 1 << 22  # numbers drawn at a time (16 MB), where a block may be drawn in parts
+# torch fills normals in groups of 16 and ends on its own scheme: only whole groups can be drawn
+# in parts that add up to the same numbers.
+GROUP = 16
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StreamedPatches:
+    """The inputs of a sample, made anew from their streams in every pass: for data larger than
+    memory.  They are the numbers that `sample` would store.
+
+    Attributes:
+        params, n, seed, name, kind: as in `sample`.
+        device, dtype: of the blocks made.
+    """
+
+    params: MultiViewParams
+    n: int
+    seed: int
+    name: str
+    kind: SampleKind
+    device: str
+    dtype: torch.dtype
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(n, P, d)."""
+        return self.n, self.params.n_patches, self.params.dim
+
+    def __len__(self) -> int:
+        return self.n
+
+    def is_floating_point(self) -> bool:
+        """As a tensor would answer."""
+        return self.dtype.is_floating_point
+
+    def split(self, split_size: int, /) -> Iterator[Float[Tensor, "block P d"]]:
+        """The inputs in order, in blocks of at most `split_size` samples."""
+        chunks = chunked_sample(self.params, self.n, seed=self.seed, name=self.name,
+                                kind=self.kind, device=self.device, dtype=self.dtype)  # fmt: skip
+        for chunk in chunks:
+            yield from stored(chunk).split(split_size)
+
+    def __getitem__(self, rows: slice | Tensor) -> Float[Tensor, "rows P d"]:
+        """The inputs of these rows, stored."""
+        index = torch.arange(self.n)[rows]
+        found = torch.empty(len(index), *self.shape[1:], device=self.device, dtype=self.dtype)
+        start = 0
+        for block in self.split(BLOCK):
+            here = ((index >= start) & (index < start + len(block))).nonzero().squeeze(1)
+            found[here] = block[index[here] - start]
+            start += len(block)
+        return found
+
+    def to(self, *, device: torch.device | str, dtype: torch.dtype) -> StreamedPatches:
+        """The same inputs on another device; another precision has other numbers."""
+        need = f"be {self.dtype}"
+        require(dtype == self.dtype, "dtype", "precision", dtype, need, "draw them anew")
+        return replace(self, device=str(device))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sample:
+    r"""Labelled inputs with their latent record.
+
+    Attributes:
+        patches: the input X, shape (n, P, d), stored or streamed.
+        labels: y in 0..k-1, shape (n,).
+        single_view: True where $X \sim \mathcal D_s$, shape (n,).
+        dominant_view: $\hat\ell$ in 0..V-1 where single-view, -1 elsewhere, shape (n,).
+        strengths: $\sum_{p \in \mathcal P_v(X)} z_p$ for each class and view, 0 where absent.
+        view_patches: $\mathcal P_v(X)$, the patch numbers of each view that carry its strength;
+            -1 in the slots beyond them and where the view is absent.
+        feature_noise: $\alpha_{p,v'}$, or None where gamma = 0 or the patches are streamed.
+        thinned: number of views removed because patches ran out ("thin" only), shape (n,).
+    """
+
+    patches: Float[Tensor, "n P d"] | StreamedPatches
+    labels: Int[Tensor, " n"]
+    single_view: Bool[Tensor, " n"]
+    dominant_view: Int[Tensor, " n"]
+    strengths: Float[Tensor, "n k V"]
+    view_patches: Int[Tensor, "n k V C_p"]
+    feature_noise: Float[Tensor, "n P k V"] | None
+    thinned: Int[Tensor, " n"]
+
+    def __len__(self) -> int:
+        return self.labels.shape[0]
+
+    def __getitem__(self, rows: slice | Tensor) -> Sample:
+        return self._map(lambda column: column[rows])
+
+    def to(self, *, device: torch.device | str, dtype: torch.dtype) -> Sample:
+        """The same sample on another device, its real numbers in another precision."""
+        return self._map(
+            lambda c: c.to(device=device, dtype=dtype if c.is_floating_point() else c.dtype)
+        )
+
+    def _map(self, change: Callable[[Tensor], Tensor]) -> Sample:
+        columns: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
+        kept: dict[str, Any] = {
+            name: None if c is None else change(c) for name, c in columns.items()
+        }
+        return replace(self, **kept)
+
+
+def feature_vectors(
+    params: MultiViewParams, seed: int, *, device: str = "cpu", dtype: torch.dtype = torch.float32
+) -> Float[Tensor, "k V d"]:
+    r"""The orthonormal views $v_{j,\ell}$; from the stream ``seed, "features"``."""
+    k, V, d = params.n_classes, params.n_views, params.dim
+    if params.features == "axis":
+        return torch.eye(k * V, d, device=device, dtype=dtype).view(k, V, d)
+    gaussian = torch.randn(d, k * V, generator=stream(seed, "features"), dtype=torch.float64)
+    rows = torch.linalg.qr(gaussian).Q.T.contiguous()
+    return rows.to(device=device, dtype=dtype).view(k, V, d)
+
+
+def sample(
+    params: MultiViewParams,
+    n: int,
+    *,
+    seed: int,
+    name: str,
+    kind: SampleKind = "mixture",
+    device: str = "cpu",
+    dtype: torch.dtype = torch.float32,
+) -> Sample:
+    r"""Draw n labelled inputs: from $\mathcal D_m$ ("multi"), $\mathcal D_s$ ("single") or
+    $\mathcal D$ ("mixture", single-view with probability mu).
+
+    Args:
+        n: number of samples, >= 1.
+        seed, name: the stream, e.g. ``0, "train"``; the features depend on the seed alone.
+        kind: which distribution.
+
+    Raises:
+        BadInput: if n < 1 or the kind is unknown.
+
+    Paper: Definition 3.3.
+    """
+    chunks = list(
+        chunked_sample(params, n, seed=seed, name=name, kind=kind, device=device, dtype=dtype)
+    )
+    if len(chunks) == 1:
+        return chunks[0]
+    columns: dict[str, Any] = {}
+    for field in fields(Sample):
+        parts = [getattr(chunk, field.name) for chunk in chunks]
+        columns[field.name] = None if parts[0] is None else torch.cat(parts)
+    return Sample(**columns)
+
+
+def streamed_sample(
+    params: MultiViewParams,
+    n: int,
+    *,
+    seed: int,
+    name: str,
+    kind: SampleKind = "mixture",
+    device: str = "cpu",
+    dtype: torch.dtype = torch.float32,
+) -> Sample:
+    """The sample that `sample(...)` stores, but for its patches, which are made anew whenever they
+    are asked for; the latent record takes about 8 k V C_p bytes a sample.
+
+    Raises:
+        BadInput: if n < 1 or the kind is unknown.
+    """
+    columns: dict[str, list[Tensor]] = {}
+    for start, record, _ in _blocks(params, n, seed, name, kind, dtype):
+        for column, values in record.items():
+            if column != "feature_noise":
+                columns.setdefault(column, []).append(values[: n - start])
+    stored: dict[str, Any] = {column: torch.cat(parts) for column, parts in columns.items()}
+    patches = StreamedPatches(
+        params=params, n=n, seed=seed, name=name, kind=kind, device=device, dtype=dtype
+    )
+    here = {column: values.to(device) for column, values in stored.items()}
+    return Sample(patches=patches, feature_noise=None, **here)
+
+
+def chunked_sample(
+    params: MultiViewParams,
+    n: int,
+    *,
+    seed: int,
+    name: str,
+    kind: SampleKind = "mixture",
+    device: str = "cpu",
+    dtype: torch.dtype = torch.float32,
+) -> Iterator[Sample]:
+    """The samples of `sample(...)`, in order, in chunks of at most `BLOCK` samples and, where
+    P d is a multiple of 16, about `CHUNK_FLOATS` numbers: for data larger than memory.
+    Iterating twice gives the same samples twice.
+
+    Raises:
+        BadInput: if n < 1 or the kind is unknown.
+    """
+    features = feature_vectors(params, seed, dtype=dtype)
+    per_sample = params.n_patches * params.dim
+    in_parts = per_sample % GROUP == 0
+    size = max(1, min(BLOCK, CHUNK_FLOATS // per_sample)) if in_parts else BLOCK
+    for start, record, noise in _blocks(params, n, seed, name, kind, dtype):
+        for first in range(0, min(BLOCK, n - start), size):
+            rows = slice(first, min(first + size, n - start) if in_parts else BLOCK)
+            part = {c: values if values is None else values[rows] for c, values in record.items()}
+            drawn = _render(params, part, features, noise)
+            yield drawn[: n - start - first].to(device=device, dtype=dtype)
+
+
+def _blocks(
+    params: MultiViewParams, n: int, seed: int, name: str, kind: SampleKind, dtype: torch.dtype
+) -> Iterator[tuple[int, dict[str, Any], torch.Generator]]:
+    """First row, latent record and noise stream of each block.  Whole blocks are drawn, whatever
+    n is: a short sample begins the long one."""
+    require_int("n", "N", n, 1, "ask for at least one sample")
+    require(kind in KINDS, "kind", "D", kind, f"be one of {KINDS}", "pick one")
+    labels, single_view = _labels_and_kinds(params, n, stream(seed, name, kind, "labels"), kind)
+    n_blocks = -(-n // BLOCK)
+    labels, single_view = _pad(labels, n_blocks * BLOCK), _pad(single_view, n_blocks * BLOCK)
+    for block in range(n_blocks):
+        rows = slice(block * BLOCK, (block + 1) * BLOCK)
+        latent = stream(seed, name, kind, "latent", block)
+        record = _latent_record(params, labels[rows], single_view[rows], latent, dtype)
+        yield rows.start, record, stream(seed, name, kind, "noise", block)
+
+
+def stored(drawn: Sample) -> Float[Tensor, "n P d"]:
+    """The patches of a sample that is held in memory."""
+    assert isinstance(drawn.patches, Tensor), "patches are streamed"
+    return drawn.patches
+
+
+def _pad(column: Tensor, length: int) -> Tensor:
+    return torch.cat([column, column.new_zeros(length - len(column))])
+
+
+def _labels_and_kinds(
+    params: MultiViewParams, n: int, generator: torch.Generator, kind: SampleKind
+) -> tuple[Tensor, Tensor]:
+    """Labels in 0..k-1 and whether each sample is single-view, shapes (n,)."""
+    k, mu = params.n_classes, params.single_view_fraction
+    if kind != "mixture":
+        single_view = torch.full((n,), kind == "single")
+        if params.balanced:
+            return torch.arange(n) % k, single_view
+        return torch.randint(0, k, (n,), generator=generator), single_view
+    if not params.balanced:
+        # One number a sample for the label and one for the kind, side by side: prefixes agree.
+        draws = torch.rand(n, 2, generator=generator, dtype=torch.float64)
+        return (draws[:, 0] * k).long(), draws[:, 1] < mu
+    labels = torch.arange(n) % k
+    n_single = round(mu * n)
+    # The first n_single samples are spread evenly over the classes; which classes get one more
+    # is decided by a random renaming of the classes.
+    labels = torch.randperm(k, generator=generator)[labels]
+    order = torch.randperm(n, generator=generator)
+    return labels[order], (torch.arange(n) < n_single)[order]
+
+
+def _latent_record(
+    params: MultiViewParams,
+    labels: Tensor,
+    single_view: Tensor,
+    generator: torch.Generator,
+    dtype: torch.dtype,
+) -> dict[str, Any]:
+    """Steps 1 to 4 of Definition 3.1, all samples of a block at once, without the patches."""
+    n, k, V = len(labels), params.n_classes, params.n_views
+    own = (torch.arange(k) == labels[:, None])[:, :, None].expand(n, k, V)
+    # Step 1: the views present: all of the label's own, others with probability s/k.
+    chance = torch.rand(n, k, V, generator=generator)
+    present = own | (chance < params.sparsity / k)
+    # Step 2: disjoint patches for each view present.
+    view_patches, present, thinned = _place(params, present, own, generator)
+    # Step 3: the dominant view of single-view data.
+    shown = torch.randint(0, V, (n,), generator=generator)
+    dominant_view = torch.where(single_view, shown, -1)
+    # Step 4: strengths.
+    strengths = _strengths(params, dominant_view, own, generator) * present
+    return dict(
+        labels=labels,
+        single_view=single_view,
+        dominant_view=dominant_view,
+        strengths=strengths.to(dtype),
+        view_patches=view_patches,
+        feature_noise=_feature_noise(params, n, generator, dtype),
+        thinned=thinned,
+    )
+
+
+def _place(
+    params: MultiViewParams, present: Tensor, own: Tensor, generator: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Disjoint patches for the present views: rank the views in random order (own first, absent
+    last); in a random patch order the own views take C_p entries each, the others C_o each."""
+    V, P = params.n_views, params.n_patches
+    C_p, C_o = params.patches_per_view, params.patches_per_other_view
+    key = torch.rand(present.shape, generator=generator) - own.float() + 2 * (~present).float()
+    rank = key.flatten(1).argsort(dim=1).argsort(dim=1).view_as(present)
+    size = torch.where(own, C_p, C_o)
+    first = torch.where(own, rank * C_p, V * C_p + (rank - V) * C_o)  # own views rank 0 .. V-1
+    room = first + size <= P
+    thinned = (present & ~room).sum(dim=(1, 2))
+    present = present & room
+    patch_order = torch.rand(len(present), P, generator=generator).argsort(dim=1)
+    slot = torch.arange(C_p)
+    entries = (first[..., None] + slot).clamp(max=P - 1)  # beyond P: absent or unused, masked
+    patches = patch_order.gather(1, entries.flatten(1)).view_as(entries)
+    used = present[..., None] & (slot < size[..., None])
+    return torch.where(used, patches, -1), present, thinned
+
+
+def _strengths(
+    params: MultiViewParams, dominant_view: Tensor, own: Tensor, generator: torch.Generator
+) -> Tensor:
+    """Step 4 of Definition 3.1: the sums of z for all views as if every view were present."""
+    V, rho, Gamma = params.n_views, params.weak_view_strength, params.single_other_strength
+
+    def uniform(low: float, high: float) -> Tensor:
+        return low + (high - low) * torch.rand(own.shape, generator=generator)
+
+    scale = torch.ones(V)
+    scale[: len(params.view_scale)] = torch.tensor(params.view_scale)
+    own_strength = uniform(*params.own_strength) * scale
+    other_multi = uniform(*params.multi_other_strength)
+    weak = uniform(rho, params.weak_view_spread * rho)
+    other_single = uniform(params.single_other_floor * Gamma, Gamma)
+    shown = dominant_view[:, None, None]
+    single = shown >= 0
+    other = torch.where(single, other_single, other_multi)
+    own_or_weak = torch.where(single & (torch.arange(V) != shown), weak, own_strength)
+    return torch.where(own, own_or_weak, other)
+
+
+def _feature_noise(
+    params: MultiViewParams, n: int, generator: torch.Generator, dtype: torch.dtype
+) -> Tensor | None:
+    if params.feature_noise == 0:
+        return None
+    shape = (n, params.n_patches, params.n_classes, params.n_views)
+    return params.feature_noise * torch.rand(shape, generator=generator, dtype=dtype)
+
+
+def _render(
+    params: MultiViewParams, record: dict[str, Any], features: Tensor, generator: torch.Generator
+) -> Sample:
+    r"""Steps 4 and 5: $x_p = z_p v + \sum_{v'} \alpha_{p,v'} v' + \xi_p$ (footnote 6)."""
+    strengths, view_patches = record["strengths"].flatten(1), record["view_patches"].flatten(1, 2)
+    features = features.flatten(0, 1)
+    shape = (len(strengths), params.n_patches, params.dim)
+    patches = torch.empty(shape, dtype=features.dtype).normal_(generator=generator)
+    patches *= params.noise_std
+    row, view, slot = (view_patches >= 0).nonzero(as_tuple=True)
+    coefficients = (strengths / (view_patches >= 0).sum(dim=2).clamp_min(1))[row, view]
+    patch = view_patches[row, view, slot]
+    # Patches of different views are disjoint, so no index occurs twice and += is exact.
+    if params.features == "axis":
+        patches[row, patch, view] += coefficients
+    else:
+        patches[row, patch] += coefficients[:, None] * features[view]
+    if record["feature_noise"] is not None:
+        patches += record["feature_noise"].flatten(2) @ features
+    return Sample(patches=patches, **record)
+
+
+__all__ = [
+    "BLOCK",
+    "BadInput",
+    "SampleKind",
+    "MultiViewParams",
+    "Sample",
+    "StreamedPatches",
+    "chunked_sample",
+    "feature_vectors",
+    "sample",
+    "streamed_sample",
+]

@@ -1,0 +1,226 @@
+"""How far each step goes and in which direction, and when training stops."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from mvlib.core.checks import BadInput, require, require_int, require_number, require_plain
+
+Option = bool | float | tuple[float, ...]  # of an optimiser
+
+
+@runtime_checkable
+class StepRule(Protocol):
+    """How far to go along the ascent direction, per network."""
+
+    def __call__(
+        self, W: Float[Tensor, "seeds k m d"], ascent: Float[Tensor, "seeds k m d"]
+    ) -> Float[Tensor, " seeds"]:
+        """The step size of each network."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ConstantStep:
+    r"""$\eta$ as printed in (3.1), > 0."""
+
+    eta: float
+
+    def __post_init__(self) -> None:
+        big = float("inf")
+        require_number("eta", "eta", self.eta, 0, big, "try 1.0", open_low=True)
+
+    def __call__(self, W: Tensor, ascent: Tensor) -> Tensor:
+        """eta for every network."""
+        return W.new_full((W.shape[0],), self.eta)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BoundedRelativeStep:
+    r"""A step that changes no class by more than a share of what it has learned.
+
+    For class i let $g_{i,r}$ be the ascent directions of its neurons and
+    $a_i = \max_r |\langle w_{i,r}, g_{i,r}\rangle| / \|g_{i,r}\|$ what they already read along
+    them, or `floor` times the largest $a_j$ if that is more.  Then
+    $\eta_t = \min(\eta_{\max},\ r \min_i a_i / \max_r \|g_{i,r}\|)$.
+
+    Choice: the paper's $\eta \le 1/\mathrm{poly}(k)$ follows gradient flow and needs very many
+    steps, nearly all of them while nothing has grown.  In that phase a correlation grows in
+    proportion to its own power q-1, so a bounded relative change follows the same path with
+    logarithmically few steps.  The bound must hold for every class: one that starts late would
+    otherwise take off, both views at once, within a single step that is small for the others.
+    The rule looks at weights and gradients only, never at features.
+
+    Attributes:
+        max_step: $\eta_{\max} > 0$, in force once weights are large.
+        relative_change: r in (0, 1].
+        floor: in [0, 1]; keeps a class whose pull happens to be at right angles to its weights
+            from stopping all others.
+    """
+
+    max_step: float
+    relative_change: float
+    floor: float = 0.1
+
+    def __post_init__(self) -> None:
+        big = float("inf")
+        require_number("max_step", "eta_max", self.max_step, 0, big, "try 400", open_low=True)
+        require_number("relative_change", "r", self.relative_change, 0, 1, "try 0.3",
+                       open_low=True)  # fmt: skip
+        require_number("floor", "", self.floor, 0, 1, "try 0.1")
+
+    def __call__(self, W: Tensor, ascent: Tensor) -> Tensor:
+        """The step size of each network."""
+        norm = ascent.norm(dim=-1).clamp_min(torch.finfo(W.dtype).tiny)
+        learned = ((W * ascent).sum(dim=-1).abs() / norm).amax(dim=2)
+        learned = torch.maximum(learned, self.floor * learned.amax(dim=1, keepdim=True))
+        step = self.relative_change * learned / norm.amax(dim=2)
+        return step.amin(dim=1).clamp_max(self.max_step)
+
+
+@dataclass(frozen=True, slots=True)
+class SharedStep:
+    """One step size for all networks, the smallest that `rule` gives any: for networks that are
+    trained together."""
+
+    rule: ConstantStep | BoundedRelativeStep
+
+    def __call__(self, W: Tensor, ascent: Tensor) -> Tensor:
+        """The same step size for every network."""
+        return self.rule(W, ascent).amin().expand(W.shape[0])
+
+
+@runtime_checkable
+class UpdateRule(Protocol):
+    """Where each network goes, direction and size, from its gradient and what it remembers."""
+
+    def update(
+        self,
+        W: Float[Tensor, "seeds k m d"],
+        ascent: Float[Tensor, "seeds k m d"],
+        state: dict[str, Tensor],
+    ) -> tuple[Float[Tensor, "seeds k m d"], dict[str, Tensor]]:
+        """New weights and new state of the networks still training; `ascent` is minus the
+        gradient.  States have networks on their first axis, are {} before the first step, and
+        lose the row of a network that stops."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Optimiser:
+    r"""An optimiser of torch.optim; each network is a parameter with a state of its own.
+
+    Attributes:
+        name: its class, e.g. "SGD", "Adam", "AdamW", "RMSprop"; one that takes a gradient of any
+            shape and no closure.
+        lr: $\eta > 0$.
+        options: its other keywords, e.g. ``{"momentum": 0.9}``; kept as sorted pairs.
+
+    Raises:
+        BadInput: if lr is out of range or torch.optim refuses name or options.
+    """
+
+    name: str
+    lr: float
+    options: Mapping[str, Option] | tuple[tuple[str, Option], ...] = ()
+
+    def __post_init__(self) -> None:
+        big = float("inf")
+        require_number("lr", "eta", self.lr, 0, big, "try 0.001", open_low=True)
+        try:
+            object.__setattr__(self, "options", tuple(sorted(dict(self.options).items())))
+            self.update(torch.zeros(1, 2, 2, 3), torch.ones(1, 2, 2, 3), {})
+        except (AttributeError, RuntimeError, TypeError, ValueError) as error:
+            tried, why = (self.name, self.options), str(error).partition("\n")[0]
+            raise BadInput(
+                f"name, options = {tried!r} must suit an optimiser of torch.optim that takes "
+                f"{{'lr': {self.lr}}} and a gradient ({why}); try 'Adam'."
+            ) from error
+
+    def update(
+        self,
+        W: Float[Tensor, "seeds k m d"],
+        ascent: Float[Tensor, "seeds k m d"],
+        state: dict[str, Tensor],
+    ) -> tuple[Float[Tensor, "seeds k m d"], dict[str, Tensor]]:
+        """One step of the optimiser on the gradient -ascent."""
+        weights = [w.clone() for w in W]
+        make: Any = getattr(torch.optim, self.name)
+        optimiser = make(weights, lr=self.lr, **dict(self.options))
+        for s, w in enumerate(weights):
+            w.grad = -ascent[s]
+            own = {name: rows[s].clone() for name, rows in state.items()}
+            # Counters stay on the CPU, where torch.optim wants them.
+            optimiser.state[w] = {n: v.cpu() if v.ndim == 0 else v for n, v in own.items()}
+        optimiser.step()
+        states = [optimiser.state[w] for w in weights]
+        kept = [n for n, value in states[0].items() if isinstance(value, Tensor)]
+        return torch.stack(weights), {n: torch.stack([own[n] for own in states]) for n in kept}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FixedSteps:
+    """Stop after exactly `steps` updates (T >= 1)."""
+
+    steps: int
+
+    def __post_init__(self) -> None:
+        require_int("steps", "T", self.steps, 1, "train for at least one step")
+
+    @property
+    def limit(self) -> int:
+        """The number of updates."""
+        return self.steps
+
+    def stops(self, train_error: Tensor) -> Tensor:
+        """Never before the limit."""
+        return torch.zeros_like(train_error, dtype=torch.bool)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WhenFitted:
+    """Stop each network at the first step at which it classifies its whole training set
+    correctly, or after `limit` updates."""
+
+    limit: int
+
+    def __post_init__(self) -> None:
+        require_int("limit", "T", self.limit, 1, "train for at least one step")
+
+    def stops(self, train_error: Tensor) -> Tensor:
+        """True where the training error is exactly 0."""
+        return train_error == 0
+
+
+StopRule = FixedSteps | WhenFitted
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Schedule:
+    r"""Step sizes, when to stop, weight decay.
+
+    Attributes:
+        step_rule: how far to go along the gradient (`ConstantStep`, `BoundedRelativeStep`,
+            `SharedStep`: (3.1)), or where to go (`Optimiser`, or an `UpdateRule` of one's own).
+        stop_rule: `FixedSteps` or `WhenFitted`.
+        weight_decay: lambda >= 0; each update first shrinks W by (1 - eta lambda) (footnote 9);
+            0 where an `UpdateRule` has the word.
+    """
+
+    step_rule: StepRule | UpdateRule
+    stop_rule: StopRule
+    weight_decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        big = float("inf")
+        require_number("weight_decay", "lambda", self.weight_decay, 0, big, "try 0.0")
+        require_plain("step_rule", "eta", self.step_rule)
+        fits = self.weight_decay == 0 or not isinstance(self.step_rule, UpdateRule)
+        require(fits, "weight_decay", "lambda", self.weight_decay, "be 0 beside an update rule",
+                "give it to the rule")  # fmt: skip

@@ -1,0 +1,259 @@
+r"""The study behind Theorem 3 and self-distillation: students of one data draw and one teacher.
+
+Teachers are networks of an earlier study on the same draw; all a student needs of them is their
+scores on the training set.  One call is one unit of stored work.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mvlib.core.checks import require, require_int, require_number
+from mvlib.core.randomness import stream
+from mvlib.paper.batches import Batches, check_batches
+from mvlib.paper.ensemble import ensemble_outputs
+from mvlib.paper.gradient_descent import Checkpoint, Progress, Schedule, classification_error
+from mvlib.paper.objectives import (
+    RATE_RATIO,
+    TAU,
+    TEACHER_SCALE,
+    CrossEntropy,
+    Objective,
+    TemperatureDistillation,
+    TruncatedDistillation,
+)
+from mvlib.store.kinds import Kind, register
+from mvlib.studies.one_draw import (
+    as_arrays,
+    check_seeds,
+    expected_steps,
+    train_networks,
+    training_flops,
+)
+from mvlib.studies.single_model import SingleModelStudy
+
+Target = Literal["labels", "average", "each", "one-hot", "shuffled"]
+TARGETS: tuple[Target, ...] = ("labels", "average", "each", "one-hot", "shuffled")
+Form = Literal["capped", "printed", "temperature"]
+FORMS: tuple[Form, ...] = ("capped", "printed", "temperature")
+# Scores of the one-hot control, times c: far beyond any cap 1/tau^2.
+CERTAIN = 100.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DistillationStudy:
+    r"""Students of one teacher.
+
+    Attributes:
+        teacher: the study whose networks teach; its data, learner, draw and test sets are used.
+        schedule: of the students.
+        n_students: fresh networks; student r starts from the same weights whatever it is taught,
+            so that studies are paired.
+        target: what stands in the place of G in (4.3).  "average": c times the mean of all
+            networks, (4.1).  "each": student r has network r to itself (self-distillation).
+            "labels": no teacher, training (3.1).  Two controls carry no dark knowledge:
+            "one-hot" is certain of the label; "shuffled" deals the average's outputs out anew
+            among the training samples of each class.
+        form: "printed" is (4.3); "capped" drops its push on outputs above the cap (see
+            `TruncatedDistillation`); "temperature" is Hinton's form.
+        generation: 1 for students of networks, 2, 3, ... down a chain of students; each draws
+            its own initialisations.
+        teacher_scale: c of (4.1), > 0.
+        tau: of (4.2), > 0.
+        rate_ratio: $\eta'/\eta$ of (4.3), >= 0.
+        temperature, weight: T > 0 and lambda >= 0 of Hinton's form.
+        record_every, n_watch, batches: as in `SingleModelStudy`; what the teachers were trained
+            on does not matter here.
+    """
+
+    teacher: SingleModelStudy | DistillationStudy
+    schedule: Schedule
+    n_students: int
+    target: Target = "average"
+    form: Form = "capped"
+    generation: int = 1
+    teacher_scale: float = TEACHER_SCALE
+    tau: float = TAU
+    rate_ratio: float = RATE_RATIO
+    temperature: float = 4.0
+    weight: float = 1.0
+    record_every: int = 0
+    n_watch: int = 0
+    batches: Batches | None = None
+
+    def __post_init__(self) -> None:
+        big = math.inf
+        require(self.target in TARGETS, "target", "G", self.target, f"be one of {TARGETS}",
+                "pick one")  # fmt: skip
+        require(self.form in FORMS, "form", "", self.form, f"be one of {FORMS}", "pick one")
+        require_int("n_students", "L", self.n_students, 1, "train at least one student")
+        check_seeds("n_students", self.n_students)
+        enough = self.target != "each" or self.n_students <= self.n_teachers
+        require(enough, "n_students", "L", self.n_students,
+                f"be <= {self.n_teachers}", "each needs a teacher")  # fmt: skip
+        first = 1 if isinstance(self.teacher, SingleModelStudy) else self.teacher.generation + 1
+        below = "students of a generation start alike: count on from the teacher's"
+        require_int("generation", "", self.generation, first, below)
+        require_number("teacher_scale", "c", self.teacher_scale, 0, big, "try 8", open_low=True)
+        require_number("tau", "tau", self.tau, 0, big, "try 0.4", open_low=True)
+        require_number("rate_ratio", "eta'/eta", self.rate_ratio, 0, big, "try 4")
+        require_number("temperature", "T", self.temperature, 0, big, "try 4", open_low=True)
+        require_number("weight", "lambda", self.weight, 0, big, "try 1")
+        require_int("record_every", "", self.record_every, 0, "0 records the end only")
+        require_int("n_watch", "n", self.n_watch, 0, "0 watches no test error")
+        check_batches(self.batches, self.base.n_train)
+
+    @property
+    def base(self) -> SingleModelStudy:
+        """The study at the root: data, learner, draw and test sets."""
+        return self.teacher if isinstance(self.teacher, SingleModelStudy) else self.teacher.base
+
+    @property
+    def draw(self) -> int:
+        """The data draw."""
+        return self.base.draw
+
+    @property
+    def n_teachers(self) -> int:
+        """How many networks the teaching study has."""
+        if isinstance(self.teacher, SingleModelStudy):
+            return self.teacher.n_networks
+        return self.teacher.n_students
+
+
+def distillation_flops(study: DistillationStudy) -> float:
+    """Floating-point operations of training and testing the students, about."""
+    return training_flops(
+        study.base, study.schedule, networks=study.n_students, batches=study.batches
+    )
+
+
+def student_steps(study: DistillationStudy) -> int:
+    """How many steps a student will take, about."""
+    return expected_steps(study.schedule.stop_rule)
+
+
+def target_outputs(study: DistillationStudy, outputs: Tensor, labels: Tensor) -> Tensor:
+    """G on the training set, (1 or students, N, k), the scale c in it.
+
+    Args:
+        outputs: the teachers' scores on the training set, (teachers, N, k).
+        labels: y, (N,).
+
+    Raises:
+        BadInput: if there are fewer teachers, samples or classes than the study has.
+    """
+    base = study.base
+    shape = (study.n_teachers, base.n_train, base.data.n_classes)
+    tip = "pass train_outputs of the teaching study"
+    found = tuple(outputs.shape)
+    require(found == shape, "teacher_outputs", "G", found, f"be {shape}", tip)
+    c = study.teacher_scale
+    if study.target == "one-hot":
+        return c * CERTAIN * torch.nn.functional.one_hot(labels, shape[2]).to(outputs)[None]
+    if study.target == "each":
+        return c * outputs[: study.n_students]
+    G = ensemble_outputs(outputs, scale=c)[None]
+    return G[:, _within_classes(labels, base.draw)] if study.target == "shuffled" else G
+
+
+def _within_classes(labels: Tensor, seed: int) -> Tensor:
+    """A random renumbering of samples that keeps every label, (N,)."""
+    order = torch.arange(len(labels), device=labels.device)
+    generator = stream(seed, "shuffled teacher")
+    for i in labels.unique().tolist():
+        rows = (labels == i).nonzero().squeeze(1)
+        order[rows] = rows[torch.randperm(len(rows), generator=generator).to(rows.device)]
+    return order
+
+
+def student_objective(
+    study: DistillationStudy, outputs: np.ndarray | None, labels: Tensor
+) -> Objective:
+    """What the students are trained on.
+
+    Raises:
+        BadInput: if a teacher is needed and none is given.
+    """
+    if study.target == "labels":
+        return CrossEntropy()
+    wanted = f"be given for target {study.target!r}"
+    tip = "pass train_outputs of the teaching study"
+    require(outputs is not None, "teacher_outputs", "G", outputs, wanted, tip)
+    G = target_outputs(study, torch.as_tensor(outputs, device=labels.device), labels)
+    if study.form == "temperature":
+        return TemperatureDistillation(
+            teacher_outputs=G, temperature=study.temperature, weight=study.weight
+        )
+    return TruncatedDistillation(
+        teacher_outputs=G,
+        tau=study.tau,
+        rate_ratio=study.rate_ratio,
+        stop_at_cap=study.form == "capped",
+    )
+
+
+def run_distillation(
+    study: DistillationStudy,
+    teacher_outputs: np.ndarray | None = None,
+    progress: Progress | None = None,
+    *,
+    device: str = "cpu",
+    checkpoint: Checkpoint | None = None,
+) -> dict[str, np.ndarray]:
+    """Train the students and test them as `run_single_model` tests networks, on the same inputs.
+
+    Args:
+        study: the configuration.
+        teacher_outputs: train_outputs of the teaching study, (teachers, N, k); not used for
+            "labels".
+        progress, checkpoint: as in `train`.
+        device: where tensors live.
+
+    Returns:
+        what `one_draw.Trained` gives as lottery and results, networks being students; and
+        teacher_train_error, the share of training samples that each teacher (the average, each
+        network) gets wrong: 0 for a teacher that has fitted, which every claim presumes.
+
+    Raises:
+        BadInput: if a teacher is needed and none, or one of another shape, is given.
+    """
+    found = train_networks(
+        study.base,
+        partial(student_objective, study, teacher_outputs),
+        study.schedule,
+        networks=study.n_students,
+        # Students share nothing with the networks of the same seeds, nor generations.
+        name="student" if study.generation == 1 else f"student {study.generation}",
+        record_every=study.record_every,
+        n_watch=study.n_watch,
+        batches=study.batches,
+        progress=progress,
+        device=device,
+        checkpoint=checkpoint,
+    )
+    wrong = teacher_train_error(study, teacher_outputs, found.data.labels.cpu())
+    return as_arrays({"teacher_train_error": wrong} | found.lottery() | found.results())
+
+
+def teacher_train_error(
+    study: DistillationStudy, outputs: np.ndarray | None, labels: Tensor
+) -> Tensor:
+    """Share of the training set that each teacher gets wrong, (1,) or (students,); NaN where
+    there is none."""
+    if study.target == "labels" or outputs is None:
+        return torch.full((1,), math.nan)
+    own = torch.as_tensor(outputs)
+    own = own[: study.n_students] if study.target == "each" else ensemble_outputs(own)[None]
+    return classification_error(own, labels)
+
+
+register(Kind(name="students", configuration=DistillationStudy, run=run_distillation,
+              work=distillation_flops, steps=student_steps))  # fmt: skip

@@ -1,0 +1,251 @@
+r"""Inputs without views (Section 2.2): one Gaussian or a mixture of them, labelled by a random
+function, and what an ensemble of networks gains on them.
+
+One call of `run_gaussian` is one unit of stored work: one way of making data, all learners.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from mvlib.core.checks import require, require_int, require_number
+from mvlib.core.randomness import Name, stream
+from mvlib.deep.networks import Architecture, init_many, outputs_many, train_many
+from mvlib.deep.optimisers import Plan, Weights
+from mvlib.paper.gradient_descent import Progress, classification_error
+from mvlib.store.kinds import Kind, register
+from mvlib.studies.gains import gains
+
+N_CALIBRATION = 20000  # inputs on which a labelling function is standardised
+BLOCK = 4096  # inputs drawn at a time
+READOUT_SCALE = 0.1
+SEEDS_A_DRAW = 1000  # as `single_model`: networks of different draws differ
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GaussianData:
+    r"""A distribution of inputs $x \in \mathbb R^d$ and the function that labels them.
+
+    Choice: the paper's text names the kinds of inputs, labels and noise and no more; sizes and the
+    following are ours.  x = m + z with $z \sim \mathcal N(0, I)$; of one Gaussian m = 0, of a
+    mixture m is one of `n_clusters` random directions of length `cluster_norm`, each as likely.
+    Labels know nothing of clusters.  The labelling function is a random network; its k outputs are
+    standardised, so that classes are about equally frequent, and the largest is the label.
+
+    Attributes:
+        dim: d >= 1.
+        positions: places of a convolution, a divisor of d that is >= 3.
+        n_classes: k >= 2.
+        n_clusters: M >= 1; 1 is one Gaussian around 0.
+        cluster_norm: length of the clusters' means, >= 0; a cluster's own radius is about sqrt(d).
+        labels: form of the labelling network.
+        label_noise: eta in [0, 1): the chance that a TRAINING label is replaced by another one.
+            Test labels are never touched: errors count what is wrong, not what is noise.
+        margin: q in [0, 1): inputs whose two largest (standardised) outputs differ by less than
+            the q-quantile are thrown away, of training and of test data alike.
+    """
+
+    dim: int
+    positions: int
+    n_classes: int
+    n_clusters: int
+    cluster_norm: float
+    labels: Architecture
+    label_noise: float
+    margin: float
+
+    def __post_init__(self) -> None:
+        require_int("dim", "d", self.dim, 1, "inputs need a number")
+        require_int("positions", "", self.positions, 3, "windows span three places")
+        fits, bound = self.dim % self.positions == 0, f"divide d = {self.dim}"
+        require(fits, "positions", "", self.positions, bound, "every place needs as many channels")
+        require_int("n_classes", "k", self.n_classes, 2, "one class leaves nothing to learn")
+        require_int("n_clusters", "M", self.n_clusters, 1, "1 is one Gaussian")
+        require_number("cluster_norm", "", self.cluster_norm, 0, math.inf, "try 4")
+        require_number("label_noise", "eta", self.label_noise, 0, 1 - 1e-9, "0 is none")
+        require_number("margin", "q", self.margin, 0, 1 - 1e-9, "0 keeps every input")
+
+    def network(self, form: Architecture) -> nn.Module:
+        """One of a form that takes these inputs and tells these classes apart."""
+        return form.build(n_inputs=self.dim, n_outputs=self.n_classes, positions=self.positions)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GaussianStudy:
+    """Everything that decides one set of numbers.
+
+    Attributes:
+        data: inputs and labels.
+        learners: the forms that are trained, each on the same data.
+        plan: how all of them are trained.
+        n_train: N >= 1.
+        n_networks: L in [2, 1000] of each form; network r of draw D is the same whatever L.
+        draw: which data draw, >= 0: clusters, labelling function, training and test sets and
+            networks depend on it.
+        n_test: >= 1 fresh inputs.
+    """
+
+    data: GaussianData
+    learners: tuple[Architecture, ...]
+    plan: Plan
+    n_train: int
+    n_networks: int
+    draw: int
+    n_test: int
+
+    def __post_init__(self) -> None:
+        require(len(self.learners) > 0, "learners", "", self.learners, "not be empty", "name one")
+        require_int("n_train", "N", self.n_train, 1, "train on at least one sample")
+        require_int("n_networks", "L", self.n_networks, 2, "a variance needs two networks")
+        fits, bound = self.n_networks <= SEEDS_A_DRAW, f"be <= {SEEDS_A_DRAW}"
+        require(fits, "n_networks", "L", self.n_networks, bound, "draws would share seeds")
+        require_int("draw", "seed", self.draw, 0, "number the draws from 0")
+        require_int("n_test", "n", self.n_test, 1, "test on at least one input")
+
+
+@dataclass(frozen=True, slots=True)
+class Labeller:
+    """A labelling function, standardised.
+
+    Attributes:
+        means: of the clusters, (M, d).
+        network, weights: the random network, one seed.
+        centre, scale: mean and standard deviation of its k outputs over fresh inputs.
+        least_gap: what the two largest standardised outputs differ by at least; 0 without margin.
+    """
+
+    means: Tensor
+    network: nn.Module
+    weights: Weights
+    centre: Tensor
+    scale: Tensor
+    least_gap: float
+
+    def scores(self, X: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
+        """Standardised outputs; the largest is the label."""
+        return (outputs_many(self.network, self.weights, X)[0] - self.centre) / self.scale
+
+
+def inputs(means: Float[Tensor, "M d"], n: int, generator: torch.Generator) -> Float[Tensor, "n d"]:
+    """n inputs around means that are each as likely."""
+    cluster = torch.randint(0, len(means), (n,), generator=generator)
+    return means[cluster] + torch.randn(n, means.shape[1], generator=generator)
+
+
+def top_gap(scores: Float[Tensor, "n k"]) -> Float[Tensor, " n"]:
+    """By how much the largest score of an input exceeds the next."""
+    first, second = scores.topk(2, dim=1).values.unbind(dim=1)
+    return first - second
+
+
+def labeller(data: GaussianData, seed: int) -> Labeller:
+    """The clusters and the labelling function of one data draw."""
+    means = torch.zeros(1, data.dim)
+    if data.n_clusters > 1:
+        drawn = torch.randn(data.n_clusters, data.dim, generator=stream(seed, "features"))
+        means = data.cluster_norm * drawn / drawn.norm(dim=1, keepdim=True)
+    network = data.network(data.labels)
+    weights = init_many(network, [seed], name="labels")
+    X = inputs(means, N_CALIBRATION, stream(seed, "calibration"))
+    raw = outputs_many(network, weights, X)[0]
+    centre, scale = raw.mean(dim=0), raw.std(dim=0)
+    gap = top_gap((raw - centre) / scale)
+    least_gap = float(gap.quantile(data.margin)) if data.margin else 0.0
+    return Labeller(means, network, weights, centre, scale, least_gap)
+
+
+def labelled(
+    function: Labeller, n: int, seed: int, *name: Name
+) -> tuple[Float[Tensor, "n d"], Int[Tensor, " n"]]:
+    """n inputs that keep the margin, with their true labels; a larger n appends."""
+    generator = stream(seed, *name)
+    X, y, kept = [], [], 0
+    while kept < n:
+        x = inputs(function.means, BLOCK, generator)
+        scores = function.scores(x)
+        rows = top_gap(scores) >= function.least_gap
+        X.append(x[rows])
+        y.append(scores[rows].argmax(dim=1))
+        kept += len(X[-1])
+    return torch.cat(X)[:n], torch.cat(y)[:n]
+
+
+def with_noise(
+    labels: Int[Tensor, " n"], share: float, n_classes: int, generator: torch.Generator
+) -> Int[Tensor, " n"]:
+    """Labels of which each is replaced with chance `share` by one of the others, each as likely."""
+    flipped = torch.rand(len(labels), generator=generator) < share
+    other = torch.randint(1, n_classes, (len(labels),), generator=generator)
+    return torch.where(flipped, (labels + other) % n_classes, labels)
+
+
+def gaussian_steps(study: GaussianStudy) -> int:
+    """How many steps all learners take together."""
+    return len(study.learners) * study.plan.steps(study.n_train)
+
+
+def gaussian_flops(study: GaussianStudy) -> float:
+    """Floating-point operations of training and testing, about: 2 for each weight and place a
+    pass through a network, three passes a training step."""
+    passes, total = 3 * study.n_train * study.plan.epochs + study.n_test, 0.0
+    for form in study.learners:
+        for name, weight in study.data.network(form).named_parameters():
+            shared = form.kind == "convolutional" and not name.startswith("readout")
+            total += 2.0 * weight.numel() * (study.data.positions if shared else 1)
+    return total * passes * study.n_networks
+
+
+def run_gaussian(
+    study: GaussianStudy, *, progress: Progress | None = None, device: str = "cpu"
+) -> dict[str, np.ndarray]:
+    """Train every learner's networks on one draw, test each and their average.
+
+    Choice: all networks start with small outputs (`READOUT_SCALE`), and each has its own order of
+    the samples, as networks trained with different seeds have.
+
+    Returns:
+        Learners first.  train_error (learners, L) against the labels they were given, what
+        `gains.gains` returns, and, of the data, flipped (share of training labels replaced) and
+        class_share (k,) of the test set.
+    """
+    data, draw, plan = study.data, study.draw, study.plan
+    function = labeller(data, draw)
+    X, true = labelled(function, study.n_train, draw, "train")
+    y = with_noise(true, data.label_noise, data.n_classes, stream(draw, "label noise"))
+    X_test, y_test = labelled(function, study.n_test, draw, "test")
+    X, X_test = X.to(device), X_test.to(device)
+    seeds = [SEEDS_A_DRAW * draw + r for r in range(study.n_networks)]
+    rows, before = [], 0
+
+    def tell(step: int, share: float) -> None:
+        if progress:
+            progress(before + step, share)
+
+    for form in study.learners:
+        network, name = data.network(form), f"init {form.label}"
+        start = init_many(network, seeds, name=name, readout_scale=READOUT_SCALE, device=device)
+        orders = [stream(seed, "order") for seed in seeds]
+        weights = train_many(
+            network, start, X, y.to(device), plan=plan, orders=orders, progress=tell
+        )
+        before += plan.steps(study.n_train)
+        measured = gains(outputs_many(network, weights, X_test).cpu(), y_test, seed=draw)
+        fit = classification_error(outputs_many(network, weights, X).cpu(), y)
+        rows.append({"train_error": fit, **measured})
+    arrays = {key: torch.stack([row[key] for row in rows]).numpy() for key in rows[0]}
+    counts = torch.bincount(y_test, minlength=data.n_classes)
+    return {
+        **arrays,
+        "flipped": (y != true).float().mean().numpy(),
+        "class_share": (counts / len(y_test)).numpy(),
+    }
+
+
+register(Kind(name="gaussian inputs", configuration=GaussianStudy, run=run_gaussian,
+              work=gaussian_flops, steps=gaussian_steps))  # fmt: skip

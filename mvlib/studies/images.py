@@ -1,0 +1,220 @@
+r"""Networks and students on photographs: the network half of the paper's Figures 1, 6 and 8."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+import torch.nn.functional as nnf
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from mvlib.core.checks import require, require_int, require_number
+from mvlib.deep.image_networks import (
+    Epochs,
+    ResidualNet,
+    image_outputs,
+    in_blocks,
+    init_network,
+    soft_labels,
+    train_together,
+)
+from mvlib.deep.image_sets import ImageData, ImageSets, image_sets
+from mvlib.deep.networks import Loss
+from mvlib.deep.optimisers import Weights
+from mvlib.paper.ensemble import ensemble_outputs, size_curve
+from mvlib.paper.gradient_descent import Progress
+from mvlib.store.kinds import Kind, register
+from mvlib.studies.gains import SUBSETS
+
+LESSONS = ("labels", "average", "each")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImageStudy:
+    r"""Learners on one draw of training images.
+
+    Choice: a student matches its teacher's softened outputs and sees no labels; teacher and
+    student both at temperature T.
+
+    Attributes:
+        data: training and test images.
+        width: c of `ResidualNet`.
+        schedule: how each learner is trained.
+        n_learners: L >= 1.
+        first_seed: learners have seeds first_seed, first_seed + 1, ...
+        members: each learner is the mean of so many networks trained as one; 1 is a network.
+        target: "labels"; "average", the outputs of the teachers' mean; "each", learner l those of
+            teacher l.
+        teacher: the study whose networks' outputs on the same training set are taught, if any.
+        temperature: T > 0.
+    """
+
+    data: ImageData
+    width: int
+    schedule: Epochs
+    n_learners: int
+    first_seed: int
+    members: int = 1
+    target: str = "labels"
+    teacher: ImageStudy | None = None
+    temperature: float = 4.0
+
+    def __post_init__(self) -> None:
+        require_int("width", "c", self.width, 1, "try 16")
+        require_int("n_learners", "L", self.n_learners, 1, "train at least one")
+        require_int("first_seed", "seed", self.first_seed, 0, "pass a plain int")
+        require_int("members", "L", self.members, 1, "train at least one network")
+        require_number("temperature", "T", self.temperature, 0, math.inf, "try 4", open_low=True)
+        known, taught = self.target in LESSONS, self.target != "labels"
+        require(known, "target", "", self.target, f"be one of {LESSONS}", "pick one")
+        fits = taught == (self.teacher is not None)
+        bound, remedy = "have a teacher, or be labels", "set target and teacher together"
+        require(fits, "teacher", "G", self.target, bound, remedy)
+        if self.teacher:
+            fits, remedy = self.teacher.data == self.data, "teach on the same training set"
+            require(fits, "teacher", "G", "its data", "be the student's own", remedy)
+            most = self.teacher.n_learners
+            fits = self.target != "each" or self.n_learners <= most
+            remedy = "each needs a teacher of its own"
+            require(fits, "n_learners", "L", self.n_learners, f"be <= {most}", remedy)
+
+    @property
+    def seeds(self) -> list[int]:
+        """Of the learners, in order."""
+        return list(range(self.first_seed, self.first_seed + self.n_learners))
+
+
+def image_steps(study: ImageStudy) -> int:
+    """Training steps of all learners."""
+    return study.n_learners * study.schedule.steps(study.data.n_train)
+
+
+def image_flops(study: ImageStudy) -> float:
+    """Floating-point operations of training and testing, about, taking images of 28 x 28 pixels."""
+    net = ResidualNet(n_classes=10, channels=1, side=28, width=study.width)
+    passes = 3 * study.data.n_train * study.schedule.epochs + study.data.n_test
+    return net.flops() * passes * study.n_learners * study.members
+
+
+def run_image_study(
+    study: ImageStudy,
+    *,
+    teacher_outputs: np.ndarray | None = None,
+    progress: Progress | None = None,
+    device: str = "cpu",
+) -> dict[str, np.ndarray]:
+    """Train the learners, test each of them and their ensemble.
+
+    Args:
+        teacher_outputs: (teachers, N, k), what `study.teacher` returned as train_outputs.
+
+    Returns:
+        what `learner_errors` returns, train_error (L,) against the labels trained on,
+        true_train_error (L,) against the labels before noise, and train_outputs (L, N, k).
+
+    Raises:
+        BadInput: if a student's teacher outputs are missing or of another shape.
+    """
+    sets = image_sets(study.data, device=device)
+    learners = trained_learners(study, sets, teacher_outputs=teacher_outputs, progress=progress)
+    train, test = (outputs_of(learners, X) for X in (sets.X, sets.X_test))
+    arrays = {
+        **learner_errors(test.cpu(), sets.y_test.cpu()),
+        "train_error": (train.argmax(dim=-1) != sets.y).float().mean(dim=1),
+        "true_train_error": (train.argmax(dim=-1) != sets.true_y).float().mean(dim=1),
+        "train_outputs": train,
+    }
+    return {name: array.cpu().numpy() for name, array in arrays.items()}
+
+
+def trained_learners(
+    study: ImageStudy,
+    sets: ImageSets,
+    *,
+    teacher_outputs: np.ndarray | None = None,
+    progress: Progress | None = None,
+) -> list[list[Weights]]:
+    """The learners' networks after training, `members` for each; learner s is the same alone or
+    among others.
+
+    If there are several, members of learner s start where networks 1000 s, 1000 s + 1, ... do.
+    """
+    channels, side = sets.X.shape[1:3]
+    net = ResidualNet(n_classes=sets.n_classes, channels=channels, side=side, width=study.width)
+    done, total = 0, image_steps(study)
+
+    def tick() -> None:
+        nonlocal done
+        done += 1
+        if progress:
+            progress(done, 1 - done / total)
+
+    trained = []
+    lessons = _lessons(study, sets, teacher_outputs)
+    for seed, (targets, loss) in zip(study.seeds, lessons, strict=True):
+        seeds = [seed] if study.members == 1 else [1000 * seed + i for i in range(study.members)]
+        starts = [init_network(s, net, device=str(sets.X.device)) for s in seeds]
+        trained.append(
+            train_together(starts, sets.X, targets, study.schedule, seed=seed, loss=loss, tick=tick)
+        )
+    return trained
+
+
+def _lessons(
+    study: ImageStudy, sets: ImageSets, outputs: np.ndarray | None
+) -> Sequence[tuple[Tensor, Loss]]:
+    """What each learner is trained on: targets, one a training image, and the loss."""
+    if study.target == "labels":
+        return [(sets.y, nnf.cross_entropy)] * study.n_learners
+    shape = None if outputs is None else outputs.shape
+    need = (study.teacher.n_learners if study.teacher else 0, len(sets.X), sets.n_classes)
+    remedy = "pass the teacher's train_outputs"
+    require(shape == need, "teacher_outputs", "G", shape, f"have shape {need}", remedy)
+    teachers = torch.as_tensor(outputs).to(sets.X.device)
+    if study.target == "average":
+        return [soft_labels(ensemble_outputs(teachers), study.temperature)] * study.n_learners
+    return [soft_labels(one, study.temperature) for one in teachers[: study.n_learners]]
+
+
+def outputs_of(learners: Sequence[Sequence[Weights]], X: Tensor) -> Float[Tensor, "learners n k"]:
+    """Outputs of every learner, each the mean of its members'."""
+    return torch.stack([
+        torch.stack([in_blocks(partial(image_outputs, W), X) for W in members]).mean(dim=0)
+        for members in learners
+    ])  # fmt: skip
+
+
+def learner_errors(
+    outputs: Float[Tensor, "learners n k"], labels: Int[Tensor, " n"]
+) -> dict[str, Tensor]:
+    r"""What learners and their ensemble get wrong, and where their spread goes.
+
+    Returns:
+        wrong (L, n) and ensemble_wrong (n,), whether the largest output is not the label's;
+        size_curve (L, subsets), errors of ensembles of 1 .. L; cross_entropy (L,) and
+        ensemble_cross_entropy; and, with p the probabilities and bar p their mean over learners,
+        squared_error (L,) = $\mathbb E\|p - y\|^2$, whose mean is exactly squared_bias +
+        variance = $\mathbb E\|\bar p - y\|^2 + \mathbb E\|p - \bar p\|^2$.
+    """
+    together = ensemble_outputs(outputs)
+    p, y = outputs.softmax(dim=-1), nnf.one_hot(labels, outputs.shape[-1])
+    centre = p.mean(dim=0)
+    return {
+        "wrong": outputs.argmax(dim=-1) != labels,
+        "ensemble_wrong": together.argmax(dim=-1) != labels,
+        "size_curve": size_curve(outputs, labels, at_most=SUBSETS),
+        "cross_entropy": torch.stack([nnf.cross_entropy(one, labels) for one in outputs]),
+        "ensemble_cross_entropy": nnf.cross_entropy(together, labels),
+        "squared_error": (p - y).square().sum(dim=-1).mean(dim=-1),
+        "squared_bias": (centre - y).square().sum(dim=-1).mean(),
+        "variance": (p - centre).square().sum(dim=-1).mean(),
+    }
+
+
+register(Kind(name="image networks", configuration=ImageStudy, run=run_image_study,
+              work=image_flops, steps=image_steps))  # fmt: skip

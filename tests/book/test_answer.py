@@ -1,0 +1,59 @@
+"""The picture of the first page is drawn from the store, and says what it shows."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import answer
+import trust_lists
+from mvlib.figures.summary import Learner, who_knows_what
+from mvlib.findings.finding import Finding
+from mvlib.store.entries import Store
+
+BOOK = Path(answer.__file__).parent
+FILES = ("_static/answer-light.svg", "_static/answer-dark.svg", "_answer.md", "_findings.md")
+
+
+@pytest.fixture(scope="module")
+def drawn() -> dict[str, bytes]:
+    results = BOOK.parent / "results"
+    return answer.files(answer.answer(Store(results)), trust_lists.stored_findings(results))
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_picture_is_current(name: str, drawn: dict[str, bytes]) -> None:
+    assert set(drawn) == set(FILES)
+    same = drawn[name] == (BOOK / name).read_bytes()
+    assert same, f"book/{name} is out of date: run `make pages`"
+
+
+def test_without_results_nothing_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(answer, "BOOK", tmp_path)
+    monkeypatch.setattr("sys.argv", ["answer.py", "--results", str(tmp_path / "none")])
+    answer.main()
+    assert "is not in" in capsys.readouterr().err and not any(tmp_path.glob("_*"))
+
+
+def test_picture_says_who_knows_what() -> None:
+    half, full = np.array([[True, False], [False, True]]), np.ones((2, 2), dtype=bool)
+    shown = who_knows_what([
+        Learner(name="network 1", kind="single", knows=half, error=0.4),
+        Learner(name="network 2", kind="single", knows=~half, error=0.5),
+        Learner(name="their average", kind="ensemble", knows=full, error=0.0),
+    ])  # fmt: skip
+    assert "Each of 2 networks knows 2 to 2 views" in shown.alt
+    assert "Their average knows 4 and errs on 0.00 mu" in shown.alt
+
+
+def test_the_table_says_whose_prediction_and_what_came_of_it() -> None:
+    found = Finding(claim="a-claim", statement="It helps.", predicted=0.5, source="ours",
+                    direction="at most", turn=1.0, measured=0.6, low=0.55, high=0.65, n=7,
+                    unit="share", caveat="Three draws.")  # fmt: skip
+    page = answer.findings_page([found])
+    row = "| A claim: It helps. | at most 0.5 | ours | 0.600 [0.550, 0.650] | right direction "
+    assert f"{row}| share | 7 |\n" in page and "| A claim | Three draws. |\n" in page
+    columns = {line.count("|") for line in page.splitlines() if line.startswith("| A claim: ")}
+    assert columns == {page.splitlines()[3].count("|")} == {page.splitlines()[4].count("|")}

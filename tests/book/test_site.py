@@ -1,0 +1,521 @@
+"""The built site in a real browser: every page, wide and narrow, light and dark."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from urllib.parse import unquote, urldefrag, urljoin, urlsplit
+
+import nbformat
+import pytest
+from axe_playwright_python.base import AXE_SCRIPT
+from axe_playwright_python.sync_playwright import Axe
+from browser import ROOT, build_site, open_browser, serving
+from bs4 import BeautifulSoup
+from playwright.sync_api import Browser, BrowserContext, Page, Route
+
+from executed import notebooks_in
+
+WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+# Of 1 MB for the first page: what a server without compression sends to a fresh browser.
+FIRST_PAGE, SITE = 1_000_000, 40_000_000
+SOURCES = notebooks_in(ROOT / "notebooks")
+# Findings of axe-core that the theme causes and no style or template of ours can cure, by rule.
+EXCEPTIONS: dict[str, str] = {}
+# In dark mode other colours and other images are shown; nothing else of a page changes.
+IN_DARK = ["color-contrast", "link-in-text-block", "image-alt"]
+
+
+@dataclass
+class Visit:
+    """What went wrong while a page was open, in words."""
+
+    address: str
+    faults: list[str] = field(default_factory=list)
+
+    def watch(self, page: Page, origin: str) -> None:
+        def said(kind: str, text: str, where: str) -> None:
+            if kind in ("error", "warning"):
+                self.faults.append(f"console {kind}: {text} {where}")
+
+        def asked(url: str) -> None:
+            if not url.startswith((origin, "data:", "blob:")):
+                self.faults.append(f"asks outside: {url[:100]}")
+
+        page.on("console", lambda m: said(m.type, m.text, m.location.get("url", "")))
+        page.on("pageerror", lambda error: self.faults.append(f"script error: {error}"))
+        page.on("request", lambda request: asked(request.url))
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_site(tmp_path_factory.mktemp("site"))
+
+
+@pytest.fixture(scope="module")
+def origin(site: Path) -> Iterator[str]:
+    with serving(site) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with open_browser() as opened:
+        yield opened
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    opened = browser.new_context(viewport=WIDE, color_scheme="light")  # type: ignore[arg-type]
+    yield opened
+    opened.close()
+
+
+def pages(site: Path) -> dict[str, BeautifulSoup]:
+    """Every page of the site, parsed without the images it embeds."""
+    found = {}
+    for path in sorted(site.rglob("*.html")):
+        if "_static" not in path.relative_to(site).parts:
+            text = re.sub(r"base64,[A-Za-z0-9+/=]+", "base64,", path.read_text(encoding="utf-8"))
+            found[path.relative_to(site).as_posix()] = BeautifulSoup(text, "html.parser")
+    return found
+
+
+@pytest.fixture(scope="module")
+def parsed(site: Path) -> dict[str, BeautifulSoup]:
+    return pages(site)
+
+
+# -- what the files say -----------------------------------------------------------------------
+
+
+def test_no_link_is_broken(site: Path, parsed: dict[str, BeautifulSoup]) -> None:
+    anchors = {page: {tag["id"] for tag in soup.select("[id]")} for page, soup in parsed.items()}
+    broken = []
+    for page, soup in parsed.items():
+        for tag in soup.select("a[href], link[href], script[src], img[src]"):
+            address = str(tag.get("href") or tag.get("src"))
+            if urlsplit(address).scheme or address.startswith(("//", "data:")):
+                continue
+            path, anchor = urldefrag(urljoin(f"/{page}", address))
+            path = unquote(urlsplit(path).path).lstrip("/") or "index.html"
+            if not (site / path).is_file():
+                broken.append(f"{page}: {address}")
+            elif anchor.startswith("race:"):
+                # A state of the explorable: it needs the explorable, and its tests follow it.
+                if "mv-race" not in anchors[path]:
+                    broken.append(f"{page}: {address}, no explorable there")
+            elif anchor and path in anchors and unquote(anchor) not in anchors[path]:
+                broken.append(f"{page}: {address}, no such anchor")
+    assert not broken
+
+
+def test_ids_are_unique(parsed: dict[str, BeautifulSoup]) -> None:
+    for page, soup in parsed.items():
+        ids = [tag["id"] for tag in soup.select("article [id]")]
+        assert not {i for i in ids if ids.count(i) > 1}, page
+
+
+def test_images_say_what_they_show(parsed: dict[str, BeautifulSoup]) -> None:
+    for page, soup in parsed.items():
+        for image in soup.select("article img"):
+            alt = str(image.get("alt", ""))
+            assert len(alt.split()) >= 3 and not re.search(r"\.(png|svg|jpe?g)\b", alt), page
+        # The logo stands beside the book's name and says nothing more.
+        assert all(image.has_attr("alt") for image in soup.select("img")), page
+
+
+def test_every_statement_can_be_linked_to(parsed: dict[str, BeautifulSoup]) -> None:
+    labels = {
+        label: path.stem
+        for path in SOURCES
+        for cell in nbformat.read(path, as_version=4)["cells"]
+        for label in re.findall(r"\{prf:\w+\}.*\n:label: (\S+)", cell["source"])
+    }
+    assert labels, "no labels were found in the notebooks"
+    for label, chapter in labels.items():
+        statement = parsed[f"chapters/{chapter}.html"].find(id=label)
+        assert statement is not None, label
+        assert statement.select_one(f'a.headerlink[href="#{label}"]'), f"{label}: no permalink"
+    for page, soup in parsed.items():
+        for statement in soup.select("div.proof"):
+            assert statement.get("id") in labels, f"{page}: a statement without a label"
+
+
+def test_pages_tell_others_what_they_are(parsed: dict[str, BeautifulSoup]) -> None:
+    titles, descriptions = [], []
+    for page, soup in parsed.items():
+        assert soup.title is not None and soup.title.string, page
+        titles.append(soup.title.string)
+        assert len(titles[-1]) <= 90, titles[-1]
+        if page in ("404.html", "genindex.html", "py-modindex.html", "prf-prf.html", "search.html"):
+            continue
+        content = {
+            str(tag.get("property") or tag.get("name")): str(tag.get("content"))
+            for tag in soup.select("meta[content]")
+        }
+        wanted = ["og:title", "og:description", "og:image", "og:url", "twitter:card", "description"]
+        assert all(content.get(name) for name in wanted), page
+        descriptions.append(content["description"])
+        assert 40 <= len(descriptions[-1]) <= 210 and "\\" not in descriptions[-1], page
+        assert (ROOT / "book" / urlsplit(content["og:image"]).path[1:]).is_file()
+    assert len(set(titles)) == len(titles)
+    assert len(set(descriptions)) == len(descriptions)
+
+
+def test_sitemap_lists_every_page(site: Path, parsed: dict[str, BeautifulSoup]) -> None:
+    listed = re.findall("<loc>(.*)</loc>", (site / "sitemap.xml").read_text())
+    paths = {urlsplit(address).path.lstrip("/") for address in listed}
+    special = {"404.html", "genindex.html", "prf-prf.html", "py-modindex.html", "search.html"}
+    assert paths == parsed.keys() - special
+
+
+def test_nothing_can_be_launched_without_a_repository(parsed: dict[str, BeautifulSoup]) -> None:
+    for page, soup in parsed.items():
+        assert not soup.select('a[href*="mybinder.org/v2"], .dropdown-launch-buttons'), page
+
+
+def test_site_is_small(site: Path) -> None:
+    assert sum(path.stat().st_size for path in site.rglob("*") if path.is_file()) <= SITE
+
+
+def test_addresses_and_launch_buttons_come_from_two_variables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a book of one notebook and one page, with the real configuration."""
+    book = tmp_path / "book"
+    (book / "chapters").mkdir(parents=True)
+    for name in ("_ext", "_explorable", "_static", "_vendor", "references.bib"):
+        (book / name).symlink_to(ROOT / "book" / name)
+    (book / "_config.yml").write_text((ROOT / "_config.yml").read_text())
+    (book / "_toc.yml").write_text(
+        "format: jb-book\nroot: index\nchapters:\n- file: chapters/one\n"
+    )
+    (book / "index.md").write_text("# A book\n\nWith words in it.\n")
+    cell = nbformat.v4.new_markdown_cell("# One\n\nA chapter.")
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    nbformat.write(
+        nbformat.v4.new_notebook(cells=[cell], metadata=kernel), book / "chapters" / "one.ipynb"
+    )
+    monkeypatch.setenv("BOOK_URL", "https://owner.example.org/place")
+    monkeypatch.setenv("BOOK_REPOSITORY", "https://github.com/owner/place")
+    command = [str(Path(sys.executable).parent / "jupyter-book"), "build", str(book), "-W", "-n"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    built = book / "_build" / "html"
+    chapter = BeautifulSoup((built / "chapters" / "one.html").read_text(), "html.parser")
+    launch = chapter.select_one('a[href^="https://mybinder.org"]')
+    # The notebook and not the executed chapter: its folder is where the store is found from.
+    wanted = "gh/owner/place/main?urlpath=tree/notebooks/one.ipynb"
+    assert launch and str(launch["href"]).endswith(wanted)
+    there = "https://owner.example.org/place/chapters/one.html"
+    canonical, address = (
+        chapter.select_one(s) for s in ('link[rel="canonical"]', 'meta[property="og:url"]')
+    )
+    assert canonical and address and canonical["href"] == address["content"] == there
+    assert there in (built / "sitemap.xml").read_text()
+    assert 'href="/place/index.html"' in (built / "404.html").read_text()
+
+
+# -- what the browser shows -------------------------------------------------------------------
+
+
+def page_faults(page: Page) -> list[str]:
+    """Faults of the page as it now stands."""
+    return page.evaluate(
+        r"""() => {
+            const faults = [];
+            const wide = document.documentElement.scrollWidth;
+            if (wide > innerWidth) faults.push(`${wide} px wide in a window of ${innerWidth}`);
+            const text = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+            while (text.nextNode()) {
+                const hidden = text.currentNode.parentElement.closest(
+                    "script, style, pre, code, mjx-assistive-mml");
+                if (!hidden && /\\\(|\\\[|\$\$|\\(frac|mu|mathbb)\b/.test(text.currentNode.data))
+                    faults.push(`raw formula: ${text.currentNode.data.slice(0, 60)}`);
+            }
+            for (const formula of document.querySelectorAll("article .math"))
+                if (!formula.querySelector("mjx-container"))
+                    faults.push(`formula not set: ${formula.textContent.slice(0, 60)}`);
+            for (const error of document.querySelectorAll("mjx-merror, [data-mjx-error]"))
+                faults.push(`formula in error: ${error.textContent.slice(0, 60)}`);
+            for (const image of document.images)
+                if (image.complete && !image.naturalWidth) faults.push(`no image: ${image.alt}`);
+            return faults;
+        }"""
+    )
+
+
+def settled(page: Page) -> None:
+    """Wait until formulas are set."""
+    page.evaluate("() => window.MathJax?.startup?.promise.then(() => 0)")
+
+
+def each_token_once(page: Page) -> None:
+    """Leave one word of code of each kind, by the classes that colour it: axe-core looks at every
+    word for seconds, and what is readable once is readable again."""
+    page.evaluate(
+        r"""() => {
+            const seen = new Set();
+            for (const word of document.querySelectorAll("article pre span:not([id])")) {
+                let kind = "";
+                for (let e = word; e !== document.body; e = e.parentElement)
+                    kind += `${e.tagName} ${e.className} ${e.getAttribute("style")} > `;
+                if (seen.has(kind)) word.replaceWith(...word.childNodes);
+                seen.add(kind);
+            }
+        }"""
+    )
+
+
+def audit(page: Page, rules: list[str] | None = None) -> list[str]:
+    """Serious and critical findings of axe-core, the whole page or by some rules only."""
+    # Without preload: axe would fetch imported style sheets, from the wrong folder.
+    options: dict[str, object] = {"resultTypes": ["violations"], "preload": False}
+    if rules:
+        options["runOnly"] = rules
+    # The script is half a megabyte, and stays in the page.
+    script = "0" if page.evaluate("'axe' in window") else AXE_SCRIPT
+    found = Axe(script).run(page, options=options).response["violations"]
+    return [
+        f"axe {v['id']}: {node['target']} {node['html'][:120]} {node['failureSummary'][-160:]}"
+        for v in found
+        if v["impact"] in ("serious", "critical") and v["id"] not in EXCEPTIONS
+        for node in v["nodes"][:5]
+    ]
+
+
+def look(page: Page, origin: str, address: str) -> list[str]:
+    """Faults of one page, wide and narrow, light and dark."""
+    visit = Visit(address)
+    visit.watch(page, origin)
+    page.goto(origin + address, wait_until="load")
+    settled(page)
+    # Colours are judged as they end up, not on their way from one theme to the other.
+    page.add_style_tag(content="* { transition: none !important; }")
+    visit.faults += page_faults(page)
+    each_token_once(page)
+    visit.faults += audit(page)
+    page.emulate_media(color_scheme="dark")
+    if address != "404.html":
+        page.wait_for_selector("html[data-theme=dark]")
+    visit.faults += [f"dark: {fault}" for fault in audit(page, IN_DARK)]
+    page.set_viewport_size(PHONE)  # type: ignore[arg-type]
+    settled(page)
+    visit.faults += [f"phone: {fault}" for fault in page_faults(page)]
+    # Boxes that scroll on a phone alone must be reached by the keyboard, too.
+    visit.faults += [f"phone: {f}" for f in audit(page, ["scrollable-region-focusable"])]
+    return [f"{address}: {fault}" for fault in visit.faults]
+
+
+def look_at_all(origin: str, waiting: "SimpleQueue[str]") -> list[str]:
+    """Faults of the pages that wait, in a browser of this thread's own."""
+    faults = []
+    with open_browser() as browser:
+        context = browser.new_context(viewport=WIDE, color_scheme="light")  # type: ignore[arg-type]
+        with suppress(Empty):
+            while True:
+                page = context.new_page()
+                faults += look(page, origin, waiting.get_nowait())
+                page.close()
+    return faults
+
+
+def test_every_page_wide_and_narrow_light_and_dark(
+    site: Path, origin: str, parsed: dict[str, BeautifulSoup]
+) -> None:
+    waiting: SimpleQueue[str] = SimpleQueue()
+    # The largest first, or one core would be left with it at the end.
+    for address in sorted(parsed, key=lambda page: -(site / page).stat().st_size):
+        waiting.put(address)
+    with ThreadPoolExecutor() as pool:
+        browsers = [
+            pool.submit(look_at_all, origin, waiting)
+            for _ in range(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2)
+        ]
+        faults = [fault for done in browsers for fault in done.result()]
+    assert not faults, "\n".join(faults)
+
+
+def test_a_word_that_cannot_be_read_is_seen(context: BrowserContext) -> None:
+    """Though most words of code are looked at as one."""
+    page = context.new_page()
+    word = '<span class="{}">word</span> '
+    blocks = "".join(
+        f"<div class={place}><pre>{word.format('plain') * 9}{word.format(kind) * 9}</pre></div>"
+        for place, kind in (("one", "faint"), ("two", "clear"), ("three", "faint"))
+    )
+    page.set_content(
+        '<html lang="en"><head><title>words</title><style>.one .faint {color: #ddd}'
+        f".three .faint {{color: #eee}}</style></head><main><article>{blocks}</article></main>"
+    )
+    each_token_once(page)
+    assert page.locator("pre span").count() == 6
+    assert page.locator("article").inner_text().split() == ["word"] * 54
+    faults = audit(page)
+    assert len(faults) == 2 and all("color-contrast" in fault for fault in faults), faults
+    assert all(place in fault for place, fault in zip((".one", ".three"), faults, strict=True))
+
+
+def test_first_page_is_light(origin: str, context: BrowserContext) -> None:
+    page = context.new_page()
+    client = context.new_cdp_session(page)
+    sizes: list[float] = []
+    client.send("Network.enable")
+    client.on("Network.loadingFinished", lambda event: sizes.append(event["encodedDataLength"]))
+    page.goto(origin, wait_until="networkidle")
+    assert len(sizes) > 10
+    assert sum(sizes) <= FIRST_PAGE, f"{sum(sizes):,.0f} bytes"
+
+
+def test_search_finds_a_word_of_a_chapter(origin: str, context: BrowserContext) -> None:
+    page = context.new_page()
+    page.goto(origin)
+    page.keyboard.press("Control+k")
+    page.locator("#pst-search-dialog input[name=q]").fill("lottery")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/search.html?q=lottery*")
+    result = page.locator("#search-results a", has_text="One network learns one view").first
+    result.wait_for()
+    result.click()
+    assert "03-single-model" in page.url
+
+
+def test_theme_can_be_chosen_and_is_remembered(origin: str, context: BrowserContext) -> None:
+    page = context.new_page()
+    page.goto(origin)
+    assert page.get_attribute("html", "data-theme") == "light"
+    while page.get_attribute("html", "data-mode") != "dark":
+        page.locator(".theme-switch-button:visible").first.click()
+    page.goto(origin + "notation.html")
+    assert page.get_attribute("html", "data-theme") == "dark"
+
+
+def test_links_show_where_they_lead(origin: str, context: BrowserContext) -> None:
+    page = context.new_page()
+    visit = Visit("previews")
+    visit.watch(page, origin)
+    page.goto(origin + "notation.html")
+    settled(page)
+    link = page.locator('article a[href$="#def-data"]').first
+    link.hover()
+    box = page.locator("#mv-preview")
+    box.wait_for(state="visible")
+    assert "Multi-view and single-view data" in box.inner_text()
+    assert box.locator("mjx-container").count() > 3
+    assert link.get_attribute("aria-describedby") == "mv-preview"
+    page.keyboard.press("Escape")
+    assert box.count() == 0
+    page.mouse.move(0, 0)
+    page.locator('article a[href$="#equation-eq-gd"]').first.focus()
+    box.wait_for(state="visible")
+    assert box.locator("mjx-container").count() > 0
+    on_screen = box.bounding_box()
+    assert on_screen and on_screen["x"] >= 0 and on_screen["x"] + on_screen["width"] <= 1280
+    page.keyboard.press("Escape")
+    assert box.count() == 0
+    assert not visit.faults
+
+
+def test_a_page_without_formulas_can_preview_them(origin: str, context: BrowserContext) -> None:
+    page = context.new_page()
+    visit = Visit("previews")
+    visit.watch(page, origin)
+    target = "chapters/05-distillation.html#equation-eq-distill"
+    link = f'<a id="probe" class="reference internal" href="{target}">'
+
+    def with_link(route: Route) -> None:
+        body = route.fetch().text().replace("</section>", f"<p>{link}a formula</a></p></section>")
+        route.fulfill(body=body, content_type="text/html")
+
+    page.route("**/references.html", with_link)
+    page.goto(origin + "references.html")
+    assert page.evaluate("window.MathJax?.typesetPromise === undefined")
+    page.locator("#probe").hover()
+    page.locator("#mv-preview mjx-container").wait_for(state="visible")
+    assert not visit.faults
+
+
+def test_code_can_be_copied(origin: str, context: BrowserContext) -> None:
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page = context.new_page()
+    page.goto(origin + "rerun.html")
+    block = page.locator("div.highlight", has_text="papermill notebooks").first
+    block.hover()
+    block.locator("button.copybtn").click()
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert copied.startswith("papermill notebooks/")
+
+
+def test_wrong_address_leads_back(origin: str, context: BrowserContext) -> None:
+    page = context.new_page()
+    page.goto(origin + "no/such/page.html")
+    page.get_by_role("link", name="first page").click()
+    page.wait_for_url("**/index.html")
+    assert page.locator("h1").first.inner_text().startswith("The multi-view book")
+
+
+def test_print_leaves_the_text(origin: str, context: BrowserContext) -> None:
+    page = context.new_page()
+    page.goto(origin + "chapters/03-single-model.html")
+    page.emulate_media(media="print")
+    for gone in (".bd-sidebar-primary", ".bd-header-article", ".prev-next-footer"):
+        assert not page.locator(gone).first.is_visible(), gone
+    assert page.locator("img.mv-light").first.is_visible()
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.locator("details.sd-dropdown:not([open])").count() == 0
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert page.locator("details.sd-dropdown:not([open])").count() > 0
+
+
+# -- notebooks --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
+def test_chapter_downloads(source: Path, origin: str, context: BrowserContext) -> None:
+    page = context.new_page()
+    page.goto(f"{origin}chapters/{source.stem}.html")
+    page.locator(".dropdown-download-buttons > button").hover()
+    with page.expect_download() as download:
+        page.locator("a.btn-download-source-button").click()
+    assert download.value.suggested_filename == source.name
+    content = Path(download.value.path()).read_bytes()
+    assert content == (ROOT / "book" / "chapters" / source.name).read_bytes()
+    nbformat.validate(nbformat.reads(content.decode(), as_version=4))
+
+
+def test_a_downloaded_notebook_runs(site: Path, tmp_path: Path) -> None:
+    """As `rerun` says: from anywhere, small, into a store of one's own."""
+    notebook = site / "_sources" / "chapters" / "01-data-model.ipynb"
+    command = [sys.executable, "-m", "papermill", str(notebook), str(tmp_path / "out.ipynb")]
+    options = ["-p", "scale", "smoke", "-p", "results", str(tmp_path / "results")]
+    done = subprocess.run(
+        [*command, *options], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    cells = json.loads((tmp_path / "out.ipynb").read_text())["cells"]
+    assert any(cell.get("execution_count") for cell in cells)
+
+
+# -- paper ------------------------------------------------------------------------------------
+
+
+def test_a_page_prints(site: Path, tmp_path: Path) -> None:
+    """In a process of its own: a second driver cannot start beside this module's."""
+    command = [sys.executable, str(ROOT / "book" / "pdf.py"), "--site", str(site)]
+    command += ["--output", str(tmp_path), "04-ensemble"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    content = (tmp_path / "04-ensemble.pdf").read_bytes()
+    assert content.startswith(b"%PDF-")
+    assert len(re.findall(rb"/Type\s*/Page\b", content)) >= 3
+    unknown = subprocess.run([*command, "no-page"], capture_output=True, text=True, check=False)
+    assert unknown.returncode == 2 and "'no-page'" in unknown.stderr
+    assert "04-ensemble" in unknown.stderr and "Traceback" not in unknown.stderr

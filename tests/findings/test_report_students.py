@@ -1,0 +1,262 @@
+"""What chapters 5 and 6 show, on made-up arrays small enough to do by hand."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from mvlib.experiments.catalogue import experiments
+from mvlib.experiments.settings import Experiment, base_study
+from mvlib.findings import report_students as report
+from mvlib.findings.finding import Finding
+from mvlib.paper.growth_rates import Pulls
+from mvlib.paper.multi_view_data import Sample
+from mvlib.store.entries import Store
+
+STUDY: Any = base_study("smoke")
+STUDY = replace(STUDY, data=replace(STUDY.data, single_view_fraction=0.1))
+TAUGHT: Any = replace(experiments("smoke", "distilled")[0].study, tau=0.5, teacher_scale=2.0)
+# Two classes have both views, two have one; a share of 1/2 is learned (the cut is 0.3).
+TWO_NETWORKS = np.array([[[4.0, 4.0], [4.0, 2.0]], [[1.0, 4.0], [4.0, 0.0]]])
+
+
+def draw(single: list[float], multi: float = 0.0, **more: Any) -> dict[str, Any]:
+    """The networks of one data draw by their errors, with both views of everything."""
+    n = len(single)
+    return {
+        "single_error": np.array(single),
+        "multi_error": np.full(n, multi),
+        "fitted": np.arange(n) > 0,
+        "correlations": np.ones((n, 2, 2)),
+        "class_error": np.zeros((n, 2, 2)),
+        "ensemble_single_error": np.array(0.25),
+        "ensemble_multi_error": np.array(0.0),
+        "teacher_train_error": np.zeros(1),
+        "stop_step": np.full(n, 60),
+    } | more
+
+
+def finding(claim: str, predicted: float = 0.5) -> Finding:
+    return Finding(claim=claim, statement="Says so.", predicted=predicted, source="ours",
+                   direction="at", turn=0.0, measured=0.4, low=0.3, high=0.5, n=7, unit="mu",
+                   caveat="Seen once.")  # fmt: skip
+
+
+def sample(strengths: list[list[float]], labels: list[int]) -> Sample:
+    n = len(labels)
+    return Sample(
+        patches=torch.zeros(n, 1, 1), labels=torch.tensor(labels),
+        single_view=torch.arange(n) == 0, dominant_view=torch.zeros(n, dtype=torch.int64),
+        strengths=torch.tensor(strengths).view(n, 4, 2),
+        view_patches=torch.zeros(n, 4, 2, 1, dtype=torch.int64),
+        feature_noise=None, thinned=torch.zeros(n, dtype=torch.int64),
+    )  # fmt: skip
+
+
+# Class 0 in full; of the others the second view of 1, both of 2, the first of 3.  Then a plain one.
+FAINT = [1.0, 1.0, 0.0, 0.3, 0.2, 0.2, 0.3, 0.0]
+SAMPLE = sample([FAINT, [0.0] * 6 + [1.0, 1.0], FAINT], [0, 3, 0])
+
+
+def test_families_are_loaded_by_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    e = experiments("smoke", "distilled")[0]
+    stored = {"distilled": [draw([0.1]), draw([0.2])], "printed": [draw([0.3])]}
+    monkeypatch.setattr(report, "load_family", lambda _, name, __: [(e, a) for a in stored[name]])
+    assert report.load("smoke", Store(tmp_path), *stored) == stored
+
+
+def test_errors_and_predictions_go_by_kind() -> None:
+    found = report.errors(
+        STUDY, {"single-model": [draw([0.4, 0.5])], "distilled": [draw([0], 0.1)]}
+    )
+    assert found["networks"][0].tolist() == [0.4, 0.5]
+    assert found["distilled"][0] == pytest.approx(
+        [0.9]
+    )  # nine multi-view inputs for a single-view one
+    claims = [finding("theorem-3", 0.001), finding("control-one-hot"), finding("lottery-winners")]
+    assert report.predictions({f.claim: f for f in claims}) == {"distilled": 0.001}
+
+
+def test_setting_of_distillation() -> None:
+    values = report.distillation_values(STUDY, TAUGHT)
+    assert values["members"] == STUDY.n_networks and values["tau"] == 0.5
+    assert values["cap"] == "4.00"
+    assert values["paper-tau"] == "0.52"  # log 4 = 1.386, its square 1.92
+
+
+def test_an_example_shows_what_one_network_lacks() -> None:
+    # The network has the first view of 1, the second of 2, the second of 3.
+    learned = np.array([[1, 1], [1, 0], [0, 1], [0, 1]]) == 1
+    example = report.faint_example(SAMPLE, learned)
+    assert (example.at, example.label) == (2, 0), "the first is a single-view input"
+    assert example.visible == {1: "view 2", 2: "view 1 and 2", 3: "view 1"}
+    assert example.unseen == [1, 3]
+    scores = np.zeros((1, 3, 4))
+    scores[0, 1, :3] = [1, 2, 9]  # classes that the second input does not show
+    values = report.example_values(example, SAMPLE, {"train_outputs": scores})
+    assert values["example-unseen"] == "1, 3" and values["floor"] == "2.0"
+
+
+def test_soft_labels_are_cut_at_the_cap() -> None:
+    two = np.array([[[9.0, 0.0]], [[0.0, 9.0]]])
+    rows = report.soft_labels(0, TAUGHT, {"train_outputs": two}, {"train_outputs": 0 * two},
+                              {"train_outputs": two[:1] / 9 * 0.5 / report.QUIET})  # fmt: skip
+    assert [who for who, _ in rows][1] == "the average: the teacher"
+    # tau = 1/2: the cap of 4 is passed, exp(1 / tau) against 1; the average passes it twice.
+    e2, quarter = np.exp(2.0), np.exp(0.25 * 0.5 / 0.5)
+    assert rows[0][1] == pytest.approx([e2 / (e2 + 1), 1 / (e2 + 1)])
+    assert rows[1][1] == pytest.approx([0.5, 0.5]) and rows[2][1] == pytest.approx([0.5, 0.5])
+    assert rows[3][1] == pytest.approx([quarter / (quarter + 1), 1 / (quarter + 1)])
+
+
+def test_errors_over_time_and_who_fits_when() -> None:
+    def watched(train: list[list[float]]) -> dict[str, Any]:
+        errors = np.array(train)
+        return {"steps": np.array([0, 4, 8]), "watched_single_error": errors / 2,
+                "train_error": errors}  # fmt: skip
+
+    hard = [watched([[1, 1], [0, 1], [0, 0]]), watched([[1], [0.5], [0]])]
+    never = [watched([[1], [1], [1]])]
+    steps, errors, fitted = report.errors_over_time({"hard-labels": hard, "distilled": never})
+    assert steps.tolist() == [0, 4, 8]
+    assert errors["hard labels"].tolist() == [[0.5, 0.5, 0.5], [0, 0.5, 0.25], [0, 0, 0]]
+    assert fitted["hard labels"] == 7.0  # draws with means 6 and 8
+    assert np.isnan(fitted["distilled"])
+
+
+def test_table_of_students() -> None:
+    of = {"distilled": [draw([0.2, 0.4], 0.01), draw([0.3], 0.03, correlations=TWO_NETWORKS)]}
+    (row,) = report.student_table(STUDY, of, {"theorem-3": finding("theorem-3")})
+    assert row["students of"] == "distilled" and row["n"] == 3
+    assert row["fit the training set"] == 1 and row["multi-view error"] == pytest.approx(0.02)
+    assert row["test error / μ [95% interval]"] == "0.400 [0.300, 0.500]"
+    assert row["classes with both views"] == 0.75 and row["average of the students"] == 0.25
+
+
+def test_what_remains_is_in_the_weaker_view() -> None:
+    error = np.array([[[0.0, 0.1], [0.1, 0.6]], [[0.9, 0.0], [0.0, 0.3]]])
+    taught = draw([0.2, 0.4], correlations=TWO_NETWORKS, class_error=error)
+    of = {"hard-labels": [draw([0.5, 0.5])], "distilled": [taught]}
+    values = report.remaining_values(STUDY, of)
+    assert str(values["gain"]).startswith("0.200 [")
+    assert values["n-students"] == 2 and values["n-draws"] == 1
+    assert values["both"] == "0.500" and values["hard-both"] == "1.000"
+    # Below 0.6 of the larger: 2 of 4, 1 of 4, 0 of 4.
+    assert values["uneven-share"] == "0.38" and values["uneven-error"] == "0.600"
+    assert values["even-error"] == "0.040"
+
+
+def run(single: list[float], train: list[float], largest: list[float]) -> dict[str, Any]:
+    n = len(single)
+    return {
+        "steps": 4 * np.arange(n), "watched_single_error": np.array(single)[:, None],
+        "watched_multi_error": np.zeros((n, 1)), "train_error": np.array(train)[:, None],
+        "view_correlations": np.array(largest)[:, None, None, None] * np.array([[0.5, 1.0]]),
+    }  # fmt: skip
+
+
+def test_long_runs() -> None:
+    capped = run([0.9, 0.04, 0.0, 0.04], [0.5, 0.1, 0.0, 0.0], [1, 2, 3, 30])
+    printed = run([0.9, 0.2], [0.5, 0.012345], [1, 4e5])
+    steps, error, largest = report.long_run(STUDY, capped)
+    assert steps.tolist() == [0, 4, 8, 12] and error[:, 0].tolist() == [0.9, 0.04, 0.0, 0.04]
+    assert largest[:, 0].tolist() == [1, 2, 3, 30]
+    values = report.long_run_values(STUDY, capped, printed, draw([0.3, 0.4]))
+    assert values["holds"] == "50%" and values["holds-from"] == 8 and values["long-steps"] == 12
+    assert values["capped-end"] == "0.040" and values["capped-weight"] == "30"
+    assert values["printed-steps"] == 4 and values["printed-end"] == "0.200"
+    assert values["printed-weight"] == "4e+05" and values["printed-train"] == "0.0123"
+    assert values["printed-one-hot"] == "0.350"
+
+
+def test_pulls_in_words() -> None:
+    rates = Pulls(own=5.0, leftover=0.123, noise=2.0, weak=3.0, confusion=4.0)
+    table = report.pull_table(rates)
+    assert [row["rate g r₀^(q-2)"] for row in table] == [5.0, 3.0, 4.0, 2.0, 0.123]
+    assert table[3]["pull towards"] == "the noise of one sample"
+    assert report.pull_values(rates) == {
+        "rate-leftover": "0.12", "rate-noise": "2", "rate-weak": "3", "rate-confusion": "4"
+    }  # fmt: skip
+
+
+def test_room_and_hinton() -> None:
+    crowded = list(
+        zip(experiments("smoke", "room")[:2], [draw([0.4]), draw([0.3, 0.1])], strict=True)
+    )
+    base, half = report.room_table(STUDY, draw([0.5]), draw([0.1]), crowded)
+    assert base["setting"] == "the book's setting" and half["setting"] == "half the samples"
+    assert float(str(half["weak"])) == pytest.approx(float(str(base["weak"])) / 2)
+    assert half["noise"] == base["noise"] and half["their ensemble"] == 0.25
+    assert half["distilled students: single-view error"] == pytest.approx(0.2)
+    assert half["fitted"] == "1 of 2"
+    hinton = [(experiments("smoke", "temperature-each")[0], draw([0.2], 0.01))]
+    (row,) = report.hinton_table(STUDY, hinton, {"self-distilled": [draw([0.4, 0.9]), draw([9.0])]})
+    assert row["teacher"] == "each" and row["Hinton: test error / μ"] == pytest.approx(0.29)
+    assert row["capped (4.3), same students"] == pytest.approx(0.4), "the first student alone"
+
+
+# Students of two networks; own tickets and teachers agree in classes (0, 0) and (1, 1).
+TEACHERS = [{"correlations": np.array([[[9.0, 0], [9, 0]], [[9, 0], [0, 9]]])}]
+STUDENTS = [
+    draw([0.1, 0.2], correlations=TWO_NETWORKS, predicted_winner=np.array([[0, 1], [1, 1]]))
+]
+
+
+def test_two_lotteries() -> None:
+    # Same view: (0, 0) has both, (1, 1) the other one alone; else (0, 1) both, (1, 0) the own one.
+    counts = report.lottery_counts(TEACHERS, STUDENTS)
+    assert counts.tolist() == [[0, 1, 1], [1, 0, 1]]
+    values = report.lottery_values(np.array([[6, 1, 1], [2, 3, 5]]))
+    assert values == {"n-same": 8, "n-differ": 10, "both-same": "0.12", "both-differ": "0.50",
+                      "teacher-only": "0.30"}  # fmt: skip
+
+
+def test_self_distillation_in_the_text() -> None:
+    of = {"single-model": TEACHERS, "hard-labels": [draw([0.5, 0.5])],
+          "control-one-hot": [draw([0.3, 0.3])], "self-distilled": STUDENTS}  # fmt: skip
+    names = ("self-distillation", "hard-label-student", "control-one-hot")
+    values = report.self_distillation_values(STUDY, TAUGHT, of, {n: finding(n) for n in names})
+    assert str(values["gain"]).startswith("0.350 [") and str(values["beyond"]).startswith("0.150 [")
+    assert values["self-n"] == 7 and values["hard"] == "0.400 [0.300, 0.500]"
+    # Half of all pairs know one view of two; 1 - (1 - s/k)^3 of the inputs show another class.
+    assert values["predicted"] == f"{0.25 * (1 - (1 - STUDY.data.sparsity / 4) ** 3):.3f}"
+
+
+def generations(*errors: float) -> list[tuple[Experiment, dict[str, Any]]]:
+    made = []
+    for e, error in zip(experiments("smoke", "chain"), errors, strict=True):
+        study: Any = replace(e.study, n_students=1, tau=0.5, teacher_scale=2.0)  # type: ignore
+        loud = np.zeros((1, 3, 4))
+        loud[0, 1, 0] = 2.5  # one of the three classes that the second input does not show
+        made.append((replace(e, study=study), draw([error], 0.01, train_outputs=loud)))
+    return made
+
+
+def test_chains_of_students() -> None:
+    chain = generations(0.3, 0.2)
+    single = draw([0.5, 0.9], correlations=TWO_NETWORKS)
+    numbers, errors, both = report.chain_curves(STUDY, single, chain)
+    assert numbers == [0, 1, 2] and np.concatenate(errors) == pytest.approx([0.5, 0.39, 0.29])
+    assert both == [1.0, 1.0, 1.0], "the first network has all views, the second half of them"
+    first, second = report.chain_table(chain, errors, both)
+    assert first["generation"] == 1 and first["implicit ensemble, 2^-(g+1)"] == 0.25
+    assert second["test error / μ"] == pytest.approx(0.29) and second["multi-view error"] == 0.01
+    networks = {"train_outputs": np.full((2, 3, 4), 2.5)}
+    networks["train_outputs"][:, :2] = 1.5
+    loud = report.loud_table(SAMPLE, networks, chain)
+    # c F > 1 / tau^2: networks on the last input alone, which shows every class; six are faint.
+    assert [list(row.values()) for row in loud] == [
+        ["generation 0, a network", 0.5, 0.0], ["generation 1", 0.0, pytest.approx(1 / 3)]
+    ]  # fmt: skip
+    values = report.chain_values(numbers, errors, loud)
+    assert values == {"chain-n": 1, "chain-last": "0.290", "chain-generations": 2,
+                      "absent-networks": "0.0%", "absent-students": "33.3%"}  # fmt: skip
+
+
+def test_findings_in_tables() -> None:
+    ((beside,), (how,)) = report.findings_tables([finding("theorem-1", 0.5)])
+    assert list(beside.values()) == ["Theorem 1: Says so.", 0.5, "0.400 [0.300, 0.500]", "mu", 7]
+    assert how == {"claim": "Theorem 1", "how it was measured": "Seen once."}

@@ -1,0 +1,184 @@
+"""The direction of each theorem, at smoke scale, with an interval that excludes the null.
+
+Smoke scale (k = 4, two draws of four networks) is far from the theorems' regime: nothing here asks
+for their numbers, only for what they say is larger than what.
+"""
+
+import numpy as np
+import pytest
+import torch
+
+from mvlib.core.intervals import wilson_interval
+from mvlib.experiments.settings import base_study
+from mvlib.findings.finding import Finding
+from mvlib.findings.students import less_than_hard
+from mvlib.findings.tangent_kernels import KERNEL_CLAIMS
+from mvlib.findings.theorems import CLAIMS, all_learned, network_errors, theorem_2
+from mvlib.paper.evaluation import learned_views
+from mvlib.store.entries import Arrays
+
+STUDY = base_study("smoke")
+
+
+@pytest.fixture
+def draws(smoke_families: dict[str, list[Arrays]]) -> list[Arrays]:
+    return smoke_families["single-model"]
+
+
+@pytest.fixture
+def found(smoke_findings: dict[str, Finding]) -> dict[str, Finding]:
+    return smoke_findings
+
+
+def test_theorems_are_means_of_what_is_stored(
+    found: dict[str, Finding], draws: list[Arrays]
+) -> None:
+    mu = STUDY.data.single_view_fraction
+
+    def over_mu(single: float, multi: float) -> float:
+        return (mu * float(single) + (1 - mu) * float(multi)) / mu
+
+    networks, ensembles, right = [], [], []
+    for a in draws:
+        errors = zip(a["single_error"], a["multi_error"], strict=True)
+        networks += [over_mu(single, multi) for single, multi in errors]
+        ensembles.append(over_mu(a["ensemble_single_error"], a["ensemble_multi_error"]))
+        for network, winners in zip(a["correlations"], a["predicted_winner"], strict=True):
+            right += [c[w] > c[1 - w] for c, w in zip(network, winners, strict=True)]
+    # Sums of a few float32 numbers.
+    for claim, values in (
+        ("theorem-1", networks),
+        ("theorem-2", ensembles),
+        ("lottery-winners", right),
+    ):
+        assert found[claim].claim == claim
+        assert found[claim].measured == pytest.approx(np.mean(values), rel=1e-6)
+    assert found["theorem-1"].n == len(networks) and found["lottery-winners"].n == len(right)
+
+
+def test_an_ensemble_is_one_unit() -> None:
+    # Two ensembles that err on .02 and .06 of their inputs, whatever their networks do.
+    def made(single: list[float]) -> list[Arrays]:
+        return [hand_made(single, 0.02), hand_made(single, 0.06)]
+
+    alike, apart = (theorem_2(STUDY, made(single)) for single in ([0.5, 0.5], [0.1, 0.9]))
+    assert (alike.low, alike.high) == (apart.low, apart.high)
+    # A quarter of resamples takes the first twice: 10 errors in 500 inputs, and 2.5% of all (a
+    # tenth of those) have about 6 or fewer; another quarter 30, and a tenth of those 37 or more.
+    n = 2 * STUDY.n_test_single
+    assert alike.low == pytest.approx(6 / n, abs=1.5 / n)
+    assert alike.high == pytest.approx(37 / n, abs=2.5 / n)
+
+
+def test_theorem_1_a_fitted_network_still_errs(
+    found: dict[str, Finding], draws: list[Arrays]
+) -> None:
+    assert all(a["fitted"].all() for a in draws)
+    assert all((a["train_error"][-1] == 0).all() for a in draws)
+    # Null: a network that fits its training data has learned everything (error 0).
+    assert found["theorem-1"].low > 0.1
+    # Its errors are those of single-view data: of them it gets at least a fifth wrong.
+    for a in draws:
+        n = STUDY.n_test_single * STUDY.n_networks
+        wrong = round(float(a["single_error"].mean()) * n)
+        assert wilson_interval(wrong, n)[0] > 0.2
+        assert a["multi_error"].max() < a["single_error"].min()
+
+
+def test_theorem_2_the_ensemble_errs_less(found: dict[str, Finding], draws: list[Arrays]) -> None:
+    # Null: averaging does nothing.  The two intervals do not touch.
+    assert found["theorem-2"].high < found["theorem-1"].low
+    for a in draws:  # and on every draw, on the same inputs
+        wrong = round(float(a["ensemble_single_error"]) * STUDY.n_test_single)
+        assert wilson_interval(wrong, STUDY.n_test_single)[1] < a["single_error"].min()
+        assert a["ensemble_multi_error"] <= a["multi_error"].mean()
+        mean = np.nanmean(a["size_curve"], axis=1)
+        assert mean[-1] < mean[0]
+
+
+def test_the_lottery_is_not_a_coin_toss(found: dict[str, Finding]) -> None:
+    assert found["lottery-winners"].low > 0.5
+
+
+def test_most_classes_learn_one_view_only(draws: list[Arrays]) -> None:
+    # Null: both views of a class are learned alike.
+    both = np.concatenate([all_learned(a["correlations"]).ravel() for a in draws])
+    assert wilson_interval(int(both.sum()), both.size)[1] < 0.5
+    # Which one differs between networks: together they hold more than any one of them.
+    for a in draws:
+        learned = learned_views(torch.as_tensor(a["correlations"])).numpy()
+        assert learned.any(axis=0).sum() > learned.sum(axis=(1, 2)).max()
+
+
+def test_errors_are_those_of_the_view_that_was_not_learned(draws: list[Arrays]) -> None:
+    for a in draws:
+        rows = np.indices(a["correlations"].shape[:2])
+        winner = a["correlations"].argmax(axis=-1)
+        with_winner = a["class_error"][*rows, winner]
+        with_loser = a["class_error"][*rows, 1 - winner]
+        assert with_winner.mean() < 0.1 < with_loser.mean()
+
+
+def test_theorem_3_a_student_of_the_average_errs_less(
+    found: dict[str, Finding], smoke_families: dict[str, list[Arrays]]
+) -> None:
+    hard, distilled = smoke_families["hard-labels"], smoke_families["distilled"]
+    assert all((a["teacher_train_error"] == 0).all() for a in distilled)
+    assert all(a["fitted"].all() for a in distilled)
+    # Null: the teacher adds nothing to the labels.  Same data and start, student by student.
+    mean, low, _ = less_than_hard(STUDY, hard, distilled)
+    assert 0 < low < mean
+    # Not because of a student that failed without its teacher: every pair says so.
+    pairs = zip(network_errors(STUDY, hard), network_errors(STUDY, distilled), strict=True)
+    assert all((h > d).all() for h, d in pairs)
+    assert found["theorem-3"].high < found["theorem-1"].low, "and less than single networks"
+
+
+def test_self_distillation_errs_less(
+    found: dict[str, Finding], smoke_families: dict[str, list[Arrays]]
+) -> None:
+    hard, taught = smoke_families["hard-labels"], smoke_families["self-distilled"]
+    assert all((a["teacher_train_error"] == 0).all() and a["fitted"].all() for a in taught)
+    # Null: a network has nothing to tell a network.
+    assert less_than_hard(STUDY, hard, taught)[1] > 0
+    assert found["self-distillation"].high < found["theorem-1"].low
+
+
+def test_frozen_networks_gain_from_averages_and_not_from_distillation(
+    found: dict[str, Finding],
+) -> None:
+    # Null: averaging does nothing (ratio 1).
+    assert found["ntk-ensemble-over-single"].high < 1
+    assert found["ntk-train-average-over-single"].high < 1
+    ratio = found["ntk-train-average-over-single"].measured
+    ratio /= found["ntk-ensemble-over-single"].measured
+    assert found["ntk-train-average-over-ensemble"].measured == pytest.approx(ratio)
+    # Null: distillation does for them what it does for networks.  It changes errors by less than
+    # a tenth.
+    distilled = found["ntk-distilled-over-hard"]
+    assert 0.9 < distilled.low and distilled.high < 1.1
+    assert found["ntk-ensemble-over-single"].high < distilled.low
+    assert [claim for claim in found if claim.startswith("ntk-")] == list(KERNEL_CLAIMS)
+
+
+def hand_made(single: list[float], together: float) -> Arrays:
+    """Arrays of one draw with two networks; multi-view data without error."""
+    return {
+        "single_error": np.array(single),
+        "multi_error": np.zeros(2),
+        "fitted": np.ones(2, dtype=bool),
+        "correlations": np.array([[[2.0, 0.1], [0.2, 2.0]], [[2.0, 1.0], [2.0, 0.0]]]),
+        "predicted_winner": np.array([[0, 1], [1, 0]]),
+        "ensemble_single_error": np.array(together),
+        "ensemble_multi_error": np.array(0.0),
+    }
+
+
+def test_findings_by_hand() -> None:
+    made = [hand_made([0.4, 0.6], 0.01), hand_made([0.5, 0.5], 0.03)]
+    by_claim = {claim: make(STUDY, made) for claim, make in CLAIMS.items()}
+    assert by_claim["theorem-1"].measured == pytest.approx(0.5) and by_claim["theorem-1"].n == 4
+    assert by_claim["theorem-2"].measured == pytest.approx(0.02)
+    lottery = by_claim["lottery-winners"]  # three of four winners in each draw
+    assert lottery.measured == 0.75 and lottery.n == 8
+    assert all_learned(made[0]["correlations"]).tolist() == [[False, False], [True, False]]
