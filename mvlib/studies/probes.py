@@ -23,12 +23,13 @@ import torch
 from torch import Tensor
 
 from mvlib.core.checks import BadInput
-from mvlib.core.files import Arrays
-from mvlib.deep import image_networks, photographs
+from mvlib.core.files import Arrays, write_whole
+from mvlib.deep import image_networks
 from mvlib.deep.image_networks import Epochs
 from mvlib.deep.image_sets import ImageData
 from mvlib.deep.networks import Architecture
 from mvlib.deep.optimisers import Adam, Momentum, Plan
+from mvlib.deep.photographs import ARCHIVES, PARTS, load
 from mvlib.paper import multi_view_data, network
 from mvlib.paper.activation import Activation
 from mvlib.paper.batches import Batch, Batches, MiniBatches
@@ -322,20 +323,21 @@ def _collections() -> Arrays:
     """A few made-up photographs in the files, packed or not, in which each collection comes."""
     with tempfile.TemporaryDirectory() as scratch:
         for path, content in _files():
-            (Path(scratch) / path).parent.mkdir(parents=True, exist_ok=True)
-            (Path(scratch) / path).write_bytes(content)
-        found = {name: photographs.load(name, scratch, check=False) for name in photographs.PARTS}
+            file = Path(scratch) / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(file, content)
+        found = {name: load(name, scratch, check=False) for name in PARTS}
     words = ("train_pixels", "train_labels", "test_pixels", "test_labels")
     return {f"{name} {word}": getattr(one, word) for name, one in found.items() for word in words}
 
 
 def _files() -> Iterator[tuple[str, bytes]]:
     pixels, labels = np.arange(2 * 3072, dtype=np.uint8).reshape(2, 3072), np.array([7, 3])
-    for part in photographs.PARTS["fashion-mnist"]:
+    for part in PARTS["fashion-mnist"]:
         values = pixels.reshape(-1, 32, 32) if "images" in part else np.arange(6, dtype=np.uint8)
         head = bytes([0, 0, 8, values.ndim]) + np.array(values.shape, ">u4").tobytes()
         yield f"FashionMNIST/raw/{part}.gz", gzip.compress(head + values.tobytes())
-    for part in photographs.PARTS["cifar-100"]:
+    for part in PARTS["cifar-100"]:
         batch = pickle.dumps({"data": pixels, "fine_labels": labels})
         yield f"cifar-100-python/{part}", batch
     members = {
@@ -343,7 +345,7 @@ def _files() -> Iterator[tuple[str, bytes]]:
         f"cifar-10-batches-py/{part}": pickle.dumps(
             {b"data": pixels + np.uint8(i), b"labels": [i, 9]}, protocol=2
         )
-        for i, part in enumerate(photographs.PARTS["cifar-10"])
+        for i, part in enumerate(PARTS["cifar-10"])
     }
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w") as tar:
@@ -354,7 +356,7 @@ def _files() -> Iterator[tuple[str, bytes]]:
             member = tarfile.TarInfo(name)
             member.size = len(content)
             tar.addfile(member, io.BytesIO(content))
-    yield photographs.ARCHIVES["cifar-10"], archive.getvalue()
+    yield ARCHIVES["cifar-10"], archive.getvalue()
 
 
 @contextmanager
