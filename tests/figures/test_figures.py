@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from mvlib.core.checks import BadInput
+from mvlib.figures import costs as cost_figures
+from mvlib.figures import gaussian as gaussian_figures
+from mvlib.figures import images as image_figures
+from mvlib.figures import networks as figures
+from mvlib.figures import students as student_figures
 from mvlib.figures.networks import PALETTE, Picture, moving
-from mvlib.figures.networks import costs as cost_figures
-from mvlib.figures.networks import gaussian as gaussian_figures
-from mvlib.figures.networks import images as image_figures
-from mvlib.figures.networks import networks as figures
-from mvlib.figures.networks import students as student_figures
 from mvlib.figures.summary import Learner, who_knows_what
 from mvlib.findings.gaussian import Cell
 from mvlib.findings.report_costs import SYMBOLS, Axis

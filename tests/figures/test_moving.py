@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 
-from mvlib.figures.networks import moving
+from mvlib.figures import moving
 
 # Rounding to so many significant digits moves a number by at most half of the last one.
 ROUNDING = 0.5 * 10.0 ** (1 - moving.DIGITS)

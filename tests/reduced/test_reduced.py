@@ -11,6 +11,9 @@ from mvlib.core.checks import BadInput
 from mvlib.experiments.catalogue import experiments
 from mvlib.experiments.settings import base_study
 from mvlib.paper.activation import SmoothedReLU
+from mvlib.reduced import dynamics as reduced
+from mvlib.reduced import portable
+from mvlib.reduced import race as reduced_race
 from mvlib.reduced.check import race_params, reduce_study, reduced_students, same_winner
 from mvlib.reduced.data import (
     FAINT,
@@ -22,9 +25,6 @@ from mvlib.reduced.data import (
     training_points,
 )
 from mvlib.reduced.data import test_points as fresh_points
-from mvlib.reduced.dynamics import dynamics as reduced
-from mvlib.reduced.dynamics import portable
-from mvlib.reduced.dynamics import race as reduced_race
 from mvlib.run.sweep import run_experiment
 from mvlib.store.entries import Store
 
