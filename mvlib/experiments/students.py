@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 from mvlib.experiments.settings import (
-    FIRST_DRAW,
-    SINGLE_VIEW_PER_CLASS,
     SIZES,
     STEP_RULE,
-    Experiment,
+    Families,
     Scale,
+    all_draws,
     base_study,
-    single_model,
+    vary,
+    with_samples,
 )
-from mvlib.paper.gradient_descent import FixedSteps, Schedule, SharedStep
+from mvlib.paper.step_rules import FixedSteps, Schedule, SharedStep
 from mvlib.studies.distillation import DistillationStudy
 from mvlib.studies.joint_training import JointStudy
 from mvlib.studies.kernel_contrast import ContrastStudy
@@ -37,155 +36,105 @@ STUDENTS: dict[str, dict[str, Any]] = {
     "temperature-each": {"target": "each", "form": "temperature"},
     "temperature-one-hot": {"target": "one-hot", "form": "temperature"},
 }
-# Not what the claims rest on: two students of the first draw, or all of its students.
-COMPARED = ("printed", "printed-one-hot", "temperature", "temperature-each", "temperature-one-hot")
-ON_ONE_DRAW = (*COMPARED, "control-shuffled")
+# Trained longest of one each: the distilled one, of which Theorem 3 speaks.
+LONG = ("distilled", "hard-labels", "self-distilled", "control-one-hot")
 
 
-def student_study(teacher: Experiment, *, n_students: int, **changes: Any) -> DistillationStudy:
-    """Students of one experiment's networks in the setting of every chapter."""
-    assert isinstance(teacher.study, (SingleModelStudy, DistillationStudy))
-    steps = changes.pop("steps", SIZES[teacher.scale].student_steps)
+def student_study(
+    scale: Scale,
+    teacher: SingleModelStudy | DistillationStudy,
+    *,
+    n_students: int,
+    steps: int | None = None,
+    **changes: Any,
+) -> DistillationStudy:
+    """Students of a study's networks in the setting of every chapter."""
+    steps = SIZES[scale].student_steps if steps is None else steps
     return DistillationStudy(
-        teacher=teacher.study,
+        teacher=teacher,
         schedule=Schedule(step_rule=STEP_RULE, stop_rule=FixedSteps(steps=steps)),
         n_students=n_students,
         **{"record_every": 4, "n_watch": 300, **changes},
     )
 
 
-def students(name: str) -> Callable[[Scale], list[Experiment]]:
-    """Makes one family of `STUDENTS` at a scale: one experiment a data draw, or the first alone."""
-
-    def make(scale: Scale) -> list[Experiment]:
-        size = SIZES[scale]
-        teachers = single_model(scale)[: 1 if name in ON_ONE_DRAW else None]
-        made = []
-        for teacher in teachers:
-            n = min(size.n_students, 2) if name in COMPARED else size.n_students
-            study = student_study(teacher, n_students=n, **STUDENTS[name])
-            made.append(
-                Experiment(
-                    name=name, scale=scale, label=teacher.label, study=study, teacher=teacher
-                )
-            )
-        return made
-
-    return make
-
-
-def student_time(scale: Scale) -> list[Experiment]:
-    """One student of each kind trained for long: what holds for most steps t <= T, what does not.
-
-    The distilled one longest: it is the one of which Theorem 3 speaks.
-    """
-    longest = SIZES[scale].long_steps
-    teacher = single_model(scale)[0]
-    made = []
-    for name in ("distilled", "hard-labels", "self-distilled", "control-one-hot"):
-        steps = longest if name == "distilled" else longest // 4
-        study = student_study(teacher, n_students=1, steps=steps, record_every=5, **STUDENTS[name])
-        made.append(
-            Experiment(name="student-time", scale=scale, label=name, study=study, teacher=teacher)
+def student_families(scale: Scale) -> Families:
+    """Students by what they are taught, for how long, with how much room, and by whom."""
+    size, first, made = SIZES[scale], base_study(scale), Families()
+    for name, taught in STUDENTS.items():
+        # The claims do not rest on other forms of the loss: two students of the first draw.
+        compared = "form" in taught
+        n = min(size.n_students, 2) if compared else size.n_students
+        made[name] = {
+            f"draw {teacher.draw}": student_study(scale, teacher, n_students=n, **taught)
+            for teacher in all_draws(scale)[: 1 if compared or name == "control-shuffled" else None]
+        }
+    # What holds for most steps t <= T, and what does not.
+    made["student-time"] = {
+        name: student_study(
+            scale,
+            first,
+            n_students=1,
+            steps=size.long_steps if name == "distilled" else size.long_steps // 4,
+            record_every=5,
+            **STUDENTS[name],
         )
+        for name in LONG
+    }
+    # Settings in which soft labels can be memorised, and distillation has less room.
+    base = replace(first, n_networks=min(5, size.n_networks))
+    crowded = {
+        "half the samples": with_samples(base, round(base.n_train * 0.5)),
+        "own views in one patch": vary(base, patches_per_view=1),
+    }
+    made["room"] = {}
+    for label, study in crowded.items():
+        made["room"][f"{label}: networks"] = study
+        made["room"][label] = student_study(scale, study, n_students=min(2, size.n_students))
+    # Born-again networks: each generation is taught by the one before.
+    before: SingleModelStudy | DistillationStudy = first
+    made["chain"] = {}
+    for generation in range(1, size.generations + 1):
+        before = student_study(
+            scale,
+            before,
+            n_students=min(3, size.n_students),
+            target="each",
+            generation=generation,
+        )
+        made["chain"][f"generation {generation}"] = before
     return made
 
 
-# Settings in which distillation has less room: (what changes, label).
-CROWDED: tuple[tuple[dict[str, Any], str], ...] = (
-    ({"share_of_samples": 0.5}, "half the samples"),
-    ({"patches_per_view": 1}, "own views in one patch"),
-)
+def _joint(base: SingleModelStudy, members: int, *, mean: bool) -> tuple[str, JointStudy]:
+    schedule = replace(base.schedule, step_rule=SharedStep(STEP_RULE))
+    study = JointStudy(base=replace(base, schedule=schedule), n_members=members, mean=mean)
+    return f"{'mean' if mean else 'sum'} of {members}, draw {base.draw}", study
 
 
-def _with_samples(study: SingleModelStudy, N: int) -> SingleModelStudy:
-    """The study with N training samples and as many single-view ones a class as ever."""
-    mu = SINGLE_VIEW_PER_CLASS * study.data.n_classes / N
-    return replace(study, n_train=N, data=replace(study.data, single_view_fraction=mu))
-
-
-def room(scale: Scale) -> list[Experiment]:
-    """Networks, and students of their average, where soft labels can be memorised."""
-    made = []
-    for changes, label in CROWDED:
-        base = replace(base_study(scale), n_networks=min(5, SIZES[scale].n_networks))
-        study = _with_samples(base, round(base.n_train * changes.get("share_of_samples", 1)))
-        C_p = changes.get("patches_per_view", base.data.patches_per_view)
-        study = replace(study, data=replace(study.data, patches_per_view=C_p))
-        teacher = Experiment(name="room", scale=scale, label=f"{label}: networks", study=study)
-        taught = student_study(teacher, n_students=min(2, SIZES[scale].n_students))
-        made += [
-            teacher,
-            Experiment(name="room", scale=scale, label=label, study=taught, teacher=teacher),
-        ]
-    return made
-
-
-def chain(scale: Scale) -> list[Experiment]:
-    """Born-again networks: each generation is taught by the one before."""
-    before = single_model(scale)[0]
-    made = []
-    for generation in range(1, SIZES[scale].generations + 1):
-        study = student_study(
-            before, n_students=min(3, SIZES[scale].n_students), target="each", generation=generation
-        )
-        before = Experiment(
-            name="chain", scale=scale, label=f"generation {generation}", study=study, teacher=before
-        )
-        made.append(before)
-    return made
-
-
-def _joint_experiment(name: str, scale: Scale, draw: int, members: int, mean: bool) -> Experiment:
-    base = base_study(scale, draw=draw)
-    shared = replace(base.schedule, step_rule=SharedStep(STEP_RULE))
-    study = JointStudy(base=replace(base, schedule=shared), n_members=members, mean=mean)
-    form = "mean" if mean else "sum"
-    return Experiment(
-        name=name, scale=scale, label=f"{form} of {members}, draw {draw}", study=study
-    )
-
-
-def joint(scale: Scale) -> list[Experiment]:
-    """Training the average of networks on every draw."""
-    size = SIZES[scale]
-    return [
-        _joint_experiment("joint", scale, draw, size.joint_members, True)
-        for draw in range(FIRST_DRAW, FIRST_DRAW + size.n_draws)
-    ]
-
-
-def joint_sizes(scale: Scale) -> list[Experiment]:
-    """Training the mean and the sum of L networks, over L."""
-    return [
-        _joint_experiment("joint-size", scale, FIRST_DRAW, members, mean)
-        for members in SIZES[scale].joint_sizes
-        for mean in (True, False)
-        # The mean of that many is in "joint" already.
-        if not (mean and members == SIZES[scale].joint_members)
-    ]
-
-
-def contrast(scale: Scale) -> list[Experiment]:
-    """Networks frozen at their initialisation, on the same draws."""
-    size = SIZES[scale]
-    return [
-        Experiment(
-            name="contrast",
-            scale=scale,
-            label=f"draw {base.draw}",
-            study=ContrastStudy(
+def joint_families(scale: Scale) -> Families:
+    """Networks whose mean or sum is trained, and networks frozen at their initialisation."""
+    size, first, draws = SIZES[scale], base_study(scale), all_draws(scale)
+    return {
+        "joint": dict(_joint(base, size.joint_members, mean=True) for base in draws),
+        "joint-size": dict(
+            _joint(first, members, mean=mean)
+            for members in size.joint_sizes
+            for mean in (True, False)
+            # The mean of that many is in "joint" already.
+            if not (mean and members == size.joint_members)
+        ),
+        "contrast": {
+            f"draw {base.draw}": ContrastStudy(
                 # k kernels have N^2 entries each.
-                base=_with_samples(base, min(base.n_train, 2000)),
+                base=with_samples(base, min(base.n_train, 2000)),
                 n_seeds=size.n_networks,
                 n_students=size.n_students,
                 diag_reg=0.01,
                 descent_steps=300,
                 watch_steps=60,
                 n_watch=100,
-            ),
-        )
-        for base in (
-            base_study(scale, draw=draw) for draw in range(FIRST_DRAW, FIRST_DRAW + size.n_draws)
-        )
-    ]
+            )
+            for base in draws
+        },
+    }

@@ -20,7 +20,7 @@ from mvlib.experiments.gaussian import (
     GRID_SIZES,
     LABELS,
     condition_name,
-    gaussian_grid,
+    gaussian_families,
     inputs_name,
     learners,
 )
@@ -305,7 +305,7 @@ def test_bad_values(field: str, value: Any, words: str) -> None:
 
 @pytest.mark.parametrize("scale", SCALES)
 def test_the_grid(scale: Scale) -> None:
-    rows = [e.study for e in gaussian_grid(scale)]
+    rows = list(gaussian_families(scale)["gaussian"].values())
     size = GRID_SIZES[scale]
     assert len(rows) == 2 * len(size.labels) * len(size.conditions)
     assert all(isinstance(study, GaussianStudy) for study in rows)
