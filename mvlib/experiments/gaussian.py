@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from itertools import product
 
-from mvlib.deep.networks import Architecture
+from mvlib.deep.networks import Architecture, Form
 from mvlib.deep.optimisers import Adam, Plan
 from mvlib.experiments.settings import FIRST_DRAW, Families, Scale
 from mvlib.studies.gaussian import GaussianData, GaussianStudy
@@ -26,6 +26,7 @@ LABELS: tuple[Architecture, ...] = (
     Architecture(kind="residual", width=32, depth=1),
     Architecture(kind="convolutional", width=8, depth=1),
 )
+LEARNERS: tuple[Form, ...] = ("fully connected", "residual", "convolutional")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,8 +34,7 @@ class GridSize:
     """What a scale changes.
 
     Attributes:
-        widths: neurons of the fully connected, residual and convolutional learners, two hidden
-            layers (blocks, convolutions) each.
+        widths: of `LEARNERS`, two hidden layers (blocks, convolutions) each.
         labels: the labelling networks.
         conditions: names from `CONDITIONS`.
         sample_counts: N of the sweep, beside the grid's own.
@@ -73,16 +73,6 @@ GRID_SIZES: dict[str, GridSize] = {
 }  # fmt: skip
 
 
-def learners(scale: Scale) -> tuple[Architecture, ...]:
-    """The three forms that learn."""
-    full, residual, convolutional = GRID_SIZES[scale].widths
-    return (
-        Architecture(kind="fully connected", width=full, depth=2),
-        Architecture(kind="residual", width=residual, depth=2),
-        Architecture(kind="convolutional", width=convolutional, depth=2),
-    )
-
-
 def gaussian_families(scale: Scale) -> Families:
     """Every way of making data, with all learners, and sweeps over two sizes.
 
@@ -90,6 +80,10 @@ def gaussian_families(scale: Scale) -> Families:
     compared.
     """
     size, grid = GRID_SIZES[scale], {}
+    learners = tuple(
+        Architecture(kind=kind, width=width, depth=2)
+        for kind, width in zip(LEARNERS, size.widths, strict=True)
+    )
     plan = Plan(
         optimiser=Adam(), learning_rate=size.learning_rate, epochs=size.epochs, batch_size=100
     )
@@ -108,7 +102,7 @@ def gaussian_families(scale: Scale) -> Families:
             )
             study = GaussianStudy(
                 data=data,
-                learners=learners(scale),
+                learners=learners,
                 plan=plan,
                 n_train=size.n_train,
                 n_networks=size.n_networks,
@@ -118,7 +112,7 @@ def gaussian_families(scale: Scale) -> Families:
             grid[f"{inputs_name(study)}, {labels.kind} labels, {condition}"] = study
     # Sweeps start from one Gaussian, the first two kinds of labels, the first learner.
     swept = [grid[f"one Gaussian, {labels.kind} labels, clean"] for labels in size.labels[:2]]
-    full = learners(scale)[0]
+    full = learners[0]
     widths = tuple(replace(full, width=width) for width in size.sweep_widths)
     return {
         "gaussian": grid,
