@@ -139,16 +139,12 @@ def reduced_students(
     """Single-view and multi-view errors of n students of the average of a study's networks or, if
     `each`, of one network each; they start where the full simulation's students do."""
     params, points = teachers.params, teachers.points
-    mean = np.mean([run.train_scores for run in teachers.runs], axis=0)
-    students = [
-        taught(
-            params,
-            *reduced_start(study, params, seed, name="student"),
-            teachers.runs[r].train_scores if each else mean,
-            points,
-        )
-        for r, seed in enumerate(seeds_of(study.draw, n))
+    scores = [run.train_scores for run in teachers.runs]
+    shown = scores[:n] if each else [np.mean(scores, axis=0)] * n
+    starts = [
+        reduced_start(study, params, seed, name="student") for seed in seeds_of(study.draw, n)
     ]
+    students = [taught(params, *start, G, points) for start, G in zip(starts, shown, strict=True)]
     single, multi = _errors(study, params, students)
     return single[:n], multi[:n]
 
