@@ -14,15 +14,17 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from jax_worker import Arrays, serve
-from mvlib.paper.gradient_descent import ConstantStep, FixedSteps, Schedule, train
+from mvlib.paper.gradient_descent import Trajectory, train
 from mvlib.paper.multi_view_data import sample, stored
 from mvlib.paper.network import LearnerParams, ascent_direction, init_weights
 from mvlib.paper.objectives import CrossEntropy, cross_entropy_residual
+from mvlib.paper.step_rules import ConstantStep, FixedSteps, Schedule
 from mvlib.run.cost import Shape
 from mvlib.studies.one_draw import seeds_of
 from mvlib.studies.single_model import SingleModelStudy
@@ -99,6 +101,12 @@ def disagreement(given: Problem, updated: Tensor, reference: Tensor) -> float:
 # -- mvlib ------------------------------------------------------------------------------------
 
 
+def trained(given: Problem, schedule: Schedule, **options: Any) -> Trajectory:
+    """mvlib's own training of the problem."""
+    W, X, labels = given.W, given.X, given.labels
+    return train(W, X, labels, CrossEntropy(), learner=given.learner, schedule=schedule, **options)
+
+
 def step_seconds(given: Problem) -> float:
     """Seconds a step of `train(...)` takes, called as a user calls it: from one report of
     progress to the next, which is one whole turn of its loop with step size, update, products,
@@ -108,15 +116,7 @@ def step_seconds(given: Problem) -> float:
     """
     reports: list[float] = []
     schedule = replace(given.schedule, stop_rule=FixedSteps(steps=TIMED_STEPS + 1))
-    train(
-        given.W,
-        given.X,
-        given.labels,
-        CrossEntropy(),
-        learner=given.learner,
-        schedule=schedule,
-        progress=lambda step, share: reports.append(time.perf_counter()),
-    )
+    trained(given, schedule, progress=lambda step, share: reports.append(time.perf_counter()))
     return (reports[TIMED_STEPS] - reports[0]) / TIMED_STEPS
 
 
@@ -126,10 +126,7 @@ def mvlib_train(given: Problem) -> Contender:
 
     def updated() -> Tensor:
         schedule = Schedule(step_rule=ConstantStep(given.eta), stop_rule=FixedSteps(steps=1))
-        end = train(
-            given.W, given.X, given.labels, CrossEntropy(), learner=given.learner, schedule=schedule
-        )
-        return end.weights
+        return trained(given, schedule).weights
 
     return Contender(lambda: step_seconds(given), updated)
 

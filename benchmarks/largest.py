@@ -10,29 +10,23 @@ number, measured on a small sample.
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
-import subprocess
 import sys
 import time
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any
 
 from mvlib.experiments.settings import base_study
-from mvlib.paper.gradient_descent import FixedSteps, train
-from mvlib.paper.multi_view_data import (
-    CHUNK_FLOATS,
-    MultiViewParams,
-    StreamedPatches,
-    streamed_sample,
-)
+from mvlib.paper.data_parameters import MultiViewParams
+from mvlib.paper.gradient_descent import train
+from mvlib.paper.multi_view_data import CHUNK_FLOATS, StreamedPatches, streamed_sample
 from mvlib.paper.network import init_weights
 from mvlib.paper.objectives import CrossEntropy
+from mvlib.paper.step_rules import FixedSteps
 from mvlib.run.cost import CostModel, Shape, predict_extra_bytes, predict_seconds
 from peak_memory import peak_over_now
-from report import HERE, provenance, write_atomically
+from report import HERE, command_line, in_fresh_process, provenance, write_atomically
 from scaling import SCALING_PATH
 
 LARGEST_PATH = HERE / "largest.json"
@@ -43,24 +37,12 @@ DRAWN = 40  # samples on which the price of drawing is measured
 
 def main(arguments: list[str] | None = None) -> int:
     """Predict, run, write; returns the exit code 0."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--output", type=Path, default=LARGEST_PATH, help="where to write")
-    parser.add_argument("--note", default="", help="kept with the numbers")
-    parser.add_argument("--run", action="store_true", help=argparse.SUPPRESS)
-    options = parser.parse_args(arguments)
-    if options.run:
-        print(json.dumps(run(SHAPE)))
-        return 0
+    options = command_line(__doc__, LARGEST_PATH).parse_args(arguments)
     made_by = provenance(options.note)
     record = {"shape": asdict(SHAPE), **prediction(SHAPE)}
     print(json.dumps(record, indent=2))
     # A process of its own: a peak of memory, once reached, is never undone.
-    done = subprocess.run(
-        [sys.executable, __file__, "--run"], check=True, stdout=subprocess.PIPE, encoding="utf-8"
-    )
-    record |= json.loads(done.stdout) | {"details": made_by}
+    record |= in_fresh_process(__file__, "--run") | {"details": made_by}
     write_atomically(options.output, record)
     print(json.dumps(record, indent=2))
     return 0
@@ -134,4 +116,7 @@ def run(shape: Shape) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+    if sys.argv[1:] == ["--run"]:
+        print(json.dumps(run(SHAPE)))
+        sys.exit(0)
     sys.exit(main())

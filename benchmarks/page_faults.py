@@ -11,14 +11,13 @@ from __future__ import annotations
 import json
 import resource
 import statistics
-import subprocess
 import sys
 from dataclasses import asdict
 
 from contenders import random_problem, step_seconds
 from mvlib.core.heap import keep_freed_blocks
 from mvlib.experiments.settings import base_study
-from report import HERE, provenance, write_atomically
+from report import HERE, in_fresh_process, provenance, write_atomically
 from scaling import CENTRE
 
 PATH = HERE / "page_faults.json"
@@ -32,9 +31,7 @@ def main() -> int:
     turns: dict[str, list[dict[str, float]]] = {way: [] for way in WAYS}
     for _ in range(ROUNDS):
         for way in WAYS:
-            done = subprocess.run([sys.executable, __file__, way], check=True,
-                                  stdout=subprocess.PIPE, encoding="utf-8")  # fmt: skip
-            turns[way].append(json.loads(done.stdout))
+            turns[way].append(in_fresh_process(__file__, way))
     ratios = [a["seconds"] / b["seconds"] for a, b in zip(*turns.values(), strict=True)]
     record = {
         "shape": asdict(CENTRE),

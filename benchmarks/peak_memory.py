@@ -10,9 +10,7 @@ inherits the peak of the process that started it.
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -20,11 +18,11 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from contenders import Problem, random_problem
+from contenders import random_problem, trained
 from mvlib.experiments.settings import base_study
-from mvlib.paper.gradient_descent import FixedSteps, train
-from mvlib.paper.objectives import CrossEntropy
+from mvlib.paper.step_rules import FixedSteps
 from mvlib.run.cost import Shape
+from report import in_fresh_process
 
 T = TypeVar("T")
 MMAP_THRESHOLD = 1 << 17  # glibc's own at the start; naming it keeps it from growing
@@ -46,18 +44,17 @@ def extra_bytes(shape: Shape, *, repeatable: bool = False) -> int:
     """
     if not (PROC / "clear_refs").exists():
         raise OSError("peak memory is read from /proc, which this system does not have.")
-    command = [sys.executable, __file__, json.dumps(asdict(shape))]
-    env = os.environ | ({"MALLOC_MMAP_THRESHOLD_": str(MMAP_THRESHOLD)} if repeatable else {})
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, encoding="utf-8", env=env)
-    return int(done.stdout)
+    env = {"MALLOC_MMAP_THRESHOLD_": str(MMAP_THRESHOLD)} if repeatable else {}
+    return in_fresh_process(__file__, json.dumps(asdict(shape)), **env)
 
 
 def measure(shape: Shape) -> int:
     """The same in this process, whose memory must not be in use for anything else."""
-    schedule = base_study("book").schedule
-    _train(random_problem(TINY, schedule))  # libraries loaded, thread pools started
+    # Two steps: the second finds what the first has left behind.
+    schedule = replace(base_study("book").schedule, stop_rule=FixedSteps(steps=2))
+    trained(random_problem(TINY, schedule), schedule)  # libraries loaded, thread pools started
     given = random_problem(shape, schedule)
-    return peak_over_now(partial(_train, given))[1]
+    return peak_over_now(partial(trained, given, schedule))[1]
 
 
 def peak_over_now(work: Callable[[], T]) -> tuple[T, int]:
@@ -69,16 +66,9 @@ def peak_over_now(work: Callable[[], T]) -> tuple[T, int]:
     return done, 1024 * max(0, _kilobytes("VmHWM") - before)
 
 
-def _train(given: Problem) -> None:
-    """Two steps: the second finds what the first has left behind."""
-    schedule = replace(given.schedule, stop_rule=FixedSteps(steps=2))
-    train(given.W, given.X, given.labels, CrossEntropy(), learner=given.learner, schedule=schedule)
-
-
 def _kilobytes(field: str) -> int:
-    found = re.search(
-        rf"^{field}:\s*(\d+) kB$", (PROC / "status").read_text(encoding="utf-8"), re.MULTILINE
-    )
+    status = (PROC / "status").read_text(encoding="utf-8")
+    found = re.search(rf"^{field}:\s*(\d+) kB$", status, re.MULTILINE)
     assert found, field
     return int(found[1])
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
+import re
 import subprocess
-import tempfile
+import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -14,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
+from mvlib.core.files import write_whole
 
 HERE = Path(__file__).parent
 GOALS_PATH = HERE / "goals.json"
@@ -60,16 +64,36 @@ def provenance(note: str = "") -> dict[str, Any]:
 
 def write_atomically(path: Path, record: Mapping[str, Any]) -> None:
     """The record as JSON, in one piece or not at all.  A number that is not finite is refused."""
-    text = json.dumps(record, indent=2, allow_nan=False) + "\n"
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(temporary, 0o644)  # mkstemp's files are private
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    write_whole(path, (json.dumps(record, indent=2, allow_nan=False) + "\n").encode())
+
+
+def command_line(
+    about: str | None, output: Path | None, rounds: int = 0
+) -> argparse.ArgumentParser:
+    """The options that programs share: where to write, what to note, how many turns if any."""
+    parser = argparse.ArgumentParser(
+        description=about, formatter_class=argparse.RawTextHelpFormatter
+    )
+    if rounds:
+        parser.add_argument("--rounds", type=int, default=rounds, help=f"turns of each ({rounds})")
+    parser.add_argument("--output", type=Path, default=output, help="where to write")
+    parser.add_argument("--note", default="", help="kept with the numbers, e.g. who else computed")
+    return parser
+
+
+def in_fresh_process(program: str, argument: str, **environment: str) -> Any:
+    """What a program prints, as JSON, for this argument.
+
+    Raises:
+        subprocess.CalledProcessError: if it fails; its words are on standard error.
+    """
+    done = subprocess.run(
+        [sys.executable, program, argument],
+        check=True,
+        stdout=subprocess.PIPE,
+        env=os.environ | environment,
+    )
+    return json.loads(done.stdout)
 
 
 def _version(package: str) -> str | None:
@@ -79,31 +103,24 @@ def _version(package: str) -> str | None:
         return None
 
 
+def _git(*words: str) -> str:
+    command = ["git", "-C", str(HERE), *words]
+    return subprocess.run(command, check=True, capture_output=True, encoding="utf-8").stdout.strip()
+
+
 def _commit() -> str | None:
     """The commit, with "+" if code has changed since; None outside of a clone."""
-    git = ["git", "-C", str(HERE)]
     try:
-        head = subprocess.run(
-            [*git, "rev-parse", "--short=12", "HEAD"],
-            check=True,
-            capture_output=True,
-            encoding="utf-8",
-        ).stdout.strip()
-        changed = subprocess.run(
-            [*git, "status", "--porcelain", "--", "../mvlib", "*.py"],
-            check=True,
-            capture_output=True,
-            encoding="utf-8",
-        ).stdout
+        head = _git("rev-parse", "--short=12", "HEAD")
+        return head + ("+" if _git("status", "--porcelain", "--", "../mvlib", "*.py") else "")
     except (OSError, subprocess.CalledProcessError):
         return None
-    return head + ("+" if changed else "")
 
 
 def _cpu() -> str:
     try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
-        return platform.processor()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
+        text = ""
+    found = re.search(r"^model name\s*: (.*)$", text, re.MULTILINE)
+    return found[1] if found else platform.processor()

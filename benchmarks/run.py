@@ -9,7 +9,6 @@ See benchmarks/README.md.
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from contextlib import ExitStack
@@ -33,7 +32,7 @@ from mvlib.experiments.settings import base_study
 from mvlib.run.cost import Shape
 from mvlib.studies.single_model import SingleModelStudy
 from peak_memory import extra_bytes
-from report import LATEST_PATH, goals, missed, provenance, write_atomically
+from report import LATEST_PATH, command_line, goals, missed, provenance, write_atomically
 from rounds import Ratio, Seconds, interleave, ratio
 
 # Sums over N P = 80 000 patches in single precision, in another order: rounding alone makes 1e-6
@@ -54,7 +53,10 @@ MEMORY_RUNS = 2  # of each, the worse one: the C library's reserve differs from 
 
 def main(arguments: list[str] | None = None) -> int:
     """Returns the exit code: 0, or 1 where `--check` finds a goal missed."""
-    options = _parser().parse_args(arguments)
+    parser = command_line(__doc__, None, rounds=9)
+    parser.add_argument("--shape", choices=("book", "smoke"), default="book")
+    parser.add_argument("--check", action="store_true", help="measure nothing, compare with goals")
+    options = parser.parse_args(arguments)
     path = options.output or (LATEST_PATH if options.shape == "book" else None)
     if options.check:
         return check(options.output or LATEST_PATH)
@@ -180,18 +182,6 @@ def memory_by_shape(study: SingleModelStudy) -> tuple[list[dict[str, Any]], str 
         except OSError as error:
             return [], str(error)
     return cases, None
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--shape", choices=("book", "smoke"), default="book")
-    parser.add_argument("--rounds", type=int, default=9, help="turns of every contender (9)")
-    parser.add_argument("--output", type=Path, help="where to write (book: benchmarks/latest.json)")
-    parser.add_argument("--note", default="", help="kept with the numbers, e.g. who else computed")
-    parser.add_argument("--check", action="store_true", help="measure nothing, compare with goals")
-    return parser
 
 
 if __name__ == "__main__":

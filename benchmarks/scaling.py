@@ -9,13 +9,11 @@ not in the fit.
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from contenders import random_problem, step_seconds
@@ -24,7 +22,6 @@ from mvlib.experiments.settings import base_study
 from mvlib.run.cost import (
     MEMORY_TERMS,
     TIME_TERMS,
-    CostModel,
     Shape,
     fit_cost,
     fit_power_law,
@@ -32,7 +29,7 @@ from mvlib.run.cost import (
     predict_seconds,
 )
 from peak_memory import extra_bytes
-from report import HERE, provenance, write_atomically
+from report import HERE, command_line, provenance, write_atomically
 from rounds import interleave
 
 SCALING_PATH = HERE / "scaling.json"
@@ -64,8 +61,6 @@ HELD_OUT = (
 # Peaks include what libraries take for themselves: errors of less than this are none.
 MEMORY_NOISE = 4e6
 
-Measured = dict[Shape, list[float]]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
@@ -95,13 +90,7 @@ class Plan:
 
 def main(arguments: list[str] | None = None) -> int:
     """Measure, fit, write; returns the exit code 0."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--rounds", type=int, default=7, help="turns of every shape (7)")
-    parser.add_argument("--output", type=Path, default=SCALING_PATH, help="where to write")
-    parser.add_argument("--note", default="", help="kept with the numbers, e.g. who else computed")
-    options = parser.parse_args(arguments)
+    options = command_line(__doc__, SCALING_PATH, rounds=7).parse_args(arguments)
     record = measure(Plan(), rounds=options.rounds, note=options.note)
     write_atomically(options.output, record)
     print(summary(record))
@@ -122,15 +111,33 @@ def measure(plan: Plan, *, rounds: int, note: str = "") -> dict[str, Any]:
     memory_model = fit_cost(
         fitted, [memory[shape] for shape in fitted], MEMORY_TERMS, floor=MEMORY_NOISE
     )
-    trial = partial(
-        _trial, seconds=middle, memory=memory, time_model=time_model, memory_model=memory_model
-    )
+
+    def axis(name: str) -> dict[str, Any]:
+        sizes, shapes = plan.axes[name], plan.along(name)
+        taken = [memory[shape] for shape in shapes]
+        return {
+            "sizes": list(sizes),
+            "seconds": [middle[shape] for shape in shapes],
+            "seconds_low": [min(seconds[shape]) for shape in shapes],
+            "seconds_high": [max(seconds[shape]) for shape in shapes],
+            "extra_bytes": taken,
+            "seconds_law": asdict(fit_power_law(sizes, [middle[shape] for shape in shapes])),
+            # A peak that grew by less than a page is one page here: logarithms need something.
+            "extra_bytes_law": asdict(fit_power_law(sizes, [max(b, 4096.0) for b in taken])),
+        }
+
+    def trial(shape: Shape) -> dict[str, Any]:
+        return {
+            "shape": asdict(shape),
+            "seconds": middle[shape],
+            "predicted_seconds": predict_seconds(shape, time_model),
+            "extra_bytes": memory[shape],
+            "predicted_extra_bytes": predict_extra_bytes(shape, memory_model),
+        }
+
     return {
         "centre": asdict(plan.centre),
-        "axes": {
-            name: _axis(sizes, plan.along(name), seconds, memory)
-            for name, sizes in plan.axes.items()
-        },
+        "axes": {name: axis(name) for name in plan.axes},
         "corners": [trial(shape) for shape in plan.corners],
         "seconds_model": asdict(time_model),
         "extra_bytes_model": asdict(memory_model),
@@ -139,50 +146,15 @@ def measure(plan: Plan, *, rounds: int, note: str = "") -> dict[str, Any]:
     }
 
 
-def seconds_by_shape(shapes: list[Shape], rounds: int) -> Measured:
+def seconds_by_shape(shapes: list[Shape], rounds: int) -> dict[Shape, list[float]]:
     """Seconds per training step of each shape, one a round, all shapes once a round."""
     schedule = base_study("book").schedule
-    problems = {shape: random_problem(shape, schedule) for shape in shapes}
-    names = {str(index): shape for index, shape in enumerate(shapes)}
-    timers = {name: partial(step_seconds, problems[shape]) for name, shape in names.items()}
+    timers = {
+        str(index): partial(step_seconds, random_problem(shape, schedule))
+        for index, shape in enumerate(shapes)
+    }
     interleave(timers, 1)  # warm-up: memory is mapped, threads are there
-    return {names[name]: turns for name, turns in interleave(timers, rounds).items()}
-
-
-def _axis(
-    sizes: tuple[int, ...], shapes: list[Shape], seconds: Measured, memory: Mapping[Shape, float]
-) -> dict[str, Any]:
-    """Plain arrays for one axis, and the power laws through them."""
-    middle = [statistics.median(seconds[shape]) for shape in shapes]
-    taken = [memory[shape] for shape in shapes]
-    return {
-        "sizes": list(sizes),
-        "seconds": middle,
-        "seconds_low": [min(seconds[shape]) for shape in shapes],
-        "seconds_high": [max(seconds[shape]) for shape in shapes],
-        "extra_bytes": taken,
-        "seconds_law": asdict(fit_power_law(sizes, middle)),
-        # A peak that grew by less than a page is one page here: logarithms need something.
-        "extra_bytes_law": asdict(fit_power_law(sizes, [max(b, 4096.0) for b in taken])),
-    }
-
-
-def _trial(
-    shape: Shape,
-    *,
-    seconds: Mapping[Shape, float],
-    memory: Mapping[Shape, float],
-    time_model: CostModel,
-    memory_model: CostModel,
-) -> dict[str, Any]:
-    """One shape off the axes, measured and predicted."""
-    return {
-        "shape": asdict(shape),
-        "seconds": seconds[shape],
-        "predicted_seconds": predict_seconds(shape, time_model),
-        "extra_bytes": memory[shape],
-        "predicted_extra_bytes": predict_extra_bytes(shape, memory_model),
-    }
+    return dict(zip(shapes, interleave(timers, rounds).values(), strict=True))
 
 
 def summary(record: Mapping[str, Any]) -> str:

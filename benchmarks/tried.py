@@ -8,27 +8,25 @@ same ascent direction first.  The README's table "What pays, what does not" read
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import partial
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from contenders import Problem, problem
+from contenders import Problem, problem, trained
 from mvlib.experiments.settings import base_study
 from mvlib.paper import network as learner
 from mvlib.paper.evaluation import learned_views, view_correlations
-from mvlib.paper.gradient_descent import BoundedRelativeStep, WhenFitted, train
 from mvlib.paper.multi_view_data import feature_vectors
 from mvlib.paper.network import ascent_direction
-from mvlib.paper.objectives import CrossEntropy, cross_entropy_residual
-from report import HERE, provenance, write_atomically
+from mvlib.paper.objectives import cross_entropy_residual
+from mvlib.paper.step_rules import BoundedRelativeStep, WhenFitted
+from report import HERE, command_line, provenance, write_atomically
 from rounds import interleave, ratio, timed
 
 TRIED_PATH = HERE / "tried.json"
@@ -39,13 +37,7 @@ Pointwise = Callable[[Tensor, Problem], tuple[Tensor, Tensor]]
 
 def main(arguments: list[str] | None = None) -> int:
     """Measure, write; returns the exit code 0."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--output", type=Path, default=TRIED_PATH)
-    parser.add_argument("--note", default="")
-    options = parser.parse_args(arguments)
+    options = command_line(__doc__, TRIED_PATH, rounds=7).parse_args(arguments)
     made_by = provenance(options.note)
     given = problem(base_study("book"))
     ways, reasons = variants(given), {}
@@ -75,7 +67,11 @@ def main(arguments: list[str] | None = None) -> int:
 def variants(given: Problem) -> dict[str, Pass]:
     """The pass as it is, and in other ways that need no compiler."""
     W, X, y = given.W, given.X, given.labels
-    kept = partial(ascent_direction, W, X, residual_of(y), given.learner)
+
+    def residual(F: Tensor, rows: slice) -> Tensor:
+        return cross_entropy_residual(F, y[rows])
+
+    kept = partial(ascent_direction, W, X, residual, given.learner)
     ways: dict[str, Pass] = {"as kept": kept}
     for name, floats in (("blocks of 2^16", 1 << 16), ("blocks of 2^22", 1 << 22),
                          ("the whole data at once", 1 << 60)):  # fmt: skip
@@ -83,11 +79,6 @@ def variants(given: Problem) -> dict[str, Pass]:
     ways["powers by pow"] = partial(by_rows, given, with_pow)
     ways["neurons as columns"] = partial(by_columns, given)
     return ways
-
-
-def residual_of(y: Tensor) -> learner.Residual:
-    """Cross-entropy's residual."""
-    return lambda F, rows: cross_entropy_residual(F, y[rows])
 
 
 def in_blocks(kept: Pass, floats: int) -> Tensor:
@@ -186,8 +177,7 @@ def step_rule() -> list[dict[str, float]]:
         rule = BoundedRelativeStep(max_step=3e4, relative_change=change)
         schedule = replace(base.schedule, step_rule=rule, stop_rule=WhenFitted(limit=3000))
         start = time.perf_counter()
-        got = train(given.W, given.X, given.labels, CrossEntropy(), learner=given.learner,
-                    schedule=schedule)  # fmt: skip
+        got = trained(given, schedule)
         seconds = time.perf_counter() - start
         learned = learned_views(view_correlations(got.weights, views))
         reference = learned if reference is None else reference

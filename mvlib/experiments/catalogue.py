@@ -1,40 +1,68 @@
-"""Every configuration the book uses.
+"""Every configuration the book uses: chapters 1 to 6 here, with the list of all.
 
 Settings were chosen on draws that no chapter reports (see `settings.FIRST_DRAW`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 from mvlib.core.checks import BadInput
-from mvlib.experiments.gaussian import gaussian_grid, gaussian_samples, gaussian_widths
-from mvlib.experiments.images import IMAGE_FAMILIES
+from mvlib.experiments.gaussian import gaussian_families
+from mvlib.experiments.images import image_families
 from mvlib.experiments.settings import (
     FIRST_DRAW,
     SINGLE_VIEW_PER_CLASS,
     SIZES,
     STEP_RULE,
     Experiment,
+    Families,
     Scale,
+    all_draws,
     base_study,
     check_scale,
-    single_model,
+    vary,
+    with_samples,
 )
-from mvlib.experiments.students import (
-    STUDENTS,
-    chain,
-    contrast,
-    joint,
-    joint_sizes,
-    room,
-    student_time,
-    students,
-)
-from mvlib.paper.gradient_descent import FixedSteps, Schedule
+from mvlib.paper.step_rules import FixedSteps, Schedule, SharedStep
+from mvlib.studies.distillation import DistillationStudy
+from mvlib.studies.joint_training import JointStudy
+from mvlib.studies.kernel_contrast import ContrastStudy
 from mvlib.studies.single_model import SingleModelStudy
+
+# What each sweep varies, beside the base setting's own value (which "single-model" holds).
+SWEEPS: dict[str, tuple[Any, ...]] = {
+    "init_std": (0.02, 0.3),
+    "threshold": (0.25, 2.0),
+    "sparsity": (0.5, 1.0, 5.0),  # or k where k is less
+    "multi_other_strength": ((0.1, 0.15), (0.2, 0.4)),
+}
+# k, networks, samples a class, neurons a class.  Fewer samples as k grows, for time; mu keeps
+# N_s / k the same.  More neurons, as m = polylog(k): of many classes one would else start with
+# both views nearly unread, and all others wait for it.
+CLASS_COUNTS: dict[str, tuple[tuple[int, int, int, int], ...]] = {
+    "smoke": ((4, 2, 40, 5), (6, 2, 40, 5)),
+    "book": ((10, 5, 40, 5), (20, 3, 40, 7), (50, 2, 25, 9)),
+    "paper": ((10, 10, 100, 5), (20, 10, 100, 7), (50, 10, 100, 9), (100, 10, 100, 10)),
+}
+# What students are taught, by experiment name.  All start from the same weights and take the same
+# number of steps; "hard-labels" has no teacher, and the two controls have one that knows nothing
+# but the labels (see `DistillationStudy`).
+STUDENTS: dict[str, dict[str, Any]] = {
+    "hard-labels": {"target": "labels"},
+    "distilled": {"target": "average"},
+    "self-distilled": {"target": "each"},
+    "control-one-hot": {"target": "one-hot"},
+    "control-shuffled": {"target": "shuffled"},
+    "printed": {"target": "average", "form": "printed"},
+    "printed-one-hot": {"target": "one-hot", "form": "printed"},
+    "temperature": {"target": "average", "form": "temperature"},
+    "temperature-each": {"target": "each", "form": "temperature"},
+    "temperature-one-hot": {"target": "one-hot", "form": "temperature"},
+}
+# Trained longest of one each: the distilled one, of which Theorem 3 speaks.
+LONG = ("distilled", "hard-labels", "self-distilled", "control-one-hot")
 
 
 def experiments(scale: Scale, name: str | None = None) -> list[Experiment]:
@@ -45,64 +73,24 @@ def experiments(scale: Scale, name: str | None = None) -> list[Experiment]:
     """
     check_scale(scale)
     families = {
-        "single-model": single_model,
-        "race": _race,
-        **{f"sweep-{field.replace('_', '-')}": _sweep(field) for field in SWEEPS},
-        "nearer": _nearer,
-        "class-count": _class_count,
-        **{name: students(name) for name in STUDENTS},
-        "student-time": student_time,
-        "room": room,
-        "chain": chain,
-        "joint": joint,
-        "joint-size": joint_sizes,
-        "contrast": contrast,
-        "gaussian": gaussian_grid,
-        "gaussian-samples": gaussian_samples,
-        "gaussian-width": gaussian_widths,
-        **IMAGE_FAMILIES,
+        **network_families(scale),
+        **student_families(scale),
+        **joint_families(scale),
+        **gaussian_families(scale),
+        **image_families(scale),
     }
-    if name is None:
-        return [e for make in families.values() for e in make(scale)]
-    if name not in families:
+    if name is not None and name not in families:
         raise BadInput(f"experiment = {name!r} must be one of {sorted(families)}; pick one.")
-    return families[name](scale)
-
-
-def _race(scale: Scale) -> list[Experiment]:
-    """The same setting watched closely and trained well past the point where it fits."""
-    size = SIZES[scale]
-    schedule = Schedule(step_rule=STEP_RULE, stop_rule=FixedSteps(steps=size.watched_steps))
-    study = replace(
-        base_study(scale),
-        schedule=schedule,
-        n_networks=min(3, size.n_networks),
-        record_every=4,
-        n_watch=min(500, size.n_test),
-    )
-    return [Experiment(name="race", scale=scale, label=f"draw {FIRST_DRAW}, watched", study=study)]
-
-
-# What each sweep varies, beside the base setting's own value (which "single-model" holds).
-SWEEPS: dict[str, tuple[Any, ...]] = {
-    "init_std": (0.02, 0.3),
-    "threshold": (0.25, 2.0),
-    "sparsity": (0.5, 1.0, 5.0),  # or k where k is less
-    "multi_other_strength": ((0.1, 0.15), (0.2, 0.4)),
-}
-
-
-def _sweep(field: str) -> Callable[[Scale], list[Experiment]]:
-    def make(scale: Scale) -> list[Experiment]:
-        base = replace(base_study(scale), n_networks=SIZES[scale].sweep_networks)
-        name = f"sweep-{field.replace('_', '-')}"
-        studies = [_vary(base, field, value) for value in SWEEPS[field]]
-        return [
-            Experiment(name=name, scale=scale, label=f"{field} = {setting(s, field)}", study=s)
-            for s in studies
-        ]
-
-    return make
+    made: list[Experiment] = []
+    for family, studies in families.items():
+        for label, study in studies.items():
+            # Students hold their teachers' study; the nearest before them is meant.
+            teaching = getattr(study, "teacher", None)
+            teacher = next((e for e in reversed(made) if e.study == teaching), None)
+            made.append(
+                Experiment(name=family, scale=scale, label=label, study=study, teacher=teacher)
+            )
+    return [e for e in made if name in (None, e.name)]
 
 
 def setting(study: SingleModelStudy, field: str) -> Any:
@@ -110,57 +98,150 @@ def setting(study: SingleModelStudy, field: str) -> Any:
     return getattr(study.learner if hasattr(study.learner, field) else study.data, field)
 
 
-def _vary(study: SingleModelStudy, field: str, value: Any) -> SingleModelStudy:
-    """The study with another value of one parameter (s: at most k)."""
-    if field == "sparsity":
-        value = min(value, study.data.n_classes)
-    changed: dict[str, Any] = {field: value}
-    if hasattr(study.learner, field):
-        return replace(study, learner=replace(study.learner, **changed))
-    return replace(study, data=replace(study.data, **changed))
-
-
-def _nearer(scale: Scale) -> list[Experiment]:
-    """Both levers of the sweeps at once: more views of other classes, a higher threshold."""
-    base = replace(base_study(scale), n_networks=SIZES[scale].sweep_networks)
-    study = _vary(_vary(base, "sparsity", 5.0), "threshold", 2.0)
-    return [Experiment(name="nearer", scale=scale, label="s = 5, threshold = 2", study=study)]
-
-
-# k, networks, samples a class, neurons a class.  Fewer samples as k grows, for time; mu keeps
-# N_s / k the same.  More neurons, as m = polylog(k): of many classes one would else start with
-# both views nearly unread, and all others wait for it.
-CLASS_COUNTS: dict[str, tuple[tuple[int, int, int, int], ...]] = {
-    "smoke": ((4, 2, 40, 5), (6, 2, 40, 5)),
-    "book": ((10, 5, 40, 5), (20, 3, 40, 7), (50, 2, 25, 9)),
-    "paper": ((10, 10, 100, 5), (20, 10, 100, 7), (50, 10, 100, 9), (100, 10, 100, 10)),
-}
-
-
-def _class_count(scale: Scale) -> list[Experiment]:
-    """Theorem 1 as k grows, with s, varrho, d and N_s / k held; see `CLASS_COUNTS` for m, N / k."""
-    made = []
-    for k, networks, per_class, m in CLASS_COUNTS[scale]:
-        base = base_study(scale)
-        N = per_class * k
-        # 24 patches hold the views of all but one sample in a thousand at s = 3.
-        data = replace(
-            base.data,
-            n_classes=k,
-            n_patches=min(24, 4 * k),
-            overflow="thin",
-            single_view_fraction=SINGLE_VIEW_PER_CLASS * k / N,
-        )
-        learner = replace(base.learner, n_neurons=m)
-        # A class's share of the gradient is 1 / k: the step that suits ten classes grows with k.
-        rule = replace(STEP_RULE, max_step=STEP_RULE.max_step * k / 10)
-        study = replace(
-            base,
-            data=data,
-            learner=learner,
-            schedule=replace(base.schedule, step_rule=rule),
-            n_train=N,
-            n_networks=networks,
-        )
-        made.append(Experiment(name="class-count", scale=scale, label=f"k = {k}", study=study))
+def network_families(scale: Scale) -> Families:
+    """Theorems 1 and 2, and what they depend on."""
+    size, first = SIZES[scale], base_study(scale)
+    few = replace(first, n_networks=size.sweep_networks)
+    made: Families = {
+        "single-model": {f"draw {study.draw}": study for study in all_draws(scale)},
+        # Watched closely, and trained well past the point where it fits.
+        "race": {
+            f"draw {FIRST_DRAW}, watched": replace(
+                first,
+                schedule=replace(first.schedule, stop_rule=FixedSteps(steps=size.watched_steps)),
+                n_networks=min(3, size.n_networks),
+                record_every=4,
+                n_watch=min(500, size.n_test),
+            )
+        },
+    }
+    for field, values in SWEEPS.items():
+        varied = [vary(few, **{field: value}) for value in values]
+        labels = [f"{field} = {setting(study, field)}" for study in varied]
+        made[f"sweep-{field.replace('_', '-')}"] = dict(zip(labels, varied, strict=True))
+    # Both levers of the sweeps at once: more views of other classes, a higher threshold.
+    made["nearer"] = {"s = 5, threshold = 2": vary(few, sparsity=5.0, threshold=2.0)}
+    made["class-count"] = {
+        f"k = {row[0]}": _with_classes(first, *row) for row in CLASS_COUNTS[scale]
+    }
     return made
+
+
+def _with_classes(
+    base: SingleModelStudy, k: int, networks: int, per_class: int, m: int
+) -> SingleModelStudy:
+    """Theorem 1 as k grows, with s, varrho, d and N_s / k held; see `CLASS_COUNTS` for m, N / k."""
+    N = per_class * k
+    study = vary(
+        base,
+        n_classes=k,
+        # 24 patches hold the views of all but one sample in a thousand at s = 3.
+        n_patches=min(24, 4 * k),
+        overflow="thin",
+        single_view_fraction=SINGLE_VIEW_PER_CLASS * k / N,
+        n_neurons=m,
+    )
+    # A class's share of the gradient is 1 / k: the step that suits ten classes grows with k.
+    rule = replace(STEP_RULE, max_step=STEP_RULE.max_step * k / 10)
+    schedule = replace(base.schedule, step_rule=rule)
+    return replace(study, schedule=schedule, n_train=N, n_networks=networks)
+
+
+def student_study(
+    scale: Scale,
+    teacher: SingleModelStudy | DistillationStudy,
+    *,
+    n_students: int,
+    steps: int | None = None,
+    **changes: Any,
+) -> DistillationStudy:
+    """Students of a study's networks in the setting of every chapter."""
+    steps = SIZES[scale].student_steps if steps is None else steps
+    return DistillationStudy(
+        teacher=teacher,
+        schedule=Schedule(step_rule=STEP_RULE, stop_rule=FixedSteps(steps=steps)),
+        n_students=n_students,
+        **{"record_every": 4, "n_watch": 300, **changes},
+    )
+
+
+def student_families(scale: Scale) -> Families:
+    """Students by what they are taught, for how long, with how much room, and by whom."""
+    size, first, made = SIZES[scale], base_study(scale), Families()
+    for name, taught in STUDENTS.items():
+        # The claims do not rest on other forms of the loss: two students of the first draw.
+        compared = "form" in taught
+        n = min(size.n_students, 2) if compared else size.n_students
+        made[name] = {
+            f"draw {teacher.draw}": student_study(scale, teacher, n_students=n, **taught)
+            for teacher in all_draws(scale)[: 1 if compared or name == "control-shuffled" else None]
+        }
+    # What holds for most steps t <= T, and what does not.
+    made["student-time"] = {
+        name: student_study(
+            scale,
+            first,
+            n_students=1,
+            steps=size.long_steps if name == "distilled" else size.long_steps // 4,
+            record_every=5,
+            **STUDENTS[name],
+        )
+        for name in LONG
+    }
+    # Settings in which soft labels can be memorised, and distillation has less room.
+    base = replace(first, n_networks=min(5, size.n_networks))
+    crowded = {
+        "half the samples": with_samples(base, round(base.n_train * 0.5)),
+        "own views in one patch": vary(base, patches_per_view=1),
+    }
+    made["room"] = {}
+    for label, study in crowded.items():
+        made["room"][f"{label}: networks"] = study
+        made["room"][label] = student_study(scale, study, n_students=min(2, size.n_students))
+    # Born-again networks: each generation is taught by the one before.
+    before: SingleModelStudy | DistillationStudy = first
+    made["chain"] = {}
+    for generation in range(1, size.generations + 1):
+        before = student_study(
+            scale,
+            before,
+            n_students=min(3, size.n_students),
+            target="each",
+            generation=generation,
+        )
+        made["chain"][f"generation {generation}"] = before
+    return made
+
+
+def _joint(base: SingleModelStudy, members: int, *, mean: bool) -> tuple[str, JointStudy]:
+    schedule = replace(base.schedule, step_rule=SharedStep(STEP_RULE))
+    study = JointStudy(base=replace(base, schedule=schedule), n_members=members, mean=mean)
+    return f"{'mean' if mean else 'sum'} of {members}, draw {base.draw}", study
+
+
+def joint_families(scale: Scale) -> Families:
+    """Networks whose mean or sum is trained, and networks frozen at their initialisation."""
+    size, first, draws = SIZES[scale], base_study(scale), all_draws(scale)
+    return {
+        "joint": dict(_joint(base, size.joint_members, mean=True) for base in draws),
+        "joint-size": dict(
+            _joint(first, members, mean=mean)
+            for members in size.joint_sizes
+            for mean in (True, False)
+            # The mean of that many is in "joint" already.
+            if not (mean and members == size.joint_members)
+        ),
+        "contrast": {
+            f"draw {base.draw}": ContrastStudy(
+                # k kernels have N^2 entries each.
+                base=with_samples(base, min(base.n_train, 2000)),
+                n_seeds=size.n_networks,
+                n_students=size.n_students,
+                diag_reg=0.01,
+                descent_steps=300,
+                watch_steps=60,
+                n_watch=100,
+            )
+            for base in draws
+        },
+    }

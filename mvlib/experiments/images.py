@@ -8,7 +8,7 @@ from typing import Any
 from mvlib.deep.image_networks import Epochs
 from mvlib.deep.image_sets import ImageData
 from mvlib.deep.photographs import here
-from mvlib.experiments.settings import FIRST_DRAW, Experiment, Scale
+from mvlib.experiments.settings import FIRST_DRAW, Families, Scale
 from mvlib.studies.image_inside import InsideStudy
 from mvlib.studies.image_kernels import ImageKernelStudy
 from mvlib.studies.image_views import ViewStudy
@@ -17,8 +17,6 @@ from mvlib.studies.images import ImageStudy
 # Seeds of networks, students and averages; settings were chosen with seeds below 10 (students:
 # 100 to 109) on draws 0 to 5, and tested on the last sixth of the training files.
 NETWORKS, STUDENTS, AVERAGES = 10, 200, 300
-NOISE = (0.1, 0.2)
-KERNELS = {"tangent": "ntk", "convolution": "random convolutions"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,109 +77,67 @@ def image_study(scale: Scale, **data: Any) -> ImageStudy:
     )
 
 
-def image_single(scale: Scale) -> list[Experiment]:
-    """Networks trained one by one on the labels."""
-    study = image_study(scale)
-    return [Experiment(name="images-single", scale=scale, label=study.data.dataset, study=study)]
-
-
-def image_students(scale: Scale, name: str, target: str) -> list[Experiment]:
-    """Students of the networks' average, or each of one network."""
-    (teacher,) = image_single(scale)
-    assert isinstance(teacher.study, ImageStudy)
-    study = replace(teacher.study, target=target, teacher=teacher.study, first_seed=STUDENTS)
-    label = study.data.dataset
-    return [Experiment(name=name, scale=scale, label=label, study=study, teacher=teacher)]
-
-
-def image_distilled(scale: Scale) -> list[Experiment]:
-    """Students of the average."""
-    return image_students(scale, "images-distilled", "average")
-
-
-def image_self_distilled(scale: Scale) -> list[Experiment]:
-    """Students of one network each."""
-    return image_students(scale, "images-self-distilled", "each")
-
-
-def image_averages(scale: Scale) -> list[Experiment]:
-    """The mean of as many networks as the ensemble has, trained as one."""
-    size, study = image_size(scale), image_study(scale)
-    study = replace(study, members=study.n_learners, n_learners=size.n_averages,
-                    first_seed=AVERAGES)  # fmt: skip
-    return [Experiment(name="images-average", scale=scale, label=f"{study.members} networks",
-                       study=study)]  # fmt: skip
-
-
-def image_wide(scale: Scale) -> list[Experiment]:
-    """Single networks with about as many weights as a trained average: what width alone gains."""
-    size = image_size(scale)
-    study = replace(image_study(scale), width=size.wide, n_learners=size.n_averages)
-    return [Experiment(name="images-wide", scale=scale, label=f"{size.wide} channels",
-                       study=study)]  # fmt: skip
-
-
-def image_kernels(scale: Scale) -> list[Experiment]:
-    """Frozen features: the network's tangent kernel, and random convolutions."""
-    size = image_size(scale)
-    data = replace(image_study(scale).data, n_test=size.n_kernel_test)
-    return [
-        Experiment(
-            name="images-kernels", scale=scale, label=label,
-            study=ImageKernelStudy(
-                data=data, features=features,
-                width=size.width if features == "tangent" else size.n_filters,
-                n_seeds=size.n_learners, n_students=size.n_learners, first_seed=NETWORKS,
-                diag_reg=size.diag_reg,
-            ),
-        )
-        for features, label in KERNELS.items()
-    ]  # fmt: skip
-
-
-def image_noise(scale: Scale) -> list[Experiment]:
-    """Networks trained on partly wrong labels."""
-    return [Experiment(name="images-noise", scale=scale, label=f"label noise {share:g}",
-                       study=image_study(scale, label_noise=share)) for share in NOISE]  # fmt: skip
-
-
-def image_views(scale: Scale) -> list[Experiment]:
-    """Halves as views, a growing share of images with one half missing."""
-    size = image_size(scale)
-    return [
-        Experiment(
-            name="images-views", scale=scale,
-            label=f"mu = {mu:g}, {'two photographs' if two else 'one photograph'}",
-            study=ViewStudy(base=replace(
-                image_study(scale, single_view_fraction=mu, two_photographs=two),
-                n_learners=size.n_view_learners,
-            )),
-        )
-        for two in (False, True)
-        for mu in size.view_shares
-    ]  # fmt: skip
-
-
-def image_inside(scale: Scale) -> list[Experiment]:
-    """Into the networks of `image_single`, trained again."""
+def image_families(scale: Scale) -> Families:
+    """Ensembles and what is compared with them, and what their networks see."""
+    size, base = image_size(scale), image_study(scale)
+    average = replace(base, teacher=base, target="average", first_seed=STUDENTS)
     smoke = scale == "smoke"
-    study = InsideStudy(
-        base=image_study(scale), deleted=(0.5, 0.875) if smoke else (0.5, 0.75, 0.875),
-        n_heat=3 if smoke else 6, patch=6, stride=4 if smoke else 2,
-        n_channels=4 if smoke else 16,
-    )  # fmt: skip
-    return [Experiment(name="images-inside", scale=scale, label="deletion, heat, channels",
-                       study=study)]  # fmt: skip
-
-
-IMAGE_FAMILIES = {
-    "images-single": image_single,
-    "images-distilled": image_distilled,
-    "images-self-distilled": image_self_distilled,
-    "images-average": image_averages,
-    "images-wide": image_wide,
-    "images-kernels": image_kernels,
-    "images-views": image_views,
-    "images-noise": image_noise,
-    "images-inside": image_inside,
-}
+    features = {
+        "ntk": ("tangent", size.width),
+        "random convolutions": ("convolution", size.n_filters),
+    }
+    return {
+        "images-single": {size.dataset: base},
+        "images-distilled": {size.dataset: average},
+        "images-self-distilled": {size.dataset: replace(average, target="each")},
+        # The mean of as many networks as the ensemble has, trained as one.
+        "images-average": {
+            f"{base.n_learners} networks": replace(
+                base,
+                members=base.n_learners,
+                n_learners=size.n_averages,
+                first_seed=AVERAGES,
+            )
+        },
+        # About as many weights as a trained average: what width alone gains.
+        "images-wide": {
+            f"{size.wide} channels": replace(base, width=size.wide, n_learners=size.n_averages)
+        },
+        "images-kernels": {
+            label: ImageKernelStudy(
+                data=replace(base.data, n_test=size.n_kernel_test),
+                features=kind,
+                width=width,
+                n_seeds=size.n_learners,
+                n_students=size.n_learners,
+                first_seed=NETWORKS,
+                diag_reg=size.diag_reg,
+            )
+            for label, (kind, width) in features.items()
+        },
+        # Halves as views, a growing share of images with one half missing.
+        "images-views": {
+            f"mu = {mu:g}, {'two photographs' if two else 'one photograph'}": ViewStudy(
+                base=replace(
+                    image_study(scale, single_view_fraction=mu, two_photographs=two),
+                    n_learners=size.n_view_learners,
+                )
+            )
+            for two in (False, True)
+            for mu in size.view_shares
+        },
+        "images-noise": {
+            f"label noise {share:g}": image_study(scale, label_noise=share) for share in (0.1, 0.2)
+        },
+        # Into the networks of "images-single", trained again.
+        "images-inside": {
+            "deletion, heat, channels": InsideStudy(
+                base=base,
+                deleted=(0.5, 0.875) if smoke else (0.5, 0.75, 0.875),
+                n_heat=3 if smoke else 6,
+                patch=6,
+                stride=4 if smoke else 2,
+                n_channels=4 if smoke else 16,
+            )
+        },
+    }

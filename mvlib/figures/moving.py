@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import matplotlib.pyplot as plt
@@ -20,6 +19,7 @@ from mvlib.core.checks import require
 from mvlib.figures.networks import PALETTE, Picture, picture
 from mvlib.paper.evaluation import LEARNED_SHARE, learned_views
 
+AXES = ("largest correlation with view 1", "largest correlation with view 2")
 DIGITS = 4  # significant ones of the numbers sent to the reader
 
 
@@ -37,9 +37,8 @@ class Moving:
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         shown = self.still._repr_mimebundle_(include, exclude)
-        numbers = html.escape(self.data, quote=True)
-        moving = f'<div class="mv-steps" data-steps="{numbers}">{shown["text/html"]}</div>'
-        return shown | {"text/html": moving}
+        steps, still = html.escape(self.data), shown["text/html"]
+        return shown | {"text/html": f'<div class="mv-steps" data-steps="{steps}">{still}</div>'}
 
 
 def take_off(steps: np.ndarray, correlations: np.ndarray) -> Moving:
@@ -61,12 +60,11 @@ def take_off(steps: np.ndarray, correlations: np.ndarray) -> Moving:
 
     def draw() -> Figure:
         figure, axis = plt.subplots(figsize=(5.6, 4.6))
-        for view in (0, 1):
+        for view, marker in enumerate("os"):
             name = f"view {view + 1}"
-            mine = paths[:, ahead == view]
-            axis.plot(mine[..., 0], mine[..., 1], color=PALETTE[name], lw=0.8, alpha=0.5)
-            axis.plot(mine[-1, :, 0], mine[-1, :, 1], ("o", "s")[view], color=PALETTE[name],
-                      label=f"{name} ends ahead")  # fmt: skip
+            x, y = paths[:, ahead == view].transpose(2, 0, 1)
+            axis.plot(x, y, color=PALETTE[name], lw=0.8, alpha=0.5)
+            axis.plot(x[-1], y[-1], marker, color=PALETTE[name], label=f"{name} ends ahead")
         axis.set(xlabel=AXES[0], ylabel=AXES[1])
         axis.legend()
         return figure
@@ -77,22 +75,12 @@ def take_off(steps: np.ndarray, correlations: np.ndarray) -> Moving:
         f"end farther along the axis of view 1 and {sum(ahead == 1)} along that of view 2; {both} "
         f"have more than {LEARNED_SHARE:g} of the larger correlation on the other axis as well."
     )
-    return Moving(picture(draw, alt), _numbers(steps, paths, ahead, alt))
-
-
-AXES = ("largest correlation with view 1", "largest correlation with view 2")
-
-
-def _numbers(steps: np.ndarray, paths: np.ndarray, ahead: np.ndarray, alt: str) -> str:
-    data: Mapping[str, object] = {
+    rounded = [[[float(f"{v:.{DIGITS}g}") for v in p] for p in record] for record in paths.tolist()]
+    numbers = {
         "steps": steps.tolist(),
-        "paths": [[[_rounded(v) for v in point] for point in record] for record in paths.tolist()],
+        "paths": rounded,
         "ahead": ahead.tolist(),
         "axes": AXES,
         "alt": alt,
     }
-    return json.dumps(data, separators=(",", ":"))
-
-
-def _rounded(value: float) -> float:
-    return float(f"{value:.{DIGITS}g}")
+    return Moving(picture(draw, alt), json.dumps(numbers, separators=(",", ":")))

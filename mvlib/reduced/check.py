@@ -13,13 +13,8 @@ import numpy as np
 from jaxtyping import Float
 
 from mvlib.core.checks import require
-from mvlib.paper.multi_view_data import (
-    MultiViewParams,
-    Sample,
-    SampleKind,
-    feature_vectors,
-    streamed_sample,
-)
+from mvlib.paper.data_parameters import MultiViewParams
+from mvlib.paper.multi_view_data import SampleKind, feature_vectors, streamed_sample
 from mvlib.paper.network import LearnerParams, init_weights
 from mvlib.reduced.data import Points, RaceParams, points_from_record
 from mvlib.reduced.dynamics import Run, train
@@ -34,17 +29,17 @@ def race_params(data: MultiViewParams, learner: LearnerParams, n_train: int) -> 
 
     Raises:
         BadInput: where the reduction has no such thing: more than two views a class, views of
-            other classes in several patches, feature noise.
+            other classes in several patches, feature noise, another activation.
     """
-    require(data.n_views == 2, "n_views", "V", data.n_views, "be 2",
-            "the reduction and its page in the browser know two views a class")  # fmt: skip
-    C_o = data.patches_per_other_view
-    require(C_o == 1, "patches_per_other_view", "C_o", C_o, "be 1", "the reduction has no other")
-    gamma = data.feature_noise
-    require(gamma == 0, "feature_noise", "gamma", gamma, "be 0", "the reduction has none")
-    own, scale = float(np.mean(data.own_strength)), (*data.view_scale, 1.0, 1.0)
-    other = learner.activation
-    require(other is None, "activation", "sigma", other, "be None", "the reduction has no other")
+    for field, symbol, value, only in (
+        ("n_views", "V", data.n_views, 2),
+        ("patches_per_other_view", "C_o", data.patches_per_other_view, 1),
+        ("feature_noise", "gamma", data.feature_noise, 0),
+        ("activation", "sigma", learner.activation, None),
+    ):
+        require(value == only, field, symbol, value, f"be {only}", "the reduction has no other")
+    own = float(np.mean(data.own_strength))
+    first, second = (*data.view_scale, 1.0, 1.0)[:2]
     return RaceParams(
         n_classes=data.n_classes,
         n_neurons=learner.n_neurons,
@@ -58,20 +53,10 @@ def race_params(data: MultiViewParams, learner: LearnerParams, n_train: int) -> 
         n_train=n_train,
         n_single=round(data.single_view_fraction * n_train),
         sparsity=data.sparsity,
-        own_strengths=(own * scale[0], own * scale[1]),
+        own_strengths=(own * first, own * second),
         other_strength=float(np.mean(data.multi_other_strength)),
         weak_strength=data.weak_view_strength * (1 + data.weak_view_spread) / 2,
         faint_strength=data.single_other_strength * (1 + data.single_other_floor) / 2,
-    )
-
-
-def points_of(sample: Sample) -> Points:
-    """What a sample's latent record leaves for the reduction."""
-    return points_from_record(
-        sample.labels.numpy(),
-        sample.single_view.numpy(),
-        sample.dominant_view.numpy(),
-        (sample.strengths > 0).flatten(1).numpy(),
     )
 
 
@@ -112,16 +97,23 @@ def reduced_start(
     return (W0[0] @ features.flatten(0, 1).T).double().numpy(), noise
 
 
-def _record(study: SingleModelStudy, name: str, kind: SampleKind, n: int) -> Points:
-    return points_of(streamed_sample(study.data, n, seed=study.draw, name=name, kind=kind))
+def _points(study: SingleModelStudy, name: str, kind: SampleKind, n: int) -> Points:
+    """What the study's own points leave for the reduction."""
+    sample = streamed_sample(study.data, n, seed=study.draw, name=name, kind=kind)
+    return points_from_record(
+        sample.labels.numpy(),
+        sample.single_view.numpy(),
+        sample.dominant_view.numpy(),
+        (sample.strengths > 0).flatten(1).numpy(),
+    )
 
 
 def _errors(
-    study: SingleModelStudy, params: RaceParams, cs: list[np.ndarray]
-) -> tuple[np.ndarray, np.ndarray]:
-    single = _record(study, "test", "single", study.n_test_single)
-    multi = _record(study, "test", "multi", study.n_test_multi)
-    return game_errors(params, cs, [], single), game_errors(params, cs, [], multi)
+    study: SingleModelStudy, params: RaceParams, runs: list[Run]
+) -> tuple[Float[np.ndarray, " rows"], Float[np.ndarray, " rows"]]:
+    single = _points(study, "test", "single", study.n_test_single)
+    multi = _points(study, "test", "multi", study.n_test_multi)
+    return game_errors(params, runs, [], single), game_errors(params, runs, [], multi)
 
 
 def reduce_study(study: SingleModelStudy) -> Reduced:
@@ -131,13 +123,13 @@ def reduce_study(study: SingleModelStudy) -> Reduced:
         BadInput: as `race_params`.
     """
     params = race_params(study.data, study.learner, study.n_train)
-    points = _record(study, "train", "mixture", study.n_train)
+    points = _points(study, "train", "mixture", study.n_train)
     limit = study.schedule.stop_rule.limit
     runs = [
         train(params, *reduced_start(study, params, seed), points, max_steps=limit)
         for seed in seeds_of(study.draw, study.n_networks)
     ]
-    single, multi = _errors(study, params, [run.correlations for run in runs])
+    single, multi = _errors(study, params, runs)
     return Reduced(params=params, points=points, runs=runs, single_error=single, multi_error=multi)
 
 
@@ -147,17 +139,13 @@ def reduced_students(
     """Single-view and multi-view errors of n students of the average of a study's networks or, if
     `each`, of one network each; they start where the full simulation's students do."""
     params, points = teachers.params, teachers.points
-    mean = np.mean([run.train_scores for run in teachers.runs], axis=0)
-    students = [
-        taught(
-            params,
-            *reduced_start(study, params, seed, name="student"),
-            teachers.runs[r].train_scores if each else mean,
-            points,
-        )
-        for r, seed in enumerate(seeds_of(study.draw, n))
+    scores = [run.train_scores for run in teachers.runs]
+    shown = scores[:n] if each else [np.mean(scores, axis=0)] * n
+    starts = [
+        reduced_start(study, params, seed, name="student") for seed in seeds_of(study.draw, n)
     ]
-    single, multi = _errors(study, params, [run.correlations for run in students])
+    students = [taught(params, *start, G, points) for start, G in zip(starts, shown, strict=True)]
+    single, multi = _errors(study, params, students)
     return single[:n], multi[:n]
 
 

@@ -4,7 +4,6 @@ strengths.  No patches, no noise; two views a class, as on the page in the brows
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -91,24 +90,20 @@ class RaceParams:
         require_number("faint_strength", "Gamma", self.faint_strength, 0, big, "try 0.27")
         require_int("n_test", "n", self.n_test, 1, "test on at least one point")
 
-    @property
-    def noise_std(self) -> float:
-        r"""$\sigma_p = \nu/\sqrt d$: the noise along one direction."""
-        return self.noise_norm / math.sqrt(self.dim)
-
     def patch_strengths(self) -> Float[np.ndarray, " sights"]:
         """z in each patch of each sight (see `Points`)."""
         own = np.tile(np.asarray(self.own_strengths) / self.patches_per_view, self.n_classes)
-        one = np.ones(2 * self.n_classes)
-        weak = self.weak_strength / self.patches_per_view
-        return np.concatenate(
-            [own, weak * one, self.other_strength * one, self.faint_strength * one]
+        others = (
+            self.weak_strength / self.patches_per_view,
+            self.other_strength,
+            self.faint_strength,
         )
+        return np.concatenate([own, np.repeat(others, 2 * self.n_classes)])
 
     def patch_counts(self) -> Int[np.ndarray, " sights"]:
         """How many patches each sight takes: C_p for own views, one for others."""
-        views = 2 * self.n_classes
-        return np.repeat([self.patches_per_view, self.patches_per_view, 1, 1], views)
+        C_p = self.patches_per_view
+        return np.repeat([C_p, C_p, 1, 1], 2 * self.n_classes)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -144,7 +139,7 @@ def points_from_record(
     """Points from what was drawn: own views are present in any case."""
     n, views = present.shape
     rows = np.arange(n)
-    strength = np.where(single_view[:, None], FAINT, OTHER).repeat(views, axis=1)
+    strength = np.where(single_view, FAINT, OTHER)[:, None].repeat(views, axis=1)
     present = present.copy()
     for view in (0, 1):
         own = 2 * labels + view
@@ -168,11 +163,10 @@ def draw_points(params: RaceParams, n: int, n_single: int, seed: int, what: int)
     number 2kn + i is the coin of point i.
     """
     k = params.n_classes
-    views = 2 * k
-    u = uniforms(n * (views + 1), seed, what)
-    present = u[: n * views].reshape(n, views) < params.sparsity / k
+    u = uniforms(n * (2 * k + 1), seed, what)
+    present = u[:-n].reshape(n, 2 * k) < params.sparsity / k
     labels, single_view = np.arange(n) % k, np.arange(n) < n_single
-    return points_from_record(labels, single_view, (u[n * views :] >= 0.5).astype(int), present)
+    return points_from_record(labels, single_view, (u[-n:] >= 0.5).astype(int), present)
 
 
 def training_points(params: RaceParams, seed: int) -> Points:
@@ -184,6 +178,3 @@ def test_points(params: RaceParams, seed: int) -> tuple[Points, Points]:
     """Fresh points: single-view ones, multi-view ones."""
     n = params.n_test
     return draw_points(params, n, n, seed, TEST_SINGLE), draw_points(params, n, 0, seed, TEST_MULTI)
-
-
-test_points.__test__ = False  # type: ignore[attr-defined]

@@ -17,8 +17,10 @@ approximations make this closed:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -47,8 +49,8 @@ def activation(
 
 def spread(c: Float[np.ndarray, "k m views"], params: RaceParams) -> Float[np.ndarray, "k m"]:
     r"""$s_{i,r} = \sigma_p\|w_{i,r}\|$: how much a neuron's reading of noise varies."""
-    start = params.init_std**2 * params.dim
-    return params.noise_std * np.sqrt(start + (c**2).sum(axis=-1))
+    noise_std = params.noise_norm / math.sqrt(params.dim)
+    return noise_std * np.sqrt(params.init_std**2 * params.dim + (c**2).sum(axis=-1))
 
 
 def averaged_activation(
@@ -77,25 +79,20 @@ def averaged_scores(
     return params.n_patches * bare + points.sights @ gain.T, slope
 
 
-@dataclass(frozen=True, slots=True)
-class Memorised:
+class Memorised(NamedTuple):
     """The single-view training points patch by patch.
 
     Attributes:
         rows: their places among the points, shape (n1,).
         view, strength: what a patch holds, z = 0 where noise alone, shape (n1, P).
-        noise: g of every neuron in every patch, shape (n1, k, m, P).
     """
 
     rows: Int[np.ndarray, " n1"]
     view: Int[np.ndarray, "n1 P"]
     strength: Float[np.ndarray, "n1 P"]
-    noise: Float[np.ndarray, "n1 k m P"]
 
 
-def memorised(
-    points: Points, noise: Float[np.ndarray, "n1 k m P"], params: RaceParams
-) -> Memorised:
+def memorised(points: Points, params: RaceParams) -> Memorised:
     """Lay the sights of the single-view points out over their patches, in order."""
     rows = points.single_view.nonzero()[0]
     counts, strengths = params.patch_counts(), params.patch_strengths()
@@ -105,7 +102,7 @@ def memorised(
         sights = points.sights[row].nonzero()[0].repeat(counts[points.sights[row] > 0])
         view[j, : len(sights)] = sights % (2 * params.n_classes)
         strength[j, : len(sights)] = strengths[sights]
-    return Memorised(rows, view, strength, noise)
+    return Memorised(rows, view, strength)
 
 
 def softmax(F: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n k"]:
@@ -118,10 +115,8 @@ def misclassified(
     F: Float[np.ndarray, "n k"], labels: Int[np.ndarray, " n"]
 ) -> Bool[np.ndarray, " n"]:
     """Where some other class scores at least as high as the label's."""
-    rows = np.arange(len(labels))
-    others = F.copy()
-    others[rows, labels] = -np.inf
-    return others.max(axis=1) >= F[rows, labels]
+    own = np.take_along_axis(F, labels[:, None], axis=1)
+    return (F >= own).sum(axis=1) > 1  # one is the label itself
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -169,20 +164,20 @@ def train(
         steps: exactly so many; None: until every point is fitted.
         max_steps: but never more.
     """
-    views, N = 2 * params.n_classes, len(points)
-    held = memorised(points, noise, params)
+    k, N = params.n_classes, len(points)
+    held = memorised(points, params)
     c, memory = start.astype(float), np.zeros_like(noise)
     per_sight = params.patch_strengths() * params.patch_counts()
-    one_hot = np.eye(params.n_classes)[points.labels]
+    one_hot, own = np.eye(k)[points.labels], np.arange(k)
     curve = []
     last = max_steps if steps is None else min(steps, max_steps)
     for t in range(last + 1):
         F, slope = averaged_scores(c, points, params)
         seen = held.strength[:, None, None] * c[:, :, held.view].transpose(2, 0, 1, 3)
-        read = seen + spread(c, params)[:, :, None] * held.noise + memory
+        read = seen + spread(c, params)[:, :, None] * noise + memory
         value, steep = activation(read, params)
         F[held.rows] = value.sum(axis=(2, 3))
-        curve.append(_own_largest(c))
+        curve.append(c.max(axis=1).reshape(k, k, 2)[own, own])
         fitted = not misclassified(F, points.labels).any()
         if t == last or (steps is None and fitted):
             break
@@ -190,8 +185,8 @@ def train(
         pull = a[held.rows][:, :, None, None] * steep / N  # (n1, k, m, P)
         a[held.rows] = 0
         ascent = slope * ((a.T @ points.sights) / N * per_sight)[:, None]
-        ascent = ascent.reshape(*c.shape[:2], 4, views).sum(axis=2)
-        one_view = held.view[:, :, None] == np.arange(views)  # (n1, P, views)
+        ascent = ascent.reshape(*c.shape[:2], 4, 2 * k).sum(axis=2)
+        one_view = held.view[:, :, None] == np.arange(2 * k)  # (n1, P, views)
         ascent += np.einsum("xirp,xpf->irf", pull, one_view * held.strength[:, :, None])
         eta = _step_size(c, ascent, pull, read - seen, params)
         c = c + eta * ascent
@@ -199,17 +194,10 @@ def train(
     return Run(correlations=c, curve=np.stack(curve), fitted=fitted, train_scores=F)
 
 
-def _own_largest(c: Float[np.ndarray, "k m views"]) -> Float[np.ndarray, "k 2"]:
-    k = len(c)
-    own = c.max(axis=1).reshape(k, k, 2)
-    return own[np.arange(k), np.arange(k)]
-
-
 def _step_size(
     c: np.ndarray, ascent: np.ndarray, pull: np.ndarray, noise: np.ndarray, params: RaceParams
 ) -> float:
-    """The rule of `schedule.BoundedRelativeStep`: along its ascent direction no class changes by
-    more than a share of what it reads there; memories count as weights along the noise."""
+    """The rule of `BoundedRelativeStep`; memories count as weights along the noise."""
     along = (c * ascent).sum(axis=2) + (pull * noise).sum(axis=(0, 3))
     square = (ascent**2).sum(axis=2) + params.noise_norm**2 * (pull**2).sum(axis=(0, 3))
     norm = np.sqrt(square) + 1e-300
@@ -233,8 +221,3 @@ def distillation(teacher: Float[np.ndarray, "n k"], *, tau: float, rate_ratio: f
 def learned(curve_end: Float[np.ndarray, "*rest k 2"], share: float = LEARNED_SHARE) -> np.ndarray:
     """`measurement.learned_views`, as the page has it."""
     return curve_end >= share * np.maximum(curve_end.max(axis=-1, keepdims=True), 1e-12)
-
-
-__all__ = ["Memorised", "Residual", "Run", "activation", "averaged_activation", "averaged_scores",
-           "distillation", "learned", "memorised", "misclassified", "softmax", "spread",
-           "train"]  # fmt: skip

@@ -70,10 +70,8 @@ def play(params: RaceParams, *, n_networks: int, seed: int) -> Game:
     steps = max(STUDENT_STEPS, *(run.steps for run in networks))
     students = [taught(params, start, noise, G, points, steps=steps) for G in teachers]
     single, multi = (
-        game_errors(params, [run.correlations for run in networks],
-                    [run.correlations for run in students], fresh)
-        for fresh in test_points(params, seed)
-    )  # fmt: skip
+        game_errors(params, networks, students, fresh) for fresh in test_points(params, seed)
+    )
     return Game(networks=networks, students=students, single_error=single, multi_error=multi)
 
 
@@ -92,10 +90,11 @@ def taught(
 
 
 def game_errors(
-    params: RaceParams, networks: list[np.ndarray], students: list[np.ndarray], fresh: Points
+    params: RaceParams, networks: list[Run], students: list[Run], fresh: Points
 ) -> Float[np.ndarray, " rows"]:
     """Errors of each network, of the average, of each student."""
-    scores = [averaged_scores(c, fresh, params)[0] for c in [*networks, *students]]
+    runs = [*networks, *students]
+    scores = [averaged_scores(run.correlations, fresh, params)[0] for run in runs]
     L = len(networks)
     rows = [*scores[:L], np.mean(scores[:L], axis=0), *scores[L:]]
     return np.array([misclassified(F, fresh.labels).mean() for F in rows])

@@ -6,6 +6,7 @@ import re
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,19 +15,18 @@ from mvlib.core.checks import BadInput
 from mvlib.core.files import Arrays
 from mvlib.core.heap import keep_freed_blocks
 from mvlib.core.source import fingerprint
-from mvlib.experiments.settings import Study
 from mvlib.paper.gradient_descent import Progress
 from mvlib.store.checkpoint import TrainingCheckpoint
 from mvlib.store.entries import circumstances
 from mvlib.store.kinds import kind_of
 
 
-def work(study: Study) -> float:
+def work(study: Any) -> float:
     """Floating-point operations of a study, about."""
     return kind_of(study).work(study)
 
 
-def steps_of(study: Study) -> int:
+def steps_of(study: Any) -> int:
     """How often a study will report progress, about."""
     return kind_of(study).steps(study)
 
@@ -79,7 +79,7 @@ class Order:
         library: fingerprint of the code that gave the order.
     """
 
-    study: Study
+    study: Any
     outputs: np.ndarray | None = None
     device: str = "cpu"
     checkpoint: Path | None = None

@@ -18,15 +18,7 @@ from mvlib.core.checks import require, require_int, require_number
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Shape:
-    """What decides the cost of a training step: sizes alone, never values.
-
-    Attributes:
-        n_train: N >= 1.
-        n_patches: P >= 1.
-        dim: d >= 1.
-        n_classes: k >= 1.
-        n_neurons: m >= 1.
-        n_networks: S >= 1, trained at once.
+    """What decides the cost of a training step: N, P, d, k, m and S networks trained at once.
 
     Raises:
         BadInput: for the first size that is not a positive integer.
@@ -40,8 +32,7 @@ class Shape:
     n_networks: int
 
     def __post_init__(self) -> None:
-        symbols = ("N", "P", "d", "k", "m", "S")
-        for field, symbol in zip(self.__dataclass_fields__, symbols, strict=True):
+        for field, symbol in zip(self.__dataclass_fields__, "NPdkmS", strict=True):
             require_int(field, symbol, getattr(self, field), 1, "every size is at least one")
 
     @property
@@ -145,19 +136,19 @@ def fit_cost(
     """
     from scipy.optimize import nnls  # costs a start that only fits need
 
-    require(len(shapes) == len(measured), "measured", "y", len(measured),
+    y = np.asarray(measured, dtype=float)
+    require(len(shapes) == len(y), "measured", "y", len(y),
             f"have one value a shape, {len(shapes)}", "measure every shape once")  # fmt: skip
     require_number("floor", "", floor, 0, math.inf, "0 for relative errors throughout")
-    scale = np.maximum(np.asarray(measured, dtype=float), floor)
+    scale = np.maximum(y, floor)
     require(bool((scale > 0).all()), "measured", "y", list(measured), "be positive",
             "measure again, or set a floor")  # fmt: skip
-    work = [shape.work() for shape in shapes]
-    A = np.array([[w[term] for term in terms] for w in work]) / scale[:, None]
-    y = np.asarray(measured, dtype=float) / scale
-    rank = int(np.linalg.matrix_rank(A / np.linalg.norm(A, axis=0)))
+    work = np.array([[shape.work()[term] for term in terms] for shape in shapes])
+    A, y = work / scale[:, None], y / scale
+    size = np.linalg.norm(A, axis=0)  # flops and seconds are 10 orders of magnitude apart
+    rank = int(np.linalg.matrix_rank(A / size))
     require(rank == len(terms), "shapes", "rank", rank, f"tell {len(terms)} prices apart",
             "vary several sizes together")  # fmt: skip
-    size = np.linalg.norm(A, axis=0)  # flops and seconds are 10 orders of magnitude apart
     c = nnls(A / size, y)[0] / size
     error = np.abs(A @ c - y)
     return CostModel(
@@ -198,15 +189,12 @@ def fit_power_law(x: Sequence[float], y: Sequence[float]) -> PowerLaw:
     positive = min(*x, *y) > 0 and len(set(x)) > 1
     require(positive, "x, y", "x, y", (list(x), list(y)), "be positive and not all alike",
             "leave such points out")  # fmt: skip
-    # scipy.stats.linregress gives NaN for the interval where y is constant.
-    u, v = np.log(np.asarray(x, dtype=float)), np.log(np.asarray(y, dtype=float))
-    centred = u - u.mean()
-    exponent = float(centred @ v / (centred @ centred))
-    intercept = float(v.mean() - exponent * u.mean())
-    freedom = len(u) - 2
-    residual = v - intercept - exponent * u
-    error = math.sqrt(float(residual @ residual) / freedom / float(centred @ centred))
-    half = float(t.ppf(0.975, freedom)) * error
+    # Not scipy.stats.linregress: no interval where y is constant.
+    (exponent, intercept), covariance = np.polyfit(np.log(x), np.log(y), 1, cov=True)
+    half = t.ppf(0.975, len(x) - 2) * math.sqrt(covariance[0, 0])
     return PowerLaw(
-        exponent=exponent, low=exponent - half, high=exponent + half, factor=math.exp(intercept)
+        exponent=float(exponent),
+        low=float(exponent - half),
+        high=float(exponent + half),
+        factor=math.exp(intercept),
     )

@@ -10,12 +10,13 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import numpy as np
 from filelock import FileLock
 
 from mvlib.core.checks import BadInput
-from mvlib.experiments.settings import Experiment, Study
+from mvlib.experiments.settings import Experiment
 from mvlib.run.cluster import Workers
 from mvlib.run.computing import Computed, Order, Unfit, work
 from mvlib.run.progress import ProgressBar
@@ -79,7 +80,7 @@ def plan(chosen: Iterable[Experiment], store: Store, *, recompute: bool = False)
     lacks (with `recompute` all), and the teachers they need, unless stored."""
     chosen = list(chosen)
     again = {(e.name, e.study) for e in chosen} if recompute else set()
-    tasks: dict[tuple[str, Study], Task] = {}
+    tasks: dict[tuple[str, Any], Task] = {}
 
     def need(e: Experiment) -> Task | None:
         this = (e.name, e.study)

@@ -220,8 +220,8 @@ def test_swapping_the_views_swaps_the_outcome() -> None:
     swapped_params = replace(params, own_strengths=(1.1, 1.3))
     swapped = replace(points, sights=points.sights.reshape(-1, 4, 8)[:, :, swap].reshape(-1, 32))
     # Patches are laid out in the order of views: single-view points keep their own noise.
-    lay_out = reduced.memorised(swapped, noise, swapped_params)
-    before = reduced.memorised(points, noise, params)
+    lay_out = reduced.memorised(swapped, swapped_params)
+    before = reduced.memorised(points, params)
     for j in range(len(noise)):
         keys = [
             (v ^ 1 if z else v, z) for v, z in zip(before.view[j], before.strength[j], strict=True)

@@ -19,10 +19,10 @@ from mvlib.experiments.gaussian import (
     CONDITIONS,
     GRID_SIZES,
     LABELS,
+    LEARNERS,
     condition_name,
-    gaussian_grid,
+    gaussian_families,
     inputs_name,
-    learners,
 )
 from mvlib.experiments.settings import SCALES, Scale
 from mvlib.studies.gains import agreement, disagreement, gains, paired_bootstrap, variance_curve
@@ -305,14 +305,15 @@ def test_bad_values(field: str, value: Any, words: str) -> None:
 
 @pytest.mark.parametrize("scale", SCALES)
 def test_the_grid(scale: Scale) -> None:
-    rows = [e.study for e in gaussian_grid(scale)]
+    rows = list(gaussian_families(scale)["gaussian"].values())
     size = GRID_SIZES[scale]
     assert len(rows) == 2 * len(size.labels) * len(size.conditions)
     assert all(isinstance(study, GaussianStudy) for study in rows)
     seen = set()
     for study in rows:
         assert isinstance(study, GaussianStudy)
-        assert study.learners == learners(scale)
+        forms = {form.kind: form.width for form in study.learners}
+        assert forms == dict(zip(LEARNERS, size.widths, strict=True))
         assert condition_name(study) in CONDITIONS
         seen.add((inputs_name(study), study.data.labels, study.draw))
     # The conditions of one kind of data share a draw, and nothing else does.

@@ -28,8 +28,7 @@ from mvlib.deep.image_sets import (
     only_half,
 )
 from mvlib.experiments import images as image_experiments
-from mvlib.experiments.catalogue import experiments
-from mvlib.experiments.images import IMAGE_FAMILIES, image_size
+from mvlib.experiments.images import image_families, image_size
 from mvlib.experiments.settings import SCALES, Experiment
 from mvlib.findings import images as image_findings
 from mvlib.findings.images import gain, resampled_errors, share_of_gain
@@ -406,9 +405,9 @@ def test_an_ensemble_is_one_learner() -> None:
 
 @pytest.mark.parametrize("scale", SCALES)
 def test_configurations(scale: str) -> None:
-    for name in IMAGE_FAMILIES:
-        for experiment in experiments(scale, name):
-            study = getattr(experiment.study, "base", experiment.study)
+    for studies in image_families(scale).values():
+        for configured in studies.values():
+            study = getattr(configured, "base", configured)
             assert study.data.draw >= 10 and not study.data.explore
             assert study.first_seed >= 10
 
