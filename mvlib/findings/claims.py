@@ -6,17 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 from mvlib.experiments.catalogue import experiments
 from mvlib.experiments.settings import Experiment, Scale, base_study
+from mvlib.findings import students
 from mvlib.findings.finding import Finding
 from mvlib.findings.formatting import Family
 from mvlib.findings.gaussian import gaussian_ensemble_gain
 from mvlib.findings.images import image_claims
-from mvlib.findings.students import (
-    control,
-    distilled_ensemble_gain,
-    hard_label_student,
-    self_distillation_claim,
-    theorem_3,
-)
 from mvlib.findings.tangent_kernels import networks_train_average, ntk_contradictions
 from mvlib.findings.theorems import CLAIMS
 from mvlib.store.entries import Arrays
@@ -59,9 +53,9 @@ def student_findings(study: SingleModelStudy, of: Mapping[str, Sequence[Arrays]]
     """What is claimed of students, from their families' arrays, one a data draw."""
     hard, distilled = of["hard-labels"], of["distilled"]
     return [
-        hard_label_student(study, hard),
-        theorem_3(study, hard, distilled),
-        distilled_ensemble_gain(study, distilled),
-        self_distillation_claim(study, hard, of["self-distilled"]),
-        *(control(study, name, hard, of[name]) for name in CONTROLS),
+        students.hard_label_student(study, hard),
+        students.theorem_3(study, hard, distilled),
+        students.distilled_ensemble_gain(study, distilled),
+        students.self_distillation_claim(study, hard, of["self-distilled"]),
+        *(students.control(study, name, hard, of[name]) for name in CONTROLS),
     ]

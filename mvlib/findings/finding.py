@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Literal, TypedDict
+from typing import Any, Literal
 
 from mvlib.findings.formatting import Record, with_interval
 
@@ -46,16 +46,8 @@ def verdict(
     return "right direction" if (low > turn) == upwards else "fails"
 
 
-class Estimate(TypedDict):
-    """Those fields of a finding that are computed together."""
-
-    measured: float
-    low: float
-    high: float
-
-
-def estimate(measured: float, low: float, high: float) -> Estimate:
-    """A value found and the ends of its 95% interval."""
+def estimate(measured: float, low: float, high: float) -> dict[str, Any]:
+    """Those fields of a `Finding`: a value found and the ends of its 95% interval."""
     return {"measured": measured, "low": low, "high": high}
 
 
@@ -137,6 +129,5 @@ class Finding:
 
 def records(found: Sequence[Finding], columns: Mapping[str, str]) -> list[Record]:
     """A row a finding: column -> name of what stands in it, a field, property or summary."""
-    rows = [f.as_dict() | {"heading": f.heading, "title": f.title, "summary": f.summary(),
-                           "prediction": f.prediction} for f in found]  # fmt: skip
-    return [{column: row[name] for column, name in columns.items()} for row in rows]
+    cells = [[(column, getattr(f, name)) for column, name in columns.items()] for f in found]
+    return [{column: x() if callable(x) else x for column, x in row} for row in cells]

@@ -81,10 +81,8 @@ def by_condition(cells: Sequence[Cell]) -> dict[str, list[Cell]]:
 
 def by_labels(cells: Sequence[Cell]) -> dict[str, list[Cell]]:
     """Cells by what labels the inputs: a linear function, or a network."""
-    return {
-        f"{what} labels": [c for c in cells if (c.labels == "linear") == (what == "linear")]
-        for what in ("linear", "network")
-    }
+    linear, network = ([c for c in cells if (c.labels == "linear") == is_] for is_ in (True, False))
+    return {"linear labels": linear, "network labels": network}
 
 
 def mean_errors(cells: Sequence[Cell]) -> tuple[float, float]:

@@ -30,7 +30,6 @@ ROWS = {
 }
 TITLES = {False: "halves of one photograph", True: "halves of two photographs"}
 
-
 Learners = Mapping[str, Rows]  # "networks" or kind of frozen features -> rows
 Pair = tuple[np.ndarray, np.ndarray]  # errors of one network, and of the ensemble
 Way = tuple[str, np.ndarray, np.ndarray]  # title, errors (shares, networks), ensemble's (shares,)

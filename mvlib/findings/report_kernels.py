@@ -107,11 +107,6 @@ def laziness_values(kernels: Sequence[Arrays]) -> Record:
     return {"lazy-until": f"{min(half)} to {max(half)}", "drift-end": drift}
 
 
-def by_members(runs: Family) -> Family:
-    """Runs trained as one, by the number of networks."""
-    return sorted(runs, key=lambda run: run[0].study.n_members)
-
-
 def joint_errors(study: SingleModelStudy, runs: Family) -> dict[str, dict[int, float]]:
     """Test error over mu of L networks trained as one, by form and L."""
     return {

@@ -11,19 +11,9 @@ import torch
 from mvlib.core.intervals import wilson_interval
 from mvlib.experiments.catalogue import SWEEPS, setting
 from mvlib.experiments.settings import Scale
+from mvlib.findings import theorems
 from mvlib.findings.finding import Finding
 from mvlib.findings.formatting import Family, Record, mean, mean_and_spread, number, of_all
-from mvlib.findings.theorems import (
-    all_learned,
-    finite_size_prediction,
-    foretold,
-    learned,
-    lottery_finding,
-    network_errors,
-    one_view_share,
-    theorem_1,
-    theorem_2,
-)
 from mvlib.paper.activation import SmoothedReLU
 from mvlib.paper.evaluation import error_in_units_of_mu
 from mvlib.run.sweep import load_family
@@ -82,7 +72,7 @@ def over_time(study: SingleModelStudy, race: Arrays) -> dict[str, Any]:
     return {
         "steps": race["steps"],
         "train_error": race["train_error"],
-        "test_error": network_errors(study, [race], "watched_")[0],
+        "test_error": theorems.network_errors(study, [race], "watched_")[0],
         "residuals": {f"{kind}-view": race[f"{kind}_residual"] for kind in ("multi", "single")},
         "fitted_at": fitted_at(race),
     }
@@ -108,8 +98,8 @@ def network_values(study: SingleModelStudy, draws: Sequence[Arrays]) -> Record:
     multi = np.concatenate([a["multi_error"] for a in draws])
     worst = round(float(multi.max()) * study.n_test_multi)
     return {
-        **finding_values("one", theorem_1(study, draws)),
-        **finding_values("lottery", lottery_finding(study, draws)),
+        **finding_values("one", theorems.theorem_1(study, draws)),
+        **finding_values("lottery", theorems.lottery_finding(study, draws)),
         "n-draws": len(draws),
         "n-test": study.n_test_single,
         "n-multi": study.n_test_multi,
@@ -117,8 +107,8 @@ def network_values(study: SingleModelStudy, draws: Sequence[Arrays]) -> Record:
         "multi-error": number(multi, 5),
         "multi-worst": worst,
         "multi-bound": number(wilson_interval(worst, study.n_test_multi)[1], 4),
-        "one-view-share": number(one_view_share(draws)),
-        "finite-size": number(finite_size_prediction(study, draws)),
+        "one-view-share": number(theorems.one_view_share(draws)),
+        "finite-size": number(theorems.finite_size_prediction(study, draws)),
         "base-networks": study.n_networks,
         "base-single-error": number(draws[0]["single_error"]),
     }
@@ -127,7 +117,7 @@ def network_values(study: SingleModelStudy, draws: Sequence[Arrays]) -> Record:
 def lottery(draws: Sequence[Arrays]) -> tuple[np.ndarray, np.ndarray]:
     """Margin of the prediction and whether the foretold view won, (networks, k) of all draws."""
     margin = np.concatenate([a["winner_margin"] for a in draws])
-    return margin, np.concatenate([foretold(a) for a in draws])
+    return margin, np.concatenate([theorems.foretold(a) for a in draws])
 
 
 def load_sweeps(scale: Scale, store: Store) -> dict[str, Family]:
@@ -148,8 +138,8 @@ def sweep_curves(points: Points) -> dict[str, tuple[list[str], dict[str, list]]]
     """What `figures.sweep_panels` draws: the values and three curves over them."""
     curves = {
         "test error / mu": lambda a: a["single_error"],
-        "all views learned": lambda a: all_learned(a["correlations"]).mean(),
-        "winner foretold": lambda a: foretold(a).mean(),
+        "all views learned": lambda a: theorems.all_learned(a["correlations"]).mean(),
+        "winner foretold": lambda a: theorems.foretold(a).mean(),
     }
     return {
         field: (
@@ -179,7 +169,7 @@ def _errors_and_views(a: Arrays) -> Record:
     return {
         "single-view error": mean(a["single_error"]),
         "multi-view error": mean(a["multi_error"]),
-        "classes with both views": mean(all_learned(a["correlations"])),
+        "classes with both views": mean(theorems.all_learned(a["correlations"])),
     }
 
 
@@ -196,7 +186,7 @@ def sweep_values(points: Points) -> Record:
 def class_counts(family: Family) -> dict[int, tuple[np.ndarray, float]]:
     """Single-view errors of the networks and the finite-size prediction, by k."""
     return {
-        e.study.data.n_classes: (a["single_error"], finite_size_prediction(e.study, [a]))
+        e.study.data.n_classes: (a["single_error"], theorems.finite_size_prediction(e.study, [a]))
         for e, a in family
     }
 
@@ -211,8 +201,8 @@ def class_count_table(family: Family) -> list[Record]:
             "networks": len(a["fitted"]),
             "that fit": int(a["fitted"].sum()),
             **_errors_and_views(a),
-            "finite-size prediction": finite_size_prediction(e.study, [a]),
-            "winner foretold": mean(foretold(a)),
+            "finite-size prediction": theorems.finite_size_prediction(e.study, [a]),
+            "winner foretold": mean(theorems.foretold(a)),
         }
         for e, a in family
     ]
@@ -224,7 +214,7 @@ def nearer_values(study: SingleModelStudy, arrays: Arrays) -> Record:
         "nearer-error": mean_and_spread(arrays["single_error"]),
         "nearer-n": len(arrays["single_error"]),
         "nearer-multi": number(arrays["multi_error"], 4),
-        "nearer-predicted": number(finite_size_prediction(study, [arrays])),
+        "nearer-predicted": number(theorems.finite_size_prediction(study, [arrays])),
     }
 
 
@@ -233,12 +223,12 @@ def nearer_values(study: SingleModelStudy, arrays: Arrays) -> Record:
 
 def ensemble_values(study: SingleModelStudy, draws: Sequence[Arrays]) -> Record:
     """Theorem 2 beside Theorem 1, and who knows how many views."""
-    views = [learned(a["correlations"]) for a in draws]
+    views = [theorems.learned(a["correlations"]) for a in draws]
     return {
         "members": study.n_networks,
         "n-draws": len(draws),
-        "one-measured": number(theorem_1(study, draws).measured),
-        **finding_values("two", theorem_2(study, draws), digits=4),
+        "one-measured": number(theorems.theorem_1(study, draws).measured),
+        **finding_values("two", theorems.theorem_2(study, draws), digits=4),
         "views-each": number([v.sum(axis=(1, 2)).mean() for v in views], 1),
         "views-all": views[0][0].size,
         "views-together": ", ".join(str(v.any(axis=0).sum()) for v in views),
@@ -257,7 +247,7 @@ def most_disputed(arrays: Arrays) -> tuple[np.ndarray, int, str]:
 
 def view_table(arrays: Arrays) -> list[Record]:
     """Errors on single-view inputs, by class and view shown, beside how many networks know it."""
-    known = learned(arrays["correlations"]).mean(axis=0)
+    known = theorems.learned(arrays["correlations"]).mean(axis=0)
     return [
         {
             "single-view inputs that show": f"class {j}, view {view + 1}",

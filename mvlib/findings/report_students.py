@@ -10,15 +10,7 @@ import torch
 
 from mvlib.experiments.settings import Scale
 from mvlib.findings.finding import Finding, records
-from mvlib.findings.formatting import (
-    Family,
-    Record,
-    mean,
-    number,
-    of_all,
-    percent,
-    with_interval,
-)
+from mvlib.findings.formatting import Family, Record, mean, number, of_all, percent, with_interval
 from mvlib.findings.report_networks import fitted_at
 from mvlib.findings.students import (
     implicit_ensemble_prediction,
@@ -164,9 +156,7 @@ def example_values(example: Example, sample: Sample, distilled: Arrays) -> Recor
     }
 
 
-def errors_over_time(
-    of: Draws,
-) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, float]]:
+def errors_over_time(of: Draws) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, float]]:
     """Error on watched single-view inputs over training.
 
     Returns:

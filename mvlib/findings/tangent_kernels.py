@@ -89,7 +89,8 @@ KERNEL_CLAIMS: dict[str, KernelClaim] = {
 def ntk_contradiction(study: SingleModelStudy, draws: Sequence[Arrays], claim: str) -> Finding:
     """One row of the contrast, by kernel ridge; descent on cross-entropy stands in the caveat."""
     of = KERNEL_CLAIMS[claim]
-    above, below, *_ = of
+    said = of._asdict()
+    above, below = said.pop("above"), said.pop("below")
     paired = above == "distilled_student"
     errors = {
         who: {method: kernel_errors(study, draws, method, who) for method in METHODS}
@@ -103,11 +104,7 @@ def ntk_contradiction(study: SingleModelStudy, draws: Sequence[Arrays], claim: s
     under = errors[below]["ridge"]
     return Finding(
         claim=claim,
-        statement=of.statement,
-        predicted=of.predicted,
-        source=of.source,
-        direction=of.direction,
-        turn=of.turn,
+        **said,
         **estimate(*ridge),
         n=sum(map(len, under)),
         unit=UNIT_RATIO,
