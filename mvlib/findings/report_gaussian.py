@@ -81,8 +81,8 @@ def by_condition(cells: Sequence[Cell]) -> dict[str, list[Cell]]:
 
 def by_labels(cells: Sequence[Cell]) -> dict[str, list[Cell]]:
     """Cells by what labels the inputs: a linear function, or a network."""
-    linear, network = ([c for c in cells if (c.labels == "linear") == is_] for is_ in (True, False))
-    return {"linear labels": linear, "network labels": network}
+    linear = [c for c in cells if c.labels == "linear"]
+    return {"linear labels": linear, "network labels": [c for c in cells if c.labels != "linear"]}
 
 
 def mean_errors(cells: Sequence[Cell]) -> tuple[float, float]:
@@ -237,13 +237,9 @@ def disagreement_values(cells: Sequence[Cell], draws: Sequence[Arrays]) -> Recor
 def errors_along(
     rows: Sequence[Row], samples: Sequence[Row], widths: Sequence[Row]
 ) -> dict[str, Curves]:
-    """Errors along the number of samples N and along the width of the learner.
-
-    Args:
-        rows: the grid, which has one N of its own.
-        samples: studies that differ in N from one of these each.
-        widths: one study a kind of labels, with learners that differ in width.
-    """
+    """Errors along the number of samples N, of `samples` and those rows of the grid that differ
+    from them in N alone, and along the width of the learner, of `widths`, one study a kind of
+    labels."""
 
     def point(value: int, arrays: Arrays, i: int) -> tuple[int, np.ndarray, float]:
         return value, arrays["single_error"][i], float(arrays["ensemble_error"][i])

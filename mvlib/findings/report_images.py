@@ -53,15 +53,10 @@ def setting_values(study: ImageStudy, size: ImageSize) -> Record:
 
 
 def every_row(networks: Sequence[Arrays], kernels: Mapping[str, Arrays]) -> dict[str, Rows]:
-    """Networks, and each kind of frozen features -> whether each learner of a row errs.
-
-    Args:
-        networks: single, average, distilled and self-distilled.
-        kernels: kind of frozen features -> arrays.
-    """
-    return {"networks": network_rows(*networks)} | {
-        kind: kernel_rows(arrays) for kind, arrays in kernels.items()
-    }
+    """Networks (single, average, distilled, self-distilled), and each kind of frozen features ->
+    whether each learner of a row errs."""
+    frozen = {kind: kernel_rows(arrays) for kind, arrays in kernels.items()}
+    return {"networks": network_rows(*networks), **frozen}
 
 
 def error_panels(learners: Learners) -> list[tuple[str, dict[str, np.ndarray]]]:
@@ -75,8 +70,7 @@ def error_panels(learners: Learners) -> list[tuple[str, dict[str, np.ndarray]]]:
 def error_table(learners: Learners) -> list[Record]:
     """Mean test error of each row, in percent."""
     errors = {title: mean_errors(rows) for title, rows in learners.items()}
-    numbers = learners["networks"]
-    shown = ROWS | {"hard_student": "student, hard labels"}
+    numbers, shown = learners["networks"], ROWS | {"hard_student": "student, hard labels"}
     return [
         {"test error, %": title}
         | {of: 100 * e[row] if row in e else "as single" for of, e in errors.items()}
@@ -88,11 +82,8 @@ def error_table(learners: Learners) -> list[Record]:
 def error_values(learners: Learners) -> Record:
     """The mean errors that the text names."""
     short = {"networks": "net", "ntk": "ntk", "random convolutions": "conv"}
-    return {
-        f"{short[title]}-{row}": percent(rows[row])
-        for title, rows in learners.items()
-        for row in ROWS
-    }
+    every = learners.items()
+    return {f"{short[title]}-{row}": percent(rows[row]) for title, rows in every for row in ROWS}
 
 
 def reported_table(learners: Learners) -> list[Record]:
@@ -129,12 +120,8 @@ def gain_values(learners: Learners, wide: Arrays) -> Record:
 
 
 def half_errors(views: Family) -> tuple[list[float], dict[str, Pair]]:
-    """Errors on whole and on half images, by where the halves come from.
-
-    Returns:
-        mu of each study; title -> errors of one network and of the ensemble, (2, shares) each:
-        on whole images, on half images (mean of left and right).
-    """
+    """mu of each study; where the halves come from -> errors of one network and of the ensemble,
+    (2, shares) each: on whole images, on half images (mean of left and right)."""
     shares, curves = [], {}
     for two, title in TITLES.items():
         sets = [(e.study.base.data, a) for e, a in views]
@@ -193,9 +180,8 @@ def noise_table(networks: Mapping[str, Arrays]) -> list[Record]:
         }
         for share, a in networks.items()
         for each in [100 * a["wrong"].mean(axis=1)]
-        for spread, less in [
-            (float(each.std(ddof=1)), mean(each) - 100 * mean(a["ensemble_wrong"]))
-        ]
+        for spread in [float(each.std(ddof=1))]
+        for less in [mean(each) - 100 * mean(a["ensemble_wrong"])]
     ]
 
 
@@ -266,13 +252,11 @@ def agreement_table(agreement: np.ndarray, labels: np.ndarray) -> list[Record]:
 
 def claim_table(found: Sequence[Finding]) -> list[Record]:
     """Every claim on photographs, and its verdict."""
-    return records(
-        found,
-        {
-            "claim": "statement",
-            "bound": "prediction",
-            "measured [95% interval]": "summary",
-            "verdict": "verdict",
-            "how": "caveat",
-        },
-    )
+    columns = {
+        "claim": "statement",
+        "bound": "prediction",
+        "measured [95% interval]": "summary",
+        "verdict": "verdict",
+        "how": "caveat",
+    }
+    return records(found, columns)

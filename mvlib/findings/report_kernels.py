@@ -40,12 +40,8 @@ def setting_values(family: Family) -> Record:
 
 
 def learner_errors(study: SingleModelStudy, draws: Mapping[str, Sequence[Arrays]]) -> Panels:
-    """Test errors over mu of five learners, one array a data draw: tangent kernels by each method,
-    then networks.
-
-    Args:
-        draws: of "contrast" and of the families in `LEARNERS`.
-    """
+    """Test errors over mu of five learners, one array a data draw: tangent kernels by each method
+    (from "contrast"), then networks (from the families in `LEARNERS`)."""
     kernels = {
         f"tangent kernels, {method}": {
             row: kernel_errors(study, draws["contrast"], method, who)
@@ -82,13 +78,13 @@ def mean_values(rows: list[Record]) -> Record:
 
 def teacher_table(kernels: Sequence[Arrays]) -> list[Record]:
     """What a kernel teacher's outputs on the training set tell beyond the labels."""
-    columns = {GAP: "ensemble_train_gap",
-               "training error of a student": "hard_student_train_error"}  # fmt: skip
     return [
-        {"fit": method}
-        | {
-            column: mean([mean(a[f"{method}_{name}"]) for a in kernels])
-            for column, name in columns.items()
+        {
+            "fit": method,
+            GAP: mean([float(a[f"{method}_ensemble_train_gap"]) for a in kernels]),
+            "training error of a student": mean_of_draws(
+                [a[f"{method}_hard_student_train_error"] for a in kernels]
+            ),
         }
         for method in METHODS
     ]
@@ -144,12 +140,10 @@ def both_in_average(correlations: np.ndarray) -> float:
 
 def finding_table(found: Sequence[Finding]) -> list[Record]:
     """A row a claim."""
-    return records(
-        found,
-        {
-            "claim": "heading",
-            "goal or prediction": "predicted",
-            "measured ratio [95% interval]": "summary",
-            "how": "caveat",
-        },
-    )
+    columns = {
+        "claim": "heading",
+        "goal or prediction": "predicted",
+        "measured ratio [95% interval]": "summary",
+        "how": "caveat",
+    }
+    return records(found, columns)

@@ -107,11 +107,8 @@ def shown_classes(sample: Sample) -> tuple[np.ndarray, np.ndarray]:
 
 
 def faint_example(sample: Sample, learned: np.ndarray) -> Example:
-    """The first multi-view input that shows three other classes of which a network sees one.
-
-    Args:
-        learned: which views the network has, (k, V).
-    """
+    """The first multi-view input that shows three other classes of which a network sees one, by
+    the views that it has learned, (k, V)."""
     shown, (_, visible) = (sample.strengths > 0).numpy(), shown_classes(sample)
     seen = visible & (shown & learned).any(axis=-1)
     fits = (visible.sum(axis=1) == 3) & (seen.sum(axis=1) == 1) & ~sample.single_view.numpy()
@@ -157,12 +154,9 @@ def example_values(example: Example, sample: Sample, distilled: Arrays) -> Recor
 
 
 def errors_over_time(of: Draws) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, float]]:
-    """Error on watched single-view inputs over training.
-
-    Returns:
-        steps (records,); kind -> errors (records, students of all draws); kind -> mean first
-        recorded step with training error 0, NaN if a student never gets there.
-    """
+    """Error on watched single-view inputs over training: steps (records,); kind -> errors (records,
+    students of all draws); kind -> mean first recorded step with training error 0, NaN if a
+    student never gets there."""
     steps = next(iter(of.values()))[0]["steps"]
     watched = {
         KINDS[name][0]: np.concatenate([a["watched_single_error"] for a in draws], axis=1)
@@ -253,12 +247,8 @@ def pull_values(rates: Pulls) -> Record:
 def room_table(
     study: SingleModelStudy, single: Arrays, distilled: Arrays, crowded: Family
 ) -> list[Record]:
-    """Networks and students of their average where there is less room for distillation.
-
-    Args:
-        single, distilled: the book's setting, on one draw.
-        crowded: the experiments of `student_experiments.room`: networks, their students, ...
-    """
+    """Networks and students of their average at the book's setting, on one draw, and where there is
+    less room for distillation: `crowded` are networks, their students, ..."""
     settings = [("the book's setting", study, single, distilled)]
     for (teacher, networks), (e, students) in zip(crowded[::2], crowded[1::2], strict=True):
         settings.append((e.label, teacher.study, networks, students))

@@ -166,13 +166,9 @@ def distilled_ensemble_gain(study: SingleModelStudy, distilled: Sequence[Arrays]
 def own_and_teachers_view(
     teachers: Sequence[Arrays], taught: Sequence[Arrays]
 ) -> dict[str, np.ndarray]:
-    """For each student and class: the view the student's own start favours, the view its teacher
-    has, and which views the student ends with.
-
-    Returns:
-        own, teacher: in 0..V-1, (students of all draws, k); has: whether each of the student's
-        views counts as learned, (students, k, V).
-    """
+    """For each student and class: the view that the student's "own" start favours and the view that
+    its "teacher" has, in 0..V-1, (students of all draws, k), and whether the student "has" learned
+    each view, (students, k, V)."""
     pairs = list(zip(teachers, taught, strict=True))
     return {
         "own": np.concatenate([b["predicted_winner"] for b in taught]),
