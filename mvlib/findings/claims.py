@@ -12,7 +12,7 @@ from mvlib.findings.formatting import Family
 from mvlib.findings.gaussian import gaussian_ensemble_gain
 from mvlib.findings.images import image_claims
 from mvlib.findings.tangent_kernels import networks_train_average, ntk_contradictions
-from mvlib.findings.theorems import CLAIMS
+from mvlib.findings.theorems import lottery_finding, theorem_1, theorem_2
 from mvlib.store.entries import Arrays
 from mvlib.studies.single_model import SingleModelStudy
 
@@ -40,7 +40,9 @@ def findings(scale: Scale, run: Callable[[Experiment], Arrays]) -> list[Finding]
     single = of["single-model"]
     gaussian: Family = list(zip(experiments(scale, "gaussian"), of["gaussian"], strict=True))
     return [
-        *(claim(study, single) for claim in CLAIMS.values()),
+        theorem_1(study, single),
+        theorem_2(study, single),
+        lottery_finding(single),
         *ntk_contradictions(study, of["contrast"]),
         networks_train_average(study, single, of["joint"]),
         *student_findings(study, of),

@@ -99,7 +99,7 @@ def network_values(study: SingleModelStudy, draws: Sequence[Arrays]) -> Record:
     worst = round(float(multi.max()) * study.n_test_multi)
     return {
         **finding_values("one", theorems.theorem_1(study, draws)),
-        **finding_values("lottery", theorems.lottery_finding(study, draws)),
+        **finding_values("lottery", theorems.lottery_finding(draws)),
         "n-draws": len(draws),
         "n-test": study.n_test_single,
         "n-multi": study.n_test_multi,

@@ -30,13 +30,11 @@ def kernel_errors(
     study: SingleModelStudy, draws: Sequence[Arrays], method: str, who: str
 ) -> list[np.ndarray]:
     """Total test error over mu of one kind of frozen learner, one array of networks a draw."""
-    return network_errors(
-        study,
-        [
-            {f"{kind}_error": a[f"{method}_{who}_{kind}_wrong"].mean(axis=1) for kind in KINDS}
-            for a in draws
-        ],
-    )
+    errors = [
+        {f"{kind}_error": a[f"{method}_{who}_{kind}_wrong"].mean(axis=1) for kind in KINDS}
+        for a in draws
+    ]
+    return network_errors(study, errors)
 
 
 def ratio_of_means(
@@ -111,9 +109,9 @@ def ntk_contradiction(study: SingleModelStudy, draws: Sequence[Arrays], claim: s
         caveat=(
             f"Kernel ridge; the error below the line is {number(mean_of_draws(under), 2)} mu, "
             "mostly multi-view inputs. By gradient descent on cross-entropy: "
-            f"{with_interval(descent)}, "
-            f"verdict: {by_descent}. {counted(draws)}; bootstrap over draws, then networks"
-            f"{', paired' if paired else ''}, an ensemble and an average being one.{rough(draws)}"
+            f"{with_interval(descent)}, verdict: {by_descent}. {counted(draws)}; "
+            f"bootstrap over draws, then networks{', paired' if paired else ''}, an "
+            f"ensemble and an average being one.{rough(draws)}"
         ),
     )
 

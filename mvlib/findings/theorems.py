@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -154,9 +154,8 @@ def theorem_2(study: SingleModelStudy, draws: Sequence[Arrays]) -> Finding:
     )
 
 
-def lottery_finding(study: SingleModelStudy, draws: Sequence[Arrays]) -> Finding:
+def lottery_finding(draws: Sequence[Arrays]) -> Finding:
     """How often the initialisation foretells which view of a class is learned."""
-    del study
     right = np.concatenate([foretold(a).ravel() for a in draws])
     return Finding(
         claim="lottery-winners",
@@ -172,11 +171,3 @@ def lottery_finding(study: SingleModelStudy, draws: Sequence[Arrays]) -> Finding
             "the largest correlation at the end, also where others were learned."
         ),
     )
-
-
-Claim = Callable[[SingleModelStudy, Sequence[Arrays]], Finding]
-CLAIMS: Mapping[str, Claim] = {
-    "theorem-1": theorem_1,
-    "theorem-2": theorem_2,
-    "lottery-winners": lottery_finding,
-}
