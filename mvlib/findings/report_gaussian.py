@@ -18,7 +18,7 @@ from mvlib.findings.gaussian import (
     minority_followed,
     multi_view_removed,
     removed,
-    share_removed,
+    single_mean,
     variance_share,
 )
 from mvlib.findings.report_networks import size_curves
@@ -213,7 +213,10 @@ def gain_and_variance(cells: Sequence[Cell], draws: Sequence[Arrays]) -> dict[st
         for name, some in by_labels(cells).items()
     }
     points["single-view inputs"] = [
-        (variance_share(e)[0], share_removed(e)[0], share_removed(e, "loss")[0])
+        (
+            variance_share(e)[0],
+            *((1 - e[f"ensemble_{what}"] / single_mean(e, what))[0] for what in ("error", "loss")),
+        )
         for e in single_view_examples(draws)
     ]
     return {name: np.array(some).T for name, some in points.items()}

@@ -211,7 +211,7 @@ def deletion_table(shares: Sequence[float], ways: Sequence[Way]) -> list[Record]
     return [
         {"channels deleted, %": 100 * share}
         | {
-            f"{title}: {who}, %": 100 * mean(errors[j])
+            f"{title}: {who}, %": float(100 * errors[j].mean())
             for title, *found in ways
             for who, errors in zip(("one network", "ensemble"), found, strict=True)
         }
