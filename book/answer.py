@@ -14,9 +14,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-import torch
-
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # this clone's mvlib, installed or not
 
@@ -26,7 +23,6 @@ from mvlib.figures.networks import Picture  # noqa: E402
 from mvlib.figures.summary import Learner, who_knows_what  # noqa: E402
 from mvlib.findings import theorems  # noqa: E402
 from mvlib.findings.finding import Finding  # noqa: E402
-from mvlib.paper.evaluation import learned_views  # noqa: E402
 from mvlib.run import sweep  # noqa: E402
 from mvlib.store.entries import Store  # noqa: E402
 
@@ -40,7 +36,7 @@ def answer(store: Store) -> Picture:
     [single, distilled] = [
         sweep.load_family("book", name, store)[0][1] for name in ("single-model", "distilled")
     ]
-    knows = learned_views(torch.as_tensor(single["correlations"])).numpy()
+    knows = theorems.learned(single["correlations"])
     errors = theorems.network_errors(study, [single])[0]
     rows = [
         Learner(name=f"network {i + 1}", kind="single", knows=views, error=float(error))
@@ -50,8 +46,8 @@ def answer(store: Store) -> Picture:
     rows.append(
         Learner(name="their average", kind="ensemble", knows=knows.any(axis=0), error=together)
     )
-    student = learned_views(torch.as_tensor(distilled["correlations"]))[0].numpy()
-    error = float(np.asarray(theorems.network_errors(study, [distilled])[0])[0])
+    student = theorems.learned(distilled["correlations"])[0]
+    error = float(theorems.network_errors(study, [distilled])[0][0])
     rows.append(Learner(name="one student", kind="student", knows=student, error=error))
     return who_knows_what(rows)
 

@@ -6,20 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 
 from mvlib.experiments.catalogue import experiments
 from mvlib.experiments.settings import Experiment, Scale, base_study
+from mvlib.findings import students
 from mvlib.findings.finding import Finding
-from mvlib.findings.gaussian import Row, gaussian_ensemble_gain
+from mvlib.findings.formatting import Family
+from mvlib.findings.gaussian import gaussian_ensemble_gain
 from mvlib.findings.images import image_claims
-from mvlib.findings.students import (
-    control,
-    distilled_ensemble_gain,
-    hard_label_student,
-    self_distillation_claim,
-    theorem_3,
-)
 from mvlib.findings.tangent_kernels import networks_train_average, ntk_contradictions
-from mvlib.findings.theorems import CLAIMS
+from mvlib.findings.theorems import lottery_finding, theorem_1, theorem_2
 from mvlib.store.entries import Arrays
-from mvlib.studies.gaussian import GaussianStudy
 from mvlib.studies.single_model import SingleModelStudy
 
 CONTROLS = ("control-one-hot", "control-shuffled")
@@ -27,12 +21,7 @@ CONTROLS = ("control-one-hot", "control-shuffled")
 IMAGES = ("single", "average", "distilled", "self-distilled", "kernels")
 # The families of experiments that the findings rest on.
 NEEDED = (
-    "single-model",
-    "contrast",
-    "joint",
-    "hard-labels",
-    "distilled",
-    "self-distilled",
+    *("single-model", "contrast", "joint", "hard-labels", "distilled", "self-distilled"),
     *CONTROLS,
     "gaussian",
     *(f"images-{kind}" for kind in IMAGES),
@@ -49,12 +38,15 @@ def findings(scale: Scale, run: Callable[[Experiment], Arrays]) -> list[Finding]
     study = base_study(scale)
     of = {name: [run(e) for e in experiments(scale, name)] for name in NEEDED}
     single = of["single-model"]
+    gaussian: Family = list(zip(experiments(scale, "gaussian"), of["gaussian"], strict=True))
     return [
-        *(claim(study, single) for claim in CLAIMS.values()),
+        theorem_1(study, single),
+        theorem_2(study, single),
+        lottery_finding(single),
         *ntk_contradictions(study, of["contrast"]),
         networks_train_average(study, single, of["joint"]),
         *student_findings(study, of),
-        gaussian_ensemble_gain(gaussian_rows(scale, of["gaussian"]), study, single),
+        gaussian_ensemble_gain([(e.study, a) for e, a in gaussian], study, single),
         *image_claims(*(of[f"images-{kind}"][0] for kind in IMAGES)),
     ]
 
@@ -63,15 +55,9 @@ def student_findings(study: SingleModelStudy, of: Mapping[str, Sequence[Arrays]]
     """What is claimed of students, from their families' arrays, one a data draw."""
     hard, distilled = of["hard-labels"], of["distilled"]
     return [
-        hard_label_student(study, hard),
-        theorem_3(study, hard, distilled),
-        distilled_ensemble_gain(study, distilled),
-        self_distillation_claim(study, hard, of["self-distilled"]),
-        *(control(study, name, hard, of[name]) for name in CONTROLS),
+        students.hard_label_student(study, hard),
+        students.theorem_3(study, hard, distilled),
+        students.distilled_ensemble_gain(study, distilled),
+        students.self_distillation_claim(study, hard, of["self-distilled"]),
+        *(students.control(study, name, hard, of[name]) for name in CONTROLS),
     ]
-
-
-def gaussian_rows(scale: Scale, arrays: Sequence[Arrays]) -> list[Row]:
-    """The rows of chapter 7's grid with what was measured."""
-    studies = [e.study for e in experiments(scale, "gaussian")]
-    return [(s, a) for s, a in zip(studies, arrays, strict=True) if isinstance(s, GaussianStudy)]

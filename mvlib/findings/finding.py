@@ -5,8 +5,11 @@ A finding is an observation at finite size, not a proof.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import Any, Literal
+
+from mvlib.findings.formatting import Record, with_interval
 
 UNIT_MU = "test error / mu"
 
@@ -29,17 +32,23 @@ def verdict(
     Choice: the turn.  It is no effect where the claim is that there is one, and half of the full
     effect where the claim is that there is none.
     """
+    undecided = low <= turn <= high
     as_predicted = {
-        "at": low <= predicted <= high and not low <= turn <= high,
+        "at": low <= predicted <= high and not undecided,
         "at most": high <= predicted,
         "at least": low >= predicted,
     }[direction]
-    upwards = direction == "at least" or (direction == "at" and predicted > turn)
     if as_predicted:
         return "holds"
-    if low <= turn <= high:
+    if undecided:
         return "not at this size"
+    upwards = direction == "at least" or (direction == "at" and predicted > turn)
     return "right direction" if (low > turn) == upwards else "fails"
+
+
+def estimate(measured: float, low: float, high: float) -> dict[str, Any]:
+    """Those fields of a `Finding`: a value found and the ends of its 95% interval."""
+    return {"measured": measured, "low": low, "high": high}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,22 +73,20 @@ class Finding:
     statement: str
     predicted: float
     source: Source
-    direction: Direction
+    direction: Direction = "at"
     turn: float
     measured: float
     low: float
     high: float
     n: int
-    unit: str
+    unit: str = UNIT_MU
     caveat: str
 
     @property
     def verdict(self) -> Verdict:
         """What the interval says of the claim."""
-        return verdict(
-            self.low, self.high,
-            predicted=self.predicted, direction=self.direction, turn=self.turn,
-        )  # fmt: skip
+        told = {"predicted": self.predicted, "turn": self.turn}
+        return verdict(self.low, self.high, direction=self.direction, **told)
 
     def as_dict(self) -> dict[str, object]:
         """The finding as plain JSON values: the fields above, then the verdict."""
@@ -88,9 +95,13 @@ class Finding:
     @property
     def title(self) -> str:
         """The claim as one writes it: "Theorem 1", "Lottery winners"."""
-        words = ("NTK" if word == "ntk" else word for word in self.claim.split("-"))
-        title = " ".join(words)
+        title = self.claim.replace("-", " ").replace("ntk", "NTK")
         return title[0].upper() + title[1:]
+
+    @property
+    def heading(self) -> str:
+        """Title and statement."""
+        return f"{self.title}: {self.statement}"
 
     @property
     def prediction(self) -> str:
@@ -103,9 +114,8 @@ class Finding:
         ends = self.low, self.high
         # An end next to the prediction must not be rounded to it.
         close = any(end != self.predicted and round(end, 3) == self.predicted for end in ends)
-        measured, low, high = (f"{v:.{4 if close else 3}f}" for v in (self.measured, *ends))
         outside = "" if self.low <= self.measured <= self.high else ", which leaves it out"
-        return f"{measured} [{low}, {high}]{outside}"
+        return with_interval((self.measured, *ends), ".4f" if close else ".3f") + outside
 
     def report(self) -> str:
         """The finding on three lines."""
@@ -115,3 +125,9 @@ class Finding:
             f"{self.summary()} ({self.unit}, n = {self.n})\n"
             f"  {self.caveat}"
         )
+
+
+def records(found: Sequence[Finding], columns: Mapping[str, str]) -> list[Record]:
+    """A row a finding: column -> name of what stands in it, a field, property or summary."""
+    cells = [[(column, getattr(f, name)) for column, name in columns.items()] for f in found]
+    return [{column: x() if callable(x) else x for column, x in row} for row in cells]

@@ -6,11 +6,13 @@ Every number is a mean over learners and test images, and both are resampled for
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
 from mvlib.core.intervals import interval, ratio, resample
-from mvlib.findings.finding import Direction, Finding, Source
+from mvlib.findings.finding import Finding, estimate
+from mvlib.findings.formatting import with_interval
 from mvlib.store.entries import Arrays
 
 RESAMPLES = 2000
@@ -97,77 +99,61 @@ def kernel_rows(kernels: Arrays) -> dict[str, np.ndarray]:
 
 
 def _finding(
-    claim: str,
-    statement: str,
-    predicted: tuple[Direction, float, Source],
-    turn: float,
-    found: tuple[float, float, float],
-    rows: Rows,
-    row: str,
-    unit: str,
-    caveat: str,
+    claim: str, rows: Rows, row: str, found: tuple[float, float, float], caveat: str, **said: Any
 ) -> Finding:
     n, images = rows[row].shape
-    direction, value, source = predicted
     return Finding(
-        claim=claim, statement=statement, predicted=value, source=source, direction=direction,
-        turn=turn, measured=found[0], low=found[1], high=found[2], n=n, unit=unit,
-        caveat=f"{caveat} One training set, {images} test images; learners and images resampled "
-               "together, an ensemble is one learner and stays: nothing is said of others.",
-    )  # fmt: skip
+        **{"claim": f"images-{claim}", "unit": UNIT_SHARE, "source": "ours", **said},
+        **estimate(*found),
+        n=n,
+        caveat=(
+            f"{caveat} One training set, {images} test images; learners and images resampled "
+            "together, an ensemble is one learner and stays: nothing is said of others."
+        ),
+    )
 
 
 def image_claims(
-    single: Arrays,
-    average: Arrays,
-    distilled: Arrays,
-    self_distilled: Arrays,
-    ntk: Arrays,
+    single: Arrays, average: Arrays, distilled: Arrays, self_distilled: Arrays, ntk: Arrays
 ) -> list[Finding]:
     """The claims of the paper's experiments on images."""
     rows, frozen = network_rows(single, average, distilled, self_distilled), kernel_rows(ntk)
-    errors = mean_errors(rows)
+    said = {name: f"{error:.4f}" for name, error in mean_errors(rows).items()}
     students = {"single": distilled["wrong"], "ensemble": rows["ensemble_of_distilled"]}
-    again = gain(students, "ensemble")
-    alone = f"A single network errs on {errors['single']:.4f}, the ensemble on "
-    alone += f"{errors['ensemble']:.4f}."
+    again = with_interval(gain(students, "ensemble"), ".4f")
     return [
         _finding(
-            "images-ensemble-gain-in-standard-errors",
-            "On photographs the ensemble gains more than 3 standard errors.",
-            ("at least", 3.0, "ours"), 0.0,
-            gain_in_standard_errors(rows), rows, "single",
-            "gain over its standard error", alone,
+            "ensemble-gain-in-standard-errors", rows, "single", gain_in_standard_errors(rows),
+            f"A single network errs on {said['single']}, the ensemble on {said['ensemble']}.",
+            statement="On photographs the ensemble gains more than 3 standard errors.",
+            direction="at least", predicted=3.0, turn=0.0, unit="gain over its standard error",
         ),
         _finding(
-            "images-distilled-share-of-gain",
-            "A distilled student has at least half of the ensemble's gain.",
-            ("at least", 0.5, "ours"), 0.0,
-            share_of_gain(rows, "distilled"), rows, "distilled", UNIT_SHARE,
-            f"A student errs on {errors['distilled']:.4f}; averaging the students gains "
-            f"{again[0]:.4f} [{again[1]:.4f}, {again[2]:.4f}] more.",
+            "distilled-share-of-gain", rows, "distilled", share_of_gain(rows, "distilled"),
+            f"A student errs on {said['distilled']}; averaging the students gains {again} more.",
+            statement="A distilled student has at least half of the ensemble's gain.",
+            direction="at least", predicted=0.5, turn=0.0,
         ),
         _finding(
-            "images-self-distilled-gain",
-            "A self-distilled student errs less than its teacher.",
-            ("at least", 0.0, "the paper's words"), 0.0,
-            gain(rows, "self_distilled"), rows, "self_distilled", UNIT_ERROR,
+            "self-distilled-gain", rows, "self_distilled", gain(rows, "self_distilled"),
             "Each student against its own teacher, paired.",
+            statement="A self-distilled student errs less than its teacher.",
+            direction="at least", predicted=0.0, turn=0.0, unit=UNIT_ERROR,
+            source="the paper's words",
         ),
         _finding(
-            "images-train-average-share-of-gain",
-            "Training the average has at most a quarter of the ensemble's gain.",
-            ("at most", 0.25, "ours"), 0.5,
-            share_of_gain(rows, "average"), rows, "average", UNIT_SHARE,
-            f"Each average is as many networks as the ensemble, and errs on "
-            f"{errors['average']:.4f}.",
+            "train-average-share-of-gain", rows, "average", share_of_gain(rows, "average"),
+            "Each average is as many networks as the ensemble, and errs on "
+            f"{said['average']}.",
+            statement="Training the average has at most a quarter of the ensemble's gain.",
+            direction="at most", predicted=0.25, turn=0.5,
         ),
         _finding(
-            "images-ntk-distilled-share-of-gain",
-            "Distilling into the network's tangent kernel gains nothing.",
-            ("at", 0.0, "the paper's words"), 0.5,
-            share_of_gain(frozen, "distilled", base="hard_student"), frozen, "distilled",
-            UNIT_SHARE, "Against the same students on hard labels, paired; the gain is that of the "
-            "ensemble of tangent kernels.",
+            "ntk-distilled-share-of-gain", frozen, "distilled",
+            share_of_gain(frozen, "distilled", base="hard_student"),
+            "Against the same students on hard labels, paired; the gain is that of the ensemble of "
+            "tangent kernels.",
+            statement="Distilling into the network's tangent kernel gains nothing.",
+            predicted=0.0, turn=0.5, source="the paper's words",
         ),
     ]  # fmt: skip

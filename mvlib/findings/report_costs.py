@@ -1,5 +1,4 @@
-"""What chapter 9 shows of the cost of a training step, from what `benchmarks/` measured
-(names as in `report_networks`)."""
+"""What chapter 9 shows of the cost of a training step, from what `benchmarks/` measured."""
 
 from __future__ import annotations
 
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mvlib.experiments.settings import Experiment
-from mvlib.findings.report_networks import Record
+from mvlib.findings.formatting import Record, number, percent
 from mvlib.run.computing import work
 from mvlib.run.cost import CostModel, PowerLaw, Shape, predict_seconds, theory_shape
 from mvlib.studies.one_draw import TYPICAL_STEPS
@@ -47,21 +46,13 @@ Measured = Mapping[str, Any]  # a file of `benchmarks/`
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Axis:
-    """Training steps along one size, all others fixed.
+    """Training steps along one size, all others fixed."""
 
-    Attributes:
-        sizes: the values measured.
-        seconds: (values, 3): median, least and greatest over the rounds.
-        law: the power law through the medians.
-        modelled: what the cost model says at each value.
-        extra_bytes: memory beside the data and the weights.
-    """
-
-    sizes: list[int]
-    seconds: np.ndarray
-    law: PowerLaw
-    modelled: list[float]
-    extra_bytes: list[float]
+    sizes: list[int]  # the values measured
+    seconds: np.ndarray  # (values, 3): median, least and greatest over the rounds
+    law: PowerLaw  # through the medians
+    modelled: list[float]  # seconds by the cost model
+    extra_bytes: list[float]  # memory beside the data and the weights
 
 
 def named(sizes: Mapping[str, int]) -> str:
@@ -71,15 +62,13 @@ def named(sizes: Mapping[str, int]) -> str:
 
 def scaling_axes(scaling: Measured, model: CostModel) -> dict[str, Axis]:
     """Size -> what was measured along it."""
+    centre, over_rounds = scaling["centre"], ("seconds", "seconds_low", "seconds_high")
     return {
         name: Axis(
             sizes=axis["sizes"],
-            seconds=np.stack([axis[key] for key in ("seconds", "seconds_low", "seconds_high")], 1),
+            seconds=np.stack([axis[key] for key in over_rounds], axis=1),
             law=PowerLaw(**axis["seconds_law"]),
-            modelled=[
-                predict_seconds(Shape(**scaling["centre"] | {name: size}), model)
-                for size in axis["sizes"]
-            ],
+            modelled=[predict_seconds(Shape(**centre | {name: n}), model) for n in axis["sizes"]],
             extra_bytes=axis["extra_bytes"],
         )
         for name, axis in scaling["axes"].items()
@@ -90,14 +79,13 @@ def scaling_values(scaling: Measured, model: CostModel) -> Record:
     """Machine, rounds and the shape in the middle; how well the model fits, and the dimension at
     which the pointwise pass costs as much as the products."""
     machine, prices = scaling["details"], model.prices
-    even = prices.get("correlations", 0) / (4 * prices["flops"])
     return {
         "machine": f"{machine['cpus']} cores ({machine['cpu']}), {machine['threads']} threads",
         "rounds": machine["rounds"],
         "centre": named(scaling["centre"]),
-        "even-dim": f"{even:.0f}",
-        "worst": f"{model.worst_error:.0%}",
-        "typical": f"{model.median_error:.0%}",
+        "even-dim": number(prices.get("correlations", 0) / (4 * prices["flops"]), 0),
+        "worst": percent(model.worst_error, 0),
+        "typical": percent(model.median_error, 0),
     }
 
 
@@ -108,33 +96,30 @@ def scaling_table(axes: Mapping[str, Axis]) -> list[Record]:
             "size": SYMBOLS[name],
             "from": axis.sizes[0],
             "to": axis.sizes[-1],
-            "extra memory, MB, at both ends": " and ".join(
-                f"{axis.extra_bytes[i] / 1e6:.0f}" for i in (0, -1)
-            ),
+            "extra memory, MB, at both ends": "{:.0f} and {:.0f}".format(*ends),
             "exponent of seconds": axis.law.exponent,
             "95% interval": f"[{axis.law.low:.2f}, {axis.law.high:.2f}]",
         }
         for name, axis in axes.items()
+        for ends in [[axis.extra_bytes[i] / 1e6 for i in (0, -1)]]
     ]
 
 
 def price_table(model: CostModel) -> list[Record]:
     """The fitted prices."""
-    return [
-        {"price of": PRICES[kind], "nanoseconds": 1e9 * price}
-        for kind, price in model.prices.items()
-    ]
+    prices = model.prices.items()
+    return [{"price of": PRICES[kind], "nanoseconds": 1e9 * price} for kind, price in prices]
 
 
 def foretold(
     axes: Mapping[str, Axis], scaling: Measured, largest: Measured
 ) -> dict[str, tuple[list[float], list[float]]]:
     """What the points are -> predicted and measured seconds a step."""
-    held = scaling["held_out"]
+    held, every = scaling["held_out"], axes.values()
     return {
         "points of the fit": (
-            [second for axis in axes.values() for second in axis.modelled],
-            [float(second) for axis in axes.values() for second in axis.seconds[:, 0]],
+            [second for axis in every for second in axis.modelled],
+            [float(second) for axis in every for second in axis.seconds[:, 0]],
         ),
         "shapes not fitted": (
             [shape["predicted_seconds"] for shape in held],
@@ -151,33 +136,33 @@ def largest_values(largest: Measured) -> Record:
     return {
         "large-shape": named(largest["shape"]),
         "large-data": f"{largest['data_bytes'] / 1e9:.0f} GB",
-        "large-seconds": f"{seconds:.1f}",
+        "large-seconds": number(seconds, 1),
         "large-steps": len(steps),
         "large-range": f"{min(steps):.1f} to {max(steps):.1f}",
-        "large-predicted": f"{predicted:.1f}",
-        "large-drawing": f"{predicted - largest['predicted_training_seconds']:.1f}",
-        "large-ratio": f"{seconds / predicted:.2f}",
-        "large-memory": f"{largest['extra_bytes'] / 1e6:.0f}",
-        "large-memory-predicted": f"{largest['predicted_extra_bytes'] / 1e6:.0f}",
+        "large-predicted": number(predicted, 1),
+        "large-drawing": number(predicted - largest["predicted_training_seconds"], 1),
+        "large-ratio": number(seconds / predicted, 2),
+        "large-memory": number(largest["extra_bytes"] / 1e6, 0),
+        "large-memory-predicted": number(largest["predicted_extra_bytes"] / 1e6, 0),
     }
 
 
 def theory_table(model: CostModel) -> list[Record]:
     """Steps in the theorems' own regime as k grows, on the machine of the model."""
-    shapes = {k: theory_shape(k) for k in THEORY}
-    hours = {k: predict_seconds(shape, model) / 3600 for k, shape in shapes.items()}
+    shapes = [theory_shape(k) for k in THEORY]
     return [
         {
-            "k": k,
+            "k": shape.n_classes,
             "P": shape.n_patches,
             "N": shape.n_train,
             "d": shape.dim,
             "inputs, TB": f"{4 * shape.rows * shape.dim / 1e12:.3g}",
             "operations a step": f"{shape.work()['flops']:.1e}",
-            "hours a step, this machine": f"{hours[k]:.2g}",
-            "all steps, years": f"{TYPICAL_STEPS * hours[k] / 8766:.2g}",
+            "hours a step, this machine": f"{hours:.2g}",
+            "all steps, years": f"{TYPICAL_STEPS * hours / 8766:.2g}",
         }
-        for k, shape in shapes.items()
+        for shape in shapes
+        for hours in [predict_seconds(shape, model) / 3600]
     ]
 
 
@@ -218,18 +203,16 @@ def work_values(chosen: Sequence[Experiment], rate: float) -> Record:
 
 def comparison_table(latest: Measured, goals: Measured) -> list[Record]:
     """A step against other ways to write it: measured, wanted, and at best."""
+    signs = {"at_least": ">=", "at_most": "<="}
     ratios, ceilings = latest["details"]["ratios"], latest["details"]["ceilings"]
-    records: list[Record] = []
-    for key, text in RATIOS.items():
-        goal, ratio = goals.get(key, {}), ratios.get(key)
-        bounds = {">=": goal.get("at_least"), "<=": goal.get("at_most")}
-        records.append(
-            {
-                "measure": text,
-                "measured": ratio["median"] if ratio else latest[key] or "not measured",
-                "quartiles": "{:.2f} to {:.2f}".format(*ratio["quartiles"]) if ratio else "",
-                "goal": "".join(f"{sign} {b}" for sign, b in bounds.items() if b is not None),
-                "ceiling": f"{ceilings[key]['median']:.2f}" if key in ceilings else "",
-            }
-        )
-    return records
+    return [
+        {
+            "measure": text,
+            "measured": ratio["median"] if ratio else latest[key] or "not measured",
+            "quartiles": "{:.2f} to {:.2f}".format(*ratio["quartiles"]) if ratio else "",
+            "goal": "".join(f"{signs[k]} {b}" for k, b in goals.get(key, {}).items() if k in signs),
+            "ceiling": number(ceilings[key]["median"], 2) if key in ceilings else "",
+        }
+        for key, text in RATIOS.items()
+        for ratio in [ratios.get(key)]
+    ]

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
+from mvlib.findings.formatting import Record, number
 from mvlib.paper.evaluation import law_of_the_sampler
 from mvlib.paper.multi_view_data import MultiViewParams, Sample, sample, stored
 from mvlib.studies.single_model import SingleModelStudy
@@ -17,11 +18,11 @@ from mvlib.studies.single_model import SingleModelStudy
 KINDS: tuple[Literal["multi"], Literal["single"]] = ("multi", "single")
 
 
-def data_values(study: SingleModelStudy) -> dict[str, object]:
+def data_values(study: SingleModelStudy) -> Record:
     """Every parameter of the data by its field, the noise's length, N and N_s."""
     data = study.data
     return asdict(data) | {
-        "noise-norm": f"{data.noise_norm:.2f}",
+        "noise-norm": number(data.noise_norm, 2),
         "n-train": study.n_train,
         "n-single": round(data.single_view_fraction * study.n_train),
     }
@@ -38,7 +39,7 @@ def readings(
     }
 
 
-def law_table(params: MultiViewParams, *, n: int = 20_000) -> list[dict[str, object]]:
+def law_table(params: MultiViewParams, *, n: int = 20_000) -> list[Record]:
     """`law_of_the_sampler` for n inputs of each kind.  They are drawn with a small d, which the
     latent record does not depend on."""
     small = replace(params, dim=params.n_views * params.n_classes)

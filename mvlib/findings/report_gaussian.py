@@ -1,33 +1,31 @@
-"""What chapter 7 shows of networks on inputs without views (names as in `report_networks`)."""
+"""What chapter 7 shows of networks on inputs without views."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
+import torch
 
 from mvlib.experiments.gaussian import condition_name, inputs_name
 from mvlib.experiments.settings import Scale
+from mvlib.findings.formatting import Family, Record, mean, number, percent
 from mvlib.findings.gaussian import (
     Cell,
     Row,
-    agreement_counts,
     beyond_a_majority,
-    error_gain,
-    loss_removed,
+    gain,
     minority_followed,
-    multi_view_curves,
     multi_view_removed,
-    single_errors,
-    single_view_examples,
+    removed,
+    single_mean,
     variance_share,
 )
-from mvlib.findings.report_networks import Record
-from mvlib.findings.theorems import network_errors
+from mvlib.findings.report_networks import size_curves
+from mvlib.findings.theorems import mean_error
 from mvlib.run.sweep import load_family
 from mvlib.store.entries import Arrays, Store
-from mvlib.studies.gaussian import GaussianStudy
+from mvlib.studies.gains import gains
 from mvlib.studies.single_model import SingleModelStudy
 
 MultiView = tuple[SingleModelStudy, Sequence[Arrays]]  # with the arrays of each data draw
@@ -38,8 +36,18 @@ BEST, WORST = 6, 4  # cells in the table of extremes
 
 def load_rows(scale: Scale, name: str, store: Store) -> list[Row]:
     """The studies of a family with their arrays."""
-    rows = load_family(scale, name, store)
-    return [(e.study, arrays) for e, arrays in rows if isinstance(e.study, GaussianStudy)]
+    family: Family = load_family(scale, name, store)
+    return [(e.study, arrays) for e, arrays in family]
+
+
+def single_view_examples(draws: Sequence[Arrays]) -> list[Arrays]:
+    """`gains` of the stored single-view test inputs of each draw, as of one learner: those on which
+    networks of the multi-view data err."""
+    measured = [
+        gains(torch.as_tensor(a["example_outputs"]), torch.as_tensor(a["example_labels"]))
+        for a in draws
+    ]
+    return [{key: value[None].numpy() for key, value in one.items()} for one in measured]
 
 
 def setting_values(rows: Sequence[Row]) -> Record:
@@ -73,21 +81,13 @@ def by_condition(cells: Sequence[Cell]) -> dict[str, list[Cell]]:
 
 def by_labels(cells: Sequence[Cell]) -> dict[str, list[Cell]]:
     """Cells by what labels the inputs: a linear function, or a network."""
-    return {
-        f"{what} labels": [c for c in cells if (c.labels == "linear") == (what == "linear")]
-        for what in ("linear", "network")
-    }
+    linear = [c for c in cells if c.labels == "linear"]
+    return {"linear labels": linear, "network labels": [c for c in cells if c.labels != "linear"]}
 
 
 def mean_errors(cells: Sequence[Cell]) -> tuple[float, float]:
     """Test error of one network and of the average, mean over cells."""
-    single = [c.single.mean() for c in cells]
-    return float(np.mean(single)), float(np.mean([c.ensemble for c in cells]))
-
-
-def share_removed(single: Any, ensemble: Any) -> Any:
-    """Share of the error (or loss) of single networks that their average is free of."""
-    return 1 - ensemble / single
+    return mean([c.single.mean() for c in cells]), mean([c.ensemble for c in cells])
 
 
 def grid_table(cells: Sequence[Cell]) -> list[Record]:
@@ -99,9 +99,9 @@ def grid_table(cells: Sequence[Cell]) -> list[Record]:
             "one network: test error": single,
             "average of all": ensemble,
             "points removed": 100 * (single - ensemble),
-            "share of errors removed": share_removed(single, ensemble),
-            "share of cross-entropy removed": float(np.mean([c.loss_removed for c in some])),
-            "variance / mean square": float(np.mean([c.variance for c in some])),
+            "share of errors removed": 1 - ensemble / single,
+            "share of cross-entropy removed": mean([c.loss_removed for c in some]),
+            "variance / mean square": mean([c.variance for c in some]),
         }
         for name, some in by_condition(cells).items()
         for single, ensemble in [mean_errors(some)]
@@ -112,27 +112,26 @@ def gain_values(rows: Sequence[Row], cells: Sequence[Cell], multi_view: MultiVie
     """What averaging removes over the grid, and on multi-view data beside it."""
     single, ensemble = mean_errors(cells)
     curves = np.concatenate([a["variance_curve"] for _, a in rows])
-    shares = np.array([c.removed for c in cells])
-    removed = multi_view_removed(*multi_view)
-    one = np.mean([e.mean() for e in network_errors(*multi_view)])
-    points = 100 * removed * one * multi_view[0].data.single_view_fraction
+    shares = [c.removed for c in cells]
+    mv_removed, mu = multi_view_removed(*multi_view), multi_view[0].data.single_view_fraction
     return {
-        "mv-removed": f"{removed:.3f}",
-        "loss-removed": f"{loss_removed(rows):.2f}",
-        "halved": f"{(curves[:, 1] / curves[:, 0]).mean():.2f}",
-        "single-points": f"{single:.1%}",
-        "together-points": f"{ensemble:.1%}",
-        "points": f"{100 * (single - ensemble):.2f}",
-        "mv-points": f"{points:.2f}",
-        "median-share": f"{np.median(shares):.2f}",
-        "n-helped": int((shares > 0).sum()),
+        "mv-removed": number(mv_removed),
+        "loss-removed": number(removed(rows, "loss"), 2),
+        "halved": number(curves[:, 1] / curves[:, 0], 2),
+        "single-points": percent(single),
+        "together-points": percent(ensemble),
+        "points": number(100 * (single - ensemble), 2),
+        "mv-points": number(100 * mv_removed * mean_error(*multi_view) * mu, 2),
+        "median-share": number(np.median(shares), 2),
+        "n-helped": sum(share > 0 for share in shares),
     }
 
 
 def errors_left(cells: Sequence[Cell], multi_view: MultiView) -> tuple[np.ndarray, np.ndarray]:
     """Share of a single network's errors left in averages of 1, 2, ...: (cells, networks), and on
     multi-view data (draws, networks)."""
-    return np.array([c.curve / c.curve[0] for c in cells]), multi_view_curves(*multi_view)
+    curves = [np.nanmean(curve, axis=1) for curve in size_curves(*multi_view)]
+    return np.array([c.curve / c.curve[0] for c in cells]), np.array([c / c[0] for c in curves])
 
 
 def left_values(left: np.ndarray, mv_left: np.ndarray) -> Record:
@@ -141,28 +140,33 @@ def left_values(left: np.ndarray, mv_left: np.ndarray) -> Record:
     return {
         "half": half,
         "mv-networks": mv_left.shape[1],
-        "left": f"{left[:, -1].mean():.2f}",
-        "left-half": f"{left[:, half - 1].mean():.2f}",
-        "mv-left": f"{mv_left[:, -1].mean():.2f}",
-        "mv-left-half": f"{mv_left[:, half - 1].mean():.2f}",
+        "left": number(left[:, -1], 2),
+        "left-half": number(left[:, half - 1], 2),
+        "mv-left": number(mv_left[:, -1], 2),
+        "mv-left-half": number(mv_left[:, half - 1], 2),
     }
 
 
 def who_is_followed(rows: Sequence[Row], draws: Sequence[Arrays]) -> dict[str, Counts]:
     """Kind of data -> numbers of inputs that 0, 1, ... networks get right, and of those among them
-    that the average gets right."""
-    examples = single_view_examples(draws)
-    every = np.sum([e["agreement"][0] for e in examples], axis=0)
-    known = np.sum([e["agreement_ensemble"][0] for e in examples], axis=0)
-    return {"no views": agreement_counts(rows), "single-view inputs": (every, known)}
+    that the average gets right, over all learners."""
+
+    def counts(learners: Sequence[Arrays], name: str) -> np.ndarray:
+        return np.concatenate([a[name] for a in learners]).sum(axis=0)
+
+    kinds = {"no views": [a for _, a in rows], "single-view inputs": single_view_examples(draws)}
+    return {
+        kind: (counts(learners, "agreement"), counts(learners, "agreement_ensemble"))
+        for kind, learners in kinds.items()
+    }
 
 
 def followed_values(groups: Mapping[str, Counts]) -> Record:
     """Errors that no vote could remove, and how often the average follows a minority."""
     values: dict[str, object] = {"n-examples": int(groups["single-view inputs"][0].sum())}
     for prefix, counts in zip(("", "mv-"), groups.values(), strict=True):
-        values[f"{prefix}minority"] = f"{minority_followed(*counts):.2f}"
-        values[f"{prefix}beyond"] = f"{beyond_a_majority(counts[0]):.2f}"
+        values[f"{prefix}minority"] = number(minority_followed(*counts), 2)
+        values[f"{prefix}beyond"] = number(beyond_a_majority(counts[0]), 2)
     return values
 
 
@@ -172,7 +176,7 @@ def extremes_table(cells: Sequence[Cell]) -> list[Record]:
     return [
         {
             **{name: getattr(c, name) for name in ("inputs", "labels", "condition", "learner")},
-            "one network": float(c.single.mean()),
+            "one network": mean(c.single),
             "average": c.ensemble,
             "share removed": c.removed,
         }
@@ -186,17 +190,18 @@ def extremes_values(cells: Sequence[Cell]) -> Record:
     linear, network = by_labels(cells).values()
     condition = by_condition(cells)
     groups = {
-        "share-linear": linear,
-        "share-other": network,
-        "share-clean": condition["clean"],
-        "share-label-noise": condition["label noise"],
+        "linear": linear,
+        "other": network,
+        "clean": condition["clean"],
+        "label-noise": condition["label noise"],
     }
+    errors = {name: mean_errors(some) for name, some in groups.items()}
     return {
         "best": f"{best.inputs}, {best.labels} labels, {best.condition}, {best.learner}",
-        "best-share": f"{best.removed:.2f}",
-        "best-single": f"{best.single.mean():.1%}",
-        "best-ensemble": f"{best.ensemble:.1%}",
-        **{name: f"{share_removed(*mean_errors(some)):.2f}" for name, some in groups.items()},
+        "best-share": number(best.removed, 2),
+        "best-single": percent(best.single),
+        "best-ensemble": percent(best.ensemble),
+        **{f"share-{name}": number(1 - many / one, 2) for name, (one, many) in errors.items()},
     }
 
 
@@ -204,55 +209,46 @@ def gain_and_variance(cells: Sequence[Cell], draws: Sequence[Arrays]) -> dict[st
     """Kind of data -> variance between networks over the mean square, share of errors and share of
     cross-entropy removed, (3, cells or data draws)."""
     points = {
-        name: np.array([(c.variance, c.removed, c.loss_removed) for c in some]).T
+        name: [(c.variance, c.removed, c.loss_removed) for c in some]
         for name, some in by_labels(cells).items()
     }
-    points["single-view inputs"] = np.concatenate(
-        [
-            [
-                variance_share(e),
-                share_removed(single_errors(e), e["ensemble_error"]),
-                share_removed(e["single_loss"].mean(axis=1), e["ensemble_loss"]),
-            ]
-            for e in single_view_examples(draws)
-        ],
-        axis=1,
-    )
-    return points
+    points["single-view inputs"] = [
+        (
+            variance_share(e)[0],
+            *((1 - e[f"ensemble_{what}"] / single_mean(e, what))[0] for what in ("error", "loss")),
+        )
+        for e in single_view_examples(draws)
+    ]
+    return {name: np.array(some).T for name, some in points.items()}
 
 
 def disagreement_values(cells: Sequence[Cell], draws: Sequence[Arrays]) -> Record:
     """How often two networks differ, and errors removed for each input on which they do."""
     single, ensemble = mean_errors(cells)
     examples = single_view_examples(draws)
-    seen = np.mean([[e["disagreement"], error_gain(e)] for e in examples], axis=(0, 2))
-    values: dict[str, object] = {}
-    for name, (differ, gain) in {
-        "no-views": (np.mean([c.disagreement for c in cells]), single - ensemble),
-        "views": seen,
-    }.items():
-        values[f"differ-{name}"] = f"{differ:.2f}"
-        values[f"per-{name}"] = f"{gain / differ:.2f}"
-    return values
+    rates = {
+        "no-views": (mean([c.disagreement for c in cells]), single - ensemble),
+        "views": (mean([e["disagreement"] for e in examples]), mean([gain(e) for e in examples])),
+    }
+    said = {}
+    for name, (differ, less) in rates.items():
+        said[f"differ-{name}"] = number(differ, 2)
+        said[f"per-{name}"] = number(less / differ, 2)
+    return said
 
 
 def errors_along(
     rows: Sequence[Row], samples: Sequence[Row], widths: Sequence[Row]
 ) -> dict[str, Curves]:
-    """Errors along the number of samples N and along the width of the learner.
-
-    Args:
-        rows: the grid, which has one N of its own.
-        samples: studies that differ in N from one of these each.
-        widths: one study a kind of labels, with learners that differ in width.
-    """
+    """Errors along the number of samples N, of `samples` and those rows of the grid that differ
+    from them in N alone, and along the width of the learner, of `widths`, one study a kind of
+    labels."""
 
     def point(value: int, arrays: Arrays, i: int) -> tuple[int, np.ndarray, float]:
         return value, arrays["single_error"][i], float(arrays["ensemble_error"][i])
 
-    plain = [
-        r for r in rows if (inputs_name(r[0]), condition_name(r[0])) == ("one Gaussian", "clean")
-    ]
+    names = ("one Gaussian", "clean")
+    plain = [r for r in rows if (inputs_name(r[0]), condition_name(r[0])) == names]
     along: dict[str, Curves] = {"N": {}, "width": {}}
     for wide, arrays in widths:
         kind = wide.data.labels.kind
@@ -269,9 +265,9 @@ def along_table(along: Mapping[str, Curves]) -> list[Record]:
         {
             "labels": kind,
             "setting": f"{what} = {value}",
-            "one network": float(single.mean()),
+            "one network": mean(single),
             "average": ensemble,
-            "share removed": float(share_removed(single.mean(), ensemble)),
+            "share removed": float(1 - ensemble / single.mean()),
         }
         for kind in along["N"]
         for what, curves in along.items()
@@ -282,14 +278,12 @@ def along_table(along: Mapping[str, Curves]) -> list[Record]:
 def along_values(along: Mapping[str, Curves], widths: Sequence[Row]) -> Record:
     """Both ends of the curves: shares of errors removed, and variance."""
     values: dict[str, object] = {}
-    ends = {"N": ("few", "many"), "width": ("narrow", "wide")}
+    ends = (("N", 0, "few"), ("N", -1, "many"), ("width", 0, "narrow"), ("width", -1, "wide"))
     for i, (study, arrays) in enumerate(widths):
-        kind, variance = study.data.labels.kind, variance_share(arrays)
-        values[f"swept-{i}"] = kind
-        for what, names in ends.items():
-            for name, at in zip(names, (0, -1), strict=True):
-                _, single, ensemble = along[what][kind][at]
-                values[f"{name}-{i}"] = f"{share_removed(single.mean(), ensemble):.2f}"
-        values[f"var-narrow-{i}"] = f"{variance[0]:.2f}"
-        values[f"var-wide-{i}"] = f"{variance[-1]:.2f}"
+        values[f"swept-{i}"] = kind = study.data.labels.kind
+        for what, at, name in ends:
+            _, single, ensemble = along[what][kind][at]
+            values[f"{name}-{i}"] = number(1 - ensemble / single.mean(), 2)
+        for _, at, name in ends[2:]:
+            values[f"var-{name}-{i}"] = number(variance_share(arrays)[at], 2)
     return values

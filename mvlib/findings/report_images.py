@@ -1,4 +1,4 @@
-"""What chapter 8 shows of networks on photographs (names as in `report_networks`)."""
+"""What chapter 8 shows of networks on photographs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from mvlib.experiments.images import ImageSize
-from mvlib.findings.finding import Finding
+from mvlib.findings.finding import Finding, records
+from mvlib.findings.formatting import Family, Record, mean, number, percent, with_interval
 from mvlib.findings.images import (
     REPORTED,
     Rows,
@@ -17,7 +18,6 @@ from mvlib.findings.images import (
     network_rows,
     share_of_gain,
 )
-from mvlib.findings.report_networks import Family, Record
 from mvlib.store.entries import Arrays
 from mvlib.studies.images import ImageStudy
 
@@ -53,24 +53,16 @@ def setting_values(study: ImageStudy, size: ImageSize) -> Record:
 
 
 def every_row(networks: Sequence[Arrays], kernels: Mapping[str, Arrays]) -> dict[str, Rows]:
-    """Networks, and each kind of frozen features -> whether each learner of a row errs.
-
-    Args:
-        networks: single, average, distilled and self-distilled.
-        kernels: kind of frozen features -> arrays.
-    """
-    return {"networks": network_rows(*networks)} | {
-        kind: kernel_rows(arrays) for kind, arrays in kernels.items()
-    }
+    """Networks (single, average, distilled, self-distilled), and each kind of frozen features ->
+    whether each learner of a row errs."""
+    frozen = {kind: kernel_rows(arrays) for kind, arrays in kernels.items()}
+    return {"networks": network_rows(*networks), **frozen}
 
 
 def error_panels(learners: Learners) -> list[tuple[str, dict[str, np.ndarray]]]:
     """The rows' test errors for `image_figures.error_rows`."""
     return [
-        (
-            title.replace("ntk", "NTK"),
-            {shown: rows[row].mean(axis=1) for row, shown in ROWS.items()},
-        )
+        (title.replace("ntk", "NTK"), {s: rows[row].mean(axis=1) for row, s in ROWS.items()})
         for title, rows in learners.items()
     ]
 
@@ -78,27 +70,20 @@ def error_panels(learners: Learners) -> list[tuple[str, dict[str, np.ndarray]]]:
 def error_table(learners: Learners) -> list[Record]:
     """Mean test error of each row, in percent."""
     errors = {title: mean_errors(rows) for title, rows in learners.items()}
-    records = [
-        {"test error, %": shown}
-        | {title: 100 * found[row] for title, found in errors.items()}
-        | {"learners (networks)": len(learners["networks"][row])}
-        for row, shown in ROWS.items()
+    numbers, shown = learners["networks"], ROWS | {"hard_student": "student, hard labels"}
+    return [
+        {"test error, %": title}
+        | {of: 100 * e[row] if row in e else "as single" for of, e in errors.items()}
+        | {"learners (networks)": len(numbers[row]) if row in numbers else ""}
+        for row, title in shown.items()
     ]
-    hard = {
-        title: 100 * found["hard_student"] if "hard_student" in found else "as single"
-        for title, found in errors.items()
-    }
-    return [*records, {"test error, %": "student, hard labels", **hard, "learners (networks)": ""}]
 
 
 def error_values(learners: Learners) -> Record:
     """The mean errors that the text names."""
     short = {"networks": "net", "ntk": "ntk", "random convolutions": "conv"}
-    return {
-        f"{short[title]}-{row}": f"{mean_errors(rows)[row]:.1%}"
-        for title, rows in learners.items()
-        for row in ROWS
-    }
+    every = learners.items()
+    return {f"{short[title]}-{row}": percent(rows[row]) for title, rows in every for row in ROWS}
 
 
 def reported_table(learners: Learners) -> list[Record]:
@@ -107,27 +92,13 @@ def reported_table(learners: Learners) -> list[Record]:
     return [
         {
             "test accuracy, %": shown,
-            "ours: networks": f"{100 * (1 - networks[row]):.1f}",
-            "ours: NTK": f"{100 * (1 - ntk[row]):.1f}",
-            "reported (second-hand): CIFAR-10": f"{REPORTED[row][0]:.2f}",
-            "reported (second-hand): CIFAR-100": f"{REPORTED[row][1]:.2f}",
+            "ours: networks": number(100 * (1 - networks[row]), 1),
+            "ours: NTK": number(100 * (1 - ntk[row]), 1),
+            "reported (second-hand): CIFAR-10": number(REPORTED[row][0], 2),
+            "reported (second-hand): CIFAR-100": number(REPORTED[row][1], 2),
             "the paper's NTK": "",
         }
         for row, shown in ROWS.items()
-    ]
-
-
-def claim_table(found: Sequence[Finding]) -> list[Record]:
-    """Every claim on photographs, and its verdict."""
-    return [
-        {
-            "claim": f.statement,
-            "bound": f.prediction,
-            "measured [95% interval]": f.summary(),
-            "verdict": f.verdict,
-            "how": f.caveat,
-        }
-        for f in found
     ]
 
 
@@ -135,32 +106,26 @@ def gain_values(learners: Learners, wide: Arrays) -> Record:
     """Gains and shares of gains beside the claims; `wide` are networks with as many weights as a
     trained average."""
     rows, ntk = learners["networks"], learners["ntk"]
-    gained = gain(rows, "ensemble")
     students = {"single": rows["distilled"], "ensemble": rows["ensemble_of_distilled"]}
-    again = gain(students, "ensemble")
-    points, share = "{:.2%} [{:.2%}, {:.2%}]", "{:.2f} [{:.2f}, {:.2f}]"
+    gained, again = gain(rows, "ensemble"), gain(students, "ensemble")
+    frozen = gain(ntk, "distilled", base="hard_student")
     return {
-        "gain": points.format(*gained),
-        "gain-again": points.format(*again),
-        "gain-again-share": f"{again[0] / gained[0]:.2f}",
-        "ntk-average-share": share.format(*share_of_gain(ntk, "average")),
-        "ntk-distilled-gain": points.format(*gain(ntk, "distilled", base="hard_student")),
-        "wide-share": share.format(*share_of_gain({**rows, "wide": wide["wrong"]}, "wide")),
+        "gain": with_interval(gained, ".2%"),
+        "gain-again": with_interval(again, ".2%"),
+        "gain-again-share": number(again[0] / gained[0], 2),
+        "ntk-average-share": with_interval(share_of_gain(ntk, "average"), ".2f"),
+        "ntk-distilled-gain": with_interval(frozen, ".2%"),
+        "wide-share": with_interval(share_of_gain({**rows, "wide": wide["wrong"]}, "wide"), ".2f"),
     }
 
 
 def half_errors(views: Family) -> tuple[list[float], dict[str, Pair]]:
-    """Errors on whole and on half images, by where the halves come from.
-
-    Returns:
-        mu of each study; title -> errors of one network and of the ensemble, (2, shares) each:
-        on whole images, on half images (mean of left and right).
-    """
+    """mu of each study; where the halves come from -> errors of one network and of the ensemble,
+    (2, shares) each: on whole images, on half images (mean of left and right)."""
     shares, curves = [], {}
     for two, title in TITLES.items():
-        chosen = [
-            (e.study.base.data, a) for e, a in views if e.study.base.data.two_photographs == two
-        ]
+        sets = [(e.study.base.data, a) for e, a in views]
+        chosen = [(data, a) for data, a in sets if data.two_photographs == two]
         shares = [data.single_view_fraction for data, _ in chosen]
         alone = np.array([a["wrong"].mean(axis=(1, 2)) for _, a in chosen])
         together = np.array([a["ensemble_wrong"].mean(axis=1) for _, a in chosen])
@@ -190,8 +155,8 @@ def half_values(shares: Sequence[float], curves: Mapping[str, Pair]) -> Record:
     for row, kind in enumerate(("whole", "half")):
         for who, errors in (("one", one), ("many", many)):
             for at, end in ((0, "first"), (-1, "last")):
-                values[f"{who}-{kind}-{end}"] = f"{errors[row, at]:.1%}"
-        values[f"gain-{kind}"] = f"{100 * (one - many)[row, -1]:.1f}"
+                values[f"{who}-{kind}-{end}"] = percent(errors[row, at])
+        values[f"gain-{kind}"] = number(100 * (one - many)[row, -1], 1)
     return values
 
 
@@ -202,23 +167,22 @@ def by_noise(single: Arrays, noisy: Family) -> dict[str, Arrays]:
 
 def noise_table(networks: Mapping[str, Arrays]) -> list[Record]:
     """What is called variance, and what the ensemble gains; keys as from `by_noise`."""
-    records: list[Record] = []
-    for share, a in networks.items():
-        each, together = 100 * a["wrong"].mean(axis=1), 100 * float(a["ensemble_wrong"].mean())
-        spread, less = float(each.std(ddof=1)), float(each.mean() - together)
-        records.append(
-            {
-                "labels replaced": share,
-                "single error, %": float(each.mean()),
-                "spread (standard deviation)": spread,
-                "ensemble's gain": less,
-                "gain / spread": less / spread,
-                "variance / squared error": float(a["variance"]) / float(a["squared_error"].mean()),
-                "cross-entropy, single": float(a["cross_entropy"].mean()),
-                "cross-entropy, ensemble": float(a["ensemble_cross_entropy"]),
-            }
-        )
-    return records
+    return [
+        {
+            "labels replaced": share,
+            "single error, %": mean(each),
+            "spread (standard deviation)": spread,
+            "ensemble's gain": less,
+            "gain / spread": less / spread,
+            "variance / squared error": float(a["variance"]) / mean(a["squared_error"]),
+            "cross-entropy, single": mean(a["cross_entropy"]),
+            "cross-entropy, ensemble": float(a["ensemble_cross_entropy"]),
+        }
+        for share, a in networks.items()
+        for each in [100 * a["wrong"].mean(axis=1)]
+        for spread in [float(each.std(ddof=1))]
+        for less in [mean(each) - 100 * mean(a["ensemble_wrong"])]
+    ]
 
 
 def noise_values(networks: Mapping[str, Arrays]) -> Record:
@@ -226,9 +190,9 @@ def noise_values(networks: Mapping[str, Arrays]) -> Record:
     clean, single = noise_table(networks)[0], networks["0%"]
     as_good = single["wrong"].mean(axis=1) <= single["ensemble_wrong"].mean()
     return {
-        "spread": f"{clean['spread (standard deviation)']:.2f}",
-        "gain-over-spread": f"{clean['gain / spread']:.1f}",
-        "variance-share": f"{clean['variance / squared error']:.0%}",
+        "spread": number(clean["spread (standard deviation)"], 2),
+        "gain-over-spread": number(clean["gain / spread"], 1),
+        "variance-share": percent(clean["variance / squared error"], 0),
         "as-good": int(as_good.sum()),
     }
 
@@ -247,9 +211,9 @@ def deletion_table(shares: Sequence[float], ways: Sequence[Way]) -> list[Record]
     return [
         {"channels deleted, %": 100 * share}
         | {
-            f"{title}: {who}, %": float(100 * error)
-            for title, single, ensemble in ways
-            for who, error in (("one network", single[j].mean()), ("ensemble", ensemble[j]))
+            f"{title}: {who}, %": float(100 * errors[j].mean())
+            for title, *found in ways
+            for who, errors in zip(("one network", "ensemble"), found, strict=True)
         }
         for j, share in enumerate(shares)
     ]
@@ -257,10 +221,10 @@ def deletion_table(shares: Sequence[float], ways: Sequence[Way]) -> list[Record]
 
 def deletion_values(shares: Sequence[float], ways: Sequence[Way]) -> Record:
     """Errors with most channels deleted at random."""
-    values: dict[str, object] = {"most-deleted": f"{shares[-1]:.1%}"}
+    values: dict[str, object] = {"most-deleted": percent(shares[-1])}
     for how, (_, single, ensemble) in zip(("kept", "refitted"), ways[:2], strict=True):
-        values[f"one-{how}"] = f"{100 * float(single[-1].mean()):.1f}%"
-        values[f"many-{how}"] = f"{100 * float(ensemble[-1]):.1f}%"
+        values[f"one-{how}"] = percent(single[-1])
+        values[f"many-{how}"] = percent(ensemble[-1])
     return values
 
 
@@ -278,9 +242,21 @@ def agreement_table(agreement: np.ndarray, labels: np.ndarray) -> list[Record]:
     return [
         {
             "image": f"{i} (class {label})",
-            "correlation of two networks' maps: mean": float(pairs.mean()),
+            "correlation of two networks' maps: mean": mean(pairs),
             "smallest": float(pairs.min()),
             "largest": float(pairs.max()),
         }
         for i, (label, pairs) in enumerate(zip(labels, agreement.T, strict=True), start=1)
     ]
+
+
+def claim_table(found: Sequence[Finding]) -> list[Record]:
+    """Every claim on photographs, and its verdict."""
+    columns = {
+        "claim": "statement",
+        "bound": "prediction",
+        "measured [95% interval]": "summary",
+        "verdict": "verdict",
+        "how": "caveat",
+    }
+    return records(found, columns)

@@ -1,8 +1,4 @@
-"""What chapters 3 and 4 show of networks and their averages, from the store's arrays.
-
-Tables are lists of records, column -> cell (`figures.Table.of`); what ends in `_values` gives the
-numbers that a chapter's text names, by their name there; the rest is what figures draw.
-"""
+"""What chapters 3 and 4 show of networks and their averages."""
 
 from __future__ import annotations
 
@@ -12,44 +8,26 @@ from typing import Any
 import numpy as np
 import torch
 
+from mvlib.core.intervals import wilson_interval
 from mvlib.experiments.catalogue import SWEEPS, setting
 from mvlib.experiments.settings import Scale
+from mvlib.findings import theorems
 from mvlib.findings.finding import Finding
-from mvlib.findings.theorems import (
-    all_learned,
-    finite_size_prediction,
-    foretold,
-    lottery_finding,
-    one_view_share,
-    theorem_1,
-    theorem_2,
-)
+from mvlib.findings.formatting import Family, Record, mean, mean_and_spread, number, of_all
 from mvlib.paper.activation import SmoothedReLU
-from mvlib.paper.evaluation import error_in_units_of_mu, learned_views, wilson_interval
+from mvlib.paper.evaluation import error_in_units_of_mu
 from mvlib.run.sweep import load_family
 from mvlib.store.entries import Arrays, Store
 from mvlib.studies.single_model import SingleModelStudy
 
-Record = Mapping[str, object]  # a row of a table, or numbers by name
-Family = Sequence[tuple[Any, Arrays]]  # experiments of one kind, as `load_family` gives them
 Points = Mapping[str, Sequence[tuple[Any, Arrays]]]  # of sweeps, in order of the parameter's value
 
 
-def finding_values(name: str, finding: Finding, *, digits: int = 3) -> Record:
+def finding_values(name: str, finding: Finding, digits: int = 3) -> Record:
     """A finding's ``name-measured``, ``name-interval`` and ``name-n``."""
-    measured, low, high = (f"{v:.{digits}f}" for v in (finding.measured, finding.low, finding.high))
-    interval = f"[{low}, {high}]"
-    return {f"{name}-measured": measured, f"{name}-interval": interval, f"{name}-n": finding.n}
-
-
-def mean_and_spread(errors: np.ndarray) -> str:
-    """Mean and standard deviation over networks."""
-    return f"{errors.mean():.3f} ± {errors.std(ddof=1):.3f}"
-
-
-def learned(arrays: Arrays) -> np.ndarray:
-    """Which views each network or student has (`learned_views`), (networks, k, V)."""
-    return learned_views(torch.as_tensor(arrays["correlations"])).numpy()
+    low, high = number(finding.low, digits), number(finding.high, digits)
+    said = {"measured": number(finding.measured, digits), "interval": f"[{low}, {high}]"}
+    return {f"{name}-{what}": value for what, value in (said | {"n": finding.n}).items()}
 
 
 # ---------------------------------------------------------------- chapter 3: one network
@@ -72,27 +50,31 @@ def first_fit(train_error: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return fits.argmax(axis=0), fits.any(axis=0)
 
 
+def fitted_at(run: Arrays) -> np.ndarray:
+    """Step of each network's first recorded training error of 0, NaN where there is none."""
+    first, fits = first_fit(run["train_error"])
+    return np.where(fits, run["steps"][first], np.nan)
+
+
 def one_race(
     race: Arrays, network: int = 0, *, until_fitted: bool = False
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Steps, correlations (records, k, V) and foretold views (k,) of one watched network, over
     all records or only `until_fitted`."""
     first, fits = first_fit(race["train_error"])
-    records = first[network] + 1 if until_fitted and fits[network] else len(race["steps"])
-    correlations = race["view_correlations"][:records, network]
-    return race["steps"][:records], correlations, race["predicted_winner"][network]
+    shown = slice(first[network] + 1 if until_fitted and fits[network] else None)
+    correlations = race["view_correlations"][shown, network]
+    return race["steps"][shown], correlations, race["predicted_winner"][network]
 
 
 def over_time(study: SingleModelStudy, race: Arrays) -> dict[str, Any]:
     """What `figures.errors_over_time` draws of watched networks."""
-    first, fits = first_fit(race["train_error"])
-    single, multi = race["watched_single_error"], race["watched_multi_error"]
     return {
         "steps": race["steps"],
         "train_error": race["train_error"],
-        "test_error": error_in_units_of_mu(single, multi, study.data.single_view_fraction),
-        "residuals": {"multi-view": race["multi_residual"], "single-view": race["single_residual"]},
-        "fitted_at": np.where(fits, race["steps"][first], np.nan),
+        "test_error": theorems.network_errors(study, [race], "watched_")[0],
+        "residuals": {f"{kind}-view": race[f"{kind}_residual"] for kind in ("multi", "single")},
+        "fitted_at": fitted_at(race),
     }
 
 
@@ -104,40 +86,38 @@ def race_values(study: SingleModelStudy, race: Arrays) -> Record:
         "race-networks": len(first),
         "race-watched": study.n_watch,
         "race-last": int(race["steps"][-1]),
-        "race-at-fit": f"{race['watched_single_error'][at_fit].mean():.3f}",
-        "race-at-end": f"{race['watched_single_error'][-1].mean():.3f}",
-        "multi-residual": f"{race['multi_residual'][at_fit].mean():.4f}",
-        "single-residual": f"{race['single_residual'][at_fit].mean():.3f}",
+        "race-at-fit": number(race["watched_single_error"][at_fit]),
+        "race-at-end": number(race["watched_single_error"][-1]),
+        "multi-residual": number(race["multi_residual"][at_fit], 4),
+        "single-residual": number(race["single_residual"][at_fit]),
     }
 
 
 def network_values(study: SingleModelStudy, draws: Sequence[Arrays]) -> Record:
     """Theorem 1 and the lottery at the book's setting, and what the errors are made of."""
-    single, multi = (
-        np.concatenate([a[f"{kind}_error"] for a in draws]) for kind in ("single", "multi")
-    )
+    multi = np.concatenate([a["multi_error"] for a in draws])
     worst = round(float(multi.max()) * study.n_test_multi)
     return {
-        **finding_values("one", theorem_1(study, draws)),
-        **finding_values("lottery", lottery_finding(study, draws)),
+        **finding_values("one", theorems.theorem_1(study, draws)),
+        **finding_values("lottery", theorems.lottery_finding(draws)),
         "n-draws": len(draws),
         "n-test": study.n_test_single,
         "n-multi": study.n_test_multi,
-        "single-error": mean_and_spread(single),
-        "multi-error": f"{multi.mean():.5f}",
+        "single-error": mean_and_spread(np.concatenate([a["single_error"] for a in draws])),
+        "multi-error": number(multi, 5),
         "multi-worst": worst,
-        "multi-bound": f"{wilson_interval(worst, study.n_test_multi)[1]:.4f}",
-        "one-view-share": f"{one_view_share(draws):.3f}",
-        "finite-size": f"{finite_size_prediction(study, draws):.3f}",
+        "multi-bound": number(wilson_interval(worst, study.n_test_multi)[1], 4),
+        "one-view-share": number(theorems.one_view_share(draws)),
+        "finite-size": number(theorems.finite_size_prediction(study, draws)),
         "base-networks": study.n_networks,
-        "base-single-error": f"{draws[0]['single_error'].mean():.3f}",
+        "base-single-error": number(draws[0]["single_error"]),
     }
 
 
 def lottery(draws: Sequence[Arrays]) -> tuple[np.ndarray, np.ndarray]:
     """Margin of the prediction and whether the foretold view won, (networks, k) of all draws."""
     margin = np.concatenate([a["winner_margin"] for a in draws])
-    return margin, np.concatenate([foretold(a) for a in draws])
+    return margin, np.concatenate([theorems.foretold(a) for a in draws])
 
 
 def load_sweeps(scale: Scale, store: Store) -> dict[str, Family]:
@@ -156,14 +136,15 @@ def sweep_points(sweeps: Mapping[str, Family], study: SingleModelStudy, base: Ar
 
 def sweep_curves(points: Points) -> dict[str, tuple[list[str], dict[str, list]]]:
     """What `figures.sweep_panels` draws: the values and three curves over them."""
+    curves = {
+        "test error / mu": lambda a: a["single_error"],
+        "all views learned": lambda a: theorems.all_learned(a["correlations"]).mean(),
+        "winner foretold": lambda a: theorems.foretold(a).mean(),
+    }
     return {
         field: (
             [str(value) for value, _ in pairs],
-            {
-                "test error / mu": [a["single_error"] for _, a in pairs],
-                "all views learned": [all_learned(a["correlations"]).mean() for _, a in pairs],
-                "winner foretold": [foretold(a).mean() for _, a in pairs],
-            },
+            {name: [of(a) for _, a in pairs] for name, of in curves.items()},
         )
         for field, pairs in points.items()
     }
@@ -175,7 +156,7 @@ def sweep_table(points: Points) -> list[Record]:
         {
             "parameter": field.replace("_", " "),
             "value": str(value),
-            "networks that fit": f"{int(a['fitted'].sum())} of {len(a['fitted'])}",
+            "networks that fit": of_all(a["fitted"]),
             "steps": int(a["stop_step"].mean()),
             **_errors_and_views(a),
         }
@@ -186,26 +167,26 @@ def sweep_table(points: Points) -> list[Record]:
 
 def _errors_and_views(a: Arrays) -> Record:
     return {
-        "single-view error": float(a["single_error"].mean()),
-        "multi-view error": float(a["multi_error"].mean()),
-        "classes with both views": float(all_learned(a["correlations"]).mean()),
+        "single-view error": mean(a["single_error"]),
+        "multi-view error": mean(a["multi_error"]),
+        "classes with both views": mean(theorems.all_learned(a["correlations"])),
     }
 
 
 def sweep_values(points: Points) -> Record:
     """The largest value of each parameter, and the single-view error there."""
-    values: dict[str, object] = {}
+    said = {}
     for field, pairs in points.items():
-        largest, a = pairs[-1]
-        values[f"most-{field}"] = str(largest)
-        values[f"most-{field}-error"] = f"{a['single_error'].mean():.3f}"
-    return values
+        value, a = pairs[-1]
+        said[f"most-{field}"] = str(value)
+        said[f"most-{field}-error"] = number(a["single_error"])
+    return said
 
 
 def class_counts(family: Family) -> dict[int, tuple[np.ndarray, float]]:
     """Single-view errors of the networks and the finite-size prediction, by k."""
     return {
-        e.study.data.n_classes: (a["single_error"], finite_size_prediction(e.study, [a]))
+        e.study.data.n_classes: (a["single_error"], theorems.finite_size_prediction(e.study, [a]))
         for e, a in family
     }
 
@@ -220,8 +201,8 @@ def class_count_table(family: Family) -> list[Record]:
             "networks": len(a["fitted"]),
             "that fit": int(a["fitted"].sum()),
             **_errors_and_views(a),
-            "finite-size prediction": finite_size_prediction(e.study, [a]),
-            "winner foretold": float(foretold(a).mean()),
+            "finite-size prediction": theorems.finite_size_prediction(e.study, [a]),
+            "winner foretold": mean(theorems.foretold(a)),
         }
         for e, a in family
     ]
@@ -232,8 +213,8 @@ def nearer_values(study: SingleModelStudy, arrays: Arrays) -> Record:
     return {
         "nearer-error": mean_and_spread(arrays["single_error"]),
         "nearer-n": len(arrays["single_error"]),
-        "nearer-multi": f"{arrays['multi_error'].mean():.4f}",
-        "nearer-predicted": f"{finite_size_prediction(study, [arrays]):.3f}",
+        "nearer-multi": number(arrays["multi_error"], 4),
+        "nearer-predicted": number(theorems.finite_size_prediction(study, [arrays])),
     }
 
 
@@ -242,13 +223,13 @@ def nearer_values(study: SingleModelStudy, arrays: Arrays) -> Record:
 
 def ensemble_values(study: SingleModelStudy, draws: Sequence[Arrays]) -> Record:
     """Theorem 2 beside Theorem 1, and who knows how many views."""
-    views = [learned(a) for a in draws]
+    views = [theorems.learned(a["correlations"]) for a in draws]
     return {
         "members": study.n_networks,
         "n-draws": len(draws),
-        "one-measured": f"{theorem_1(study, draws).measured:.3f}",
-        **finding_values("two", theorem_2(study, draws), digits=4),
-        "views-each": f"{np.mean([v.sum(axis=(1, 2)).mean() for v in views]):.1f}",
+        "one-measured": number(theorems.theorem_1(study, draws).measured),
+        **finding_values("two", theorems.theorem_2(study, draws), digits=4),
+        "views-each": number([v.sum(axis=(1, 2)).mean() for v in views], 1),
         "views-all": views[0][0].size,
         "views-together": ", ".join(str(v.any(axis=0).sum()) for v in views),
     }
@@ -266,11 +247,11 @@ def most_disputed(arrays: Arrays) -> tuple[np.ndarray, int, str]:
 
 def view_table(arrays: Arrays) -> list[Record]:
     """Errors on single-view inputs, by class and view shown, beside how many networks know it."""
-    known = learned(arrays).mean(axis=0)
+    known = theorems.learned(arrays["correlations"]).mean(axis=0)
     return [
         {
             "single-view inputs that show": f"class {j}, view {view + 1}",
-            "error of one network": float(arrays["class_error"][:, j, view].mean()),
+            "error of one network": mean(arrays["class_error"][:, j, view]),
             "networks that know the view": float(known[j, view]),
             "error of the average": float(arrays["ensemble_class_error"][j, view]),
         }
@@ -286,7 +267,7 @@ def size_curves(study: SingleModelStudy, draws: Sequence[Arrays]) -> list[np.nda
 
 def size_table(curves: Sequence[np.ndarray]) -> list[Record]:
     """Mean error of averages of K networks beside fair coins'."""
-    mean = np.mean([np.nanmean(c, axis=1) for c in curves], axis=0)
+    by_size = np.mean([np.nanmean(c, axis=1) for c in curves], axis=0)
     return [
         {
             "networks K": K,
@@ -294,5 +275,5 @@ def size_table(curves: Sequence[np.ndarray]) -> list[Record]:
             "fair coins, 2^-K": 0.5**K,
             "ensembles tried a draw": int(np.isfinite(curves[0][K - 1]).sum()),
         }
-        for K, error in enumerate(mean, start=1)
+        for K, error in enumerate(by_size, start=1)
     ]

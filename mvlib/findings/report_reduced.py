@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from mvlib.experiments.catalogue import setting
-from mvlib.findings.report_networks import Family, Record, lottery
+from mvlib.findings.formatting import Family, Record, number, percent
+from mvlib.findings.report_networks import lottery
 from mvlib.findings.theorems import all_learned
 from mvlib.reduced.check import Reduced, reduce_study, reduced_students, same_winner
 from mvlib.reduced.data import RaceParams
@@ -40,23 +41,19 @@ def play_all() -> dict[str, Game]:
 
 def game_table(games: Mapping[str, Game]) -> list[Record]:
     """What games come to: shares of races, then errors on single-view inputs."""
-    table: list[Record] = []
-    for name, game in games.items():
-        L = len(game.networks)
-        ahead = np.array([run.curve[-1].argmax(axis=1) == 0 for run in game.networks])
-        average, taught_by_all, taught_by_one = game.single_error[L:]
-        table.append(
-            {
-                "setting": name,
-                "view 1 ahead": f"{ahead.mean():.0%}",
-                "both learned": f"{game.learned_views()[:L].all(axis=2).mean():.0%}",
-                "one network": f"{game.single_error[:L].mean():.1%}",
-                "average": f"{average:.1%}",
-                "student of the average": f"{taught_by_all:.1%}",
-                "student of network 1": f"{taught_by_one:.1%}",
-            }
-        )
-    return table
+    return [
+        {
+            "setting": name,
+            "view 1 ahead": percent([run.curve[-1].argmax(axis=1) == 0 for run in networks], 0),
+            "both learned": percent(game.learned_views()[: len(networks)].all(axis=2), 0),
+            "one network": percent(game.single_error[: len(networks)]),
+            "average": percent(game.single_error[-3]),
+            "student of the average": percent(game.single_error[-2]),
+            "student of network 1": percent(game.single_error[-1]),
+        }
+        for name, game in games.items()
+        for networks in [game.networks]
+    ]
 
 
 def reduced_race(
@@ -95,12 +92,11 @@ def beside_table(pairs: Pairs, students: Mapping[str, Errors]) -> list[Record]:
             for r, a in pairs
         ],
     }
-    table: list[Record] = []
-    for name, found in errors.items():
-        ours, theirs = (np.concatenate(side) for side in zip(*found, strict=True))
-        means = {"reduced": f"{ours.mean():.3f}", "full simulation": f"{theirs.mean():.3f}"}
-        table.append({"": name, "n": len(ours), **means})
-    return table
+    return [
+        {"": name, "n": len(ours), "reduced": number(ours), "full simulation": number(theirs)}
+        for name, found in errors.items()
+        for ours, theirs in [map(np.concatenate, zip(*found, strict=True))]
+    ]
 
 
 def agreement_values(pairs: Pairs) -> Record:
@@ -113,31 +109,31 @@ def agreement_values(pairs: Pairs) -> Record:
     return {
         "n-draws": len(pairs),
         "n-races": agree.size,
-        "agree": f"{agree.mean():.1%}",
-        "agree-sure": f"{agree[sure].mean():.1%}",
-        "agree-unsure": f"{agree[~sure].mean():.1%}",
-        "foretold": f"{right.mean():.1%}",
-        "steps-reduced": f"{np.mean([run.steps for r, _ in pairs for run in r.runs]):.0f}",
-        "steps-full": f"{np.mean([a['stop_step'].mean() for a in full]):.0f}",
+        "agree": percent(agree),
+        "agree-sure": percent(agree[sure]),
+        "agree-unsure": percent(agree[~sure]),
+        "foretold": percent(right),
+        "steps-reduced": number([run.steps for r, _ in pairs for run in r.runs], 0),
+        "steps-full": number([a["stop_step"].mean() for a in full], 0),
     }
 
 
 def sweep_table(sweeps: Mapping[str, Family]) -> list[Record]:
     """Reduced / full simulation along each swept parameter."""
-    table: list[Record] = []
-    for field, family in sweeps.items():
-        for (e, _), (r, a) in zip(family, reduced_pairs(family), strict=True):
-            ours, theirs = r.correlations, a["correlations"]
-            single, multi = r.single_error[:-1].mean(), r.multi_error[:-1].mean()
-            both = all_learned(ours).mean(), all_learned(theirs).mean()
-            table.append(
-                {
-                    "parameter": field.replace("_", " "),
-                    "value": str(setting(e.study, field)),
-                    "single-view error": f"{single:.3f} / {a['single_error'].mean():.3f}",
-                    "multi-view error": f"{multi:.4f} / {a['multi_error'].mean():.4f}",
-                    "both views": f"{both[0]:.2f} / {both[1]:.2f}",
-                    "same winner": f"{same_winner(ours, theirs).mean():.2f}",
-                }
-            )
-    return table
+    return [
+        {
+            "parameter": field.replace("_", " "),
+            "value": str(setting(e.study, field)),
+            "single-view error": beside(r.single_error[:-1], a["single_error"], 3),
+            "multi-view error": beside(r.multi_error[:-1], a["multi_error"], 4),
+            "both views": beside(all_learned(r.correlations), all_learned(a["correlations"]), 2),
+            "same winner": number(same_winner(r.correlations, a["correlations"]), 2),
+        }
+        for field, family in sweeps.items()
+        for (e, _), (r, a) in zip(family, reduced_pairs(family), strict=True)
+    ]
+
+
+def beside(reduced: np.ndarray, full: np.ndarray, digits: int) -> str:
+    """Both means."""
+    return f"{number(reduced, digits)} / {number(full, digits)}"

@@ -1,4 +1,4 @@
-"""What chapters 5 and 6 show of students (names as in `report_networks`)."""
+"""What chapters 5 and 6 show of students."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import numpy as np
 import torch
 
 from mvlib.experiments.settings import Scale
-from mvlib.findings.finding import Finding
-from mvlib.findings.report_networks import Family, Record, first_fit
+from mvlib.findings.finding import Finding, records
+from mvlib.findings.formatting import Family, Record, mean, number, of_all, percent, with_interval
+from mvlib.findings.report_networks import fitted_at
 from mvlib.findings.students import (
     implicit_ensemble_prediction,
     less_than_hard,
     own_and_teachers_view,
     share_with_all_views,
 )
-from mvlib.findings.theorems import ensemble_errors, network_errors
-from mvlib.paper.evaluation import error_in_units_of_mu
+from mvlib.findings.theorems import ensemble_errors, mean_of_draws, network_errors
 from mvlib.paper.growth_rates import Pulls, pulls
 from mvlib.paper.multi_view_data import Sample
 from mvlib.paper.objectives import truncated_logit
@@ -50,7 +50,6 @@ PULLS = {
 QUIET = 0.4  # factor for students' scores where soft labels are drawn: their floor is near the cap
 UNEVEN = 0.6  # a view with less than this share of the class's larger correlation is the weak one
 SOLVED = 0.05  # test error over mu that a student trained for long has to reach
-INTERVAL = "{:.3f} [{:.3f}, {:.3f}]"
 
 Draws = Mapping[str, Sequence[Arrays]]  # family -> arrays, one a data draw
 
@@ -82,8 +81,8 @@ def distillation_values(study: SingleModelStudy, taught: DistillationStudy) -> R
     return {
         "members": study.n_networks,
         "tau": taught.tau,
-        "cap": f"{1 / taught.tau**2:.2f}",
-        "paper-tau": f"{1 / np.log(study.data.n_classes) ** 2:.2f}",
+        "cap": number(1 / taught.tau**2, 2),
+        "paper-tau": number(1 / np.log(study.data.n_classes) ** 2, 2),
         "ratio": taught.rate_ratio,
         "scale-c": taught.teacher_scale,
         "student-steps": taught.schedule.stop_rule.limit,
@@ -93,39 +92,24 @@ def distillation_values(study: SingleModelStudy, taught: DistillationStudy) -> R
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Example:
-    """An input with faint views that one network lacks.
+    """An input with faint views that one network lacks."""
 
-    Attributes:
-        at: its place in the sample.
-        label: its class.
-        visible: other classes that it shows -> which of their views, in words.
-        unseen: those of them of which the network sees nothing here.
-    """
-
-    at: int
+    at: int  # its place in the sample
     label: int
-    visible: dict[int, str]
-    unseen: list[int]
+    visible: dict[int, str]  # other classes that it shows -> which of their views, in words
+    unseen: list[int]  # those of them of which the network sees nothing here
 
 
-def shown_views(sample: Sample) -> np.ndarray:
-    """Whether each input shows each view, (n, k, V)."""
-    return (sample.strengths > 0).numpy()
-
-
-def other_classes(sample: Sample) -> np.ndarray:
-    """Whether each class is another than the input's own, (n, k)."""
-    return sample.labels.numpy()[:, None] != np.arange(sample.strengths.shape[1])
+def shown_classes(sample: Sample) -> tuple[np.ndarray, np.ndarray]:
+    """Whether each input shows each class, (n, k), and shows it faintly: another than its own."""
+    shown = (sample.strengths > 0).any(dim=-1).numpy()
+    return shown, shown & (sample.labels.numpy()[:, None] != np.arange(shown.shape[1]))
 
 
 def faint_example(sample: Sample, learned: np.ndarray) -> Example:
-    """The first multi-view input that shows three other classes of which a network sees one.
-
-    Args:
-        learned: which views the network has, (k, V).
-    """
-    shown = shown_views(sample)
-    visible = shown.any(axis=-1) & other_classes(sample)
+    """The first multi-view input that shows three other classes of which a network sees one, by
+    the views that it has learned, (k, V)."""
+    shown, (_, visible) = (sample.strengths > 0).numpy(), shown_classes(sample)
     seen = visible & (shown & learned).any(axis=-1)
     fits = (visible.sum(axis=1) == 3) & (seen.sum(axis=1) == 1) & ~sample.single_view.numpy()
     at = int(fits.argmax())
@@ -160,33 +144,25 @@ def soft_labels(
 
 def example_values(example: Example, sample: Sample, distilled: Arrays) -> Record:
     """The example in the text, and the median score of distilled students for absent classes."""
-    absent = ~shown_views(sample).any(axis=-1)
+    absent = ~shown_classes(sample)[0]
     return {
         "example-label": example.label,
         "example-unseen": ", ".join(map(str, example.unseen)),
         "quiet": QUIET,
-        "floor": f"{np.median(distilled['train_outputs'][:, absent]):.1f}",
+        "floor": number(np.median(distilled["train_outputs"][:, absent]), 1),
     }
 
 
-def errors_over_time(
-    of: Draws,
-) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, float]]:
-    """Error on watched single-view inputs over training.
-
-    Returns:
-        steps (records,); kind -> errors (records, students of all draws); kind -> mean first
-        recorded step with training error 0, NaN if a student never gets there.
-    """
+def errors_over_time(of: Draws) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, float]]:
+    """Error on watched single-view inputs over training: steps (records,); kind -> errors (records,
+    students of all draws); kind -> mean first recorded step with training error 0, NaN if a
+    student never gets there."""
     steps = next(iter(of.values()))[0]["steps"]
-    watched, fitted = {}, {}
-    for name, draws in of.items():
-        kind = KINDS[name][0]
-        watched[kind] = np.concatenate([a["watched_single_error"] for a in draws], axis=1)
-        first = [first_fit(a["train_error"]) for a in draws]
-        fitted[kind] = float(
-            np.mean([np.where(fits, steps[at], np.nan).mean() for at, fits in first])
-        )
+    watched = {
+        KINDS[name][0]: np.concatenate([a["watched_single_error"] for a in draws], axis=1)
+        for name, draws in of.items()
+    }
+    fitted = {KINDS[n][0]: mean_of_draws([*map(fitted_at, draws)]) for n, draws in of.items()}
     return steps, watched, fitted
 
 
@@ -197,10 +173,10 @@ def student_table(study: SingleModelStudy, of: Draws, found: Mapping[str, Findin
             "students of": KINDS[name][0],
             "n": sum(len(a["fitted"]) for a in draws),
             "fit the training set": int(sum(a["fitted"].sum() for a in draws)),
-            "multi-view error": float(np.mean([a["multi_error"].mean() for a in draws])),
+            "multi-view error": mean_of_draws([a["multi_error"] for a in draws]),
             "test error / μ [95% interval]": found[KINDS[name][1]].summary(),
             "classes with both views": share_with_all_views(draws),
-            "average of the students": float(np.mean(ensemble_errors(study, draws))),
+            "average of the students": mean(ensemble_errors(study, draws)),
         }
         for name, draws in of.items()
     ]
@@ -214,25 +190,23 @@ def remaining_values(study: SingleModelStudy, of: Draws) -> Record:
     uneven = correlations < UNEVEN * correlations.max(axis=-1, keepdims=True)
     error = np.concatenate([a["class_error"] for a in distilled])
     return {
-        "gain": INTERVAL.format(*less_than_hard(study, hard, distilled)),
+        "gain": with_interval(less_than_hard(study, hard, distilled)),
         "n-students": len(correlations),
         "n-draws": len(distilled),
-        "both": f"{share_with_all_views(distilled):.3f}",
-        "hard-both": f"{share_with_all_views(hard):.3f}",
+        "both": number(share_with_all_views(distilled)),
+        "hard-both": number(share_with_all_views(hard)),
         "uneven-mark": UNEVEN,
-        "uneven-share": f"{uneven.mean():.2f}",
-        "uneven-error": f"{error[uneven].mean():.3f}",
-        "even-error": f"{error[~uneven].mean():.3f}",
+        "uneven-share": number(uneven, 2),
+        "uneven-error": number(error[uneven]),
+        "even-error": number(error[~uneven]),
     }
 
 
 def long_run(study: SingleModelStudy, arrays: Arrays) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Students in a long training: steps (records,), test error over mu and largest correlation
     of a neuron with a view, (records, students)."""
-    mu = study.data.single_view_fraction
-    errors = arrays["watched_single_error"], arrays["watched_multi_error"]
-    largest = arrays["view_correlations"].max(axis=(2, 3))
-    return arrays["steps"], error_in_units_of_mu(*errors, mu), largest
+    (error,) = network_errors(study, [arrays], "watched_")
+    return arrays["steps"], error, arrays["view_correlations"].max(axis=(2, 3))
 
 
 def long_run_values(
@@ -243,16 +217,16 @@ def long_run_values(
     printed_steps, printed_error, printed_largest = long_run(study, printed)
     holds = (capped["train_error"] == 0) & (error <= SOLVED)
     return {
-        "holds": f"{holds.mean():.0%}",
+        "holds": percent(holds, 0),
         "holds-from": int(steps[holds.any(axis=1).argmax()]),
         "long-steps": int(steps[-1]),
-        "capped-end": f"{error[-1].mean():.3f}",
-        "capped-weight": f"{largest[-1].mean():.0f}",
+        "capped-end": number(error[-1]),
+        "capped-weight": number(largest[-1], 0),
         "printed-steps": int(printed_steps[-1]),
-        "printed-end": f"{printed_error[-1].mean():.3f}",
+        "printed-end": number(printed_error[-1]),
         "printed-weight": f"{printed_largest[-1].mean():.2g}",
-        "printed-train": f"{float(printed['train_error'][-1].mean()):.4f}",
-        "printed-one-hot": f"{network_errors(study, [printed_one_hot])[0].mean():.3f}",
+        "printed-train": number(printed["train_error"][-1], 4),
+        "printed-one-hot": number(network_errors(study, [printed_one_hot])),
     }
 
 
@@ -273,47 +247,40 @@ def pull_values(rates: Pulls) -> Record:
 def room_table(
     study: SingleModelStudy, single: Arrays, distilled: Arrays, crowded: Family
 ) -> list[Record]:
-    """Networks and students of their average where there is less room for distillation.
-
-    Args:
-        single, distilled: the book's setting, on one draw.
-        crowded: the experiments of `student_experiments.room`: networks, their students, ...
-    """
+    """Networks and students of their average at the book's setting, on one draw, and where there is
+    less room for distillation: `crowded` are networks, their students, ..."""
     settings = [("the book's setting", study, single, distilled)]
     for (teacher, networks), (e, students) in zip(crowded[::2], crowded[1::2], strict=True):
         settings.append((e.label, teacher.study, networks, students))
-    rates = [pulls(s.data, s.learner, s.n_train) for _, s, _, _ in settings]
     return [
         {
             "setting": label,
             "weak": rate.weak,
             "noise": rate.noise,
             "confusion": rate.confusion,
-            "networks: single-view error": float(networks["single_error"].mean()),
+            "networks: single-view error": mean(networks["single_error"]),
             "their ensemble": float(networks["ensemble_single_error"]),
-            "distilled students: single-view error": float(students["single_error"].mean()),
-            "multi-view error": float(students["multi_error"].mean()),
-            "fitted": f"{int(students['fitted'].sum())} of {len(students['fitted'])}",
+            "distilled students: single-view error": mean(students["single_error"]),
+            "multi-view error": mean(students["multi_error"]),
+            "fitted": of_all(students["fitted"]),
         }
-        for rate, (label, _, networks, students) in zip(rates, settings, strict=True)
+        for label, at, networks, students in settings
+        for rate in [pulls(at.data, at.learner, at.n_train)]
     ]
 
 
 def hinton_table(study: SingleModelStudy, hinton: Family, of: Draws) -> list[Record]:
     """Hinton's form on one draw beside the same students by the capped (4.3)."""
-    records: list[Record] = []
-    for e, arrays in hinton:
-        (errors,) = network_errors(study, [arrays])
-        (capped,) = network_errors(study, of[SAME_TARGET[e.study.target]][:1])
-        records.append(
-            {
-                "teacher": e.study.target,
-                "Hinton: test error / μ": float(errors.mean()),
-                "multi-view error": float(arrays["multi_error"].mean()),
-                "capped (4.3), same students": float(capped[: len(errors)].mean()),
-            }
-        )
-    return records
+    return [
+        {
+            "teacher": e.study.target,
+            "Hinton: test error / μ": mean(network_errors(study, [arrays])),
+            "multi-view error": mean(arrays["multi_error"]),
+            "capped (4.3), same students": mean(capped[: len(arrays["single_error"])]),
+        }
+        for e, arrays in hinton
+        for capped in network_errors(study, of[SAME_TARGET[e.study.target]][:1])
+    ]
 
 
 # ---------------------------------------------------------------- chapter 6: self-distillation
@@ -326,15 +293,16 @@ def self_distillation_values(
     students, claim = of["self-distilled"], found["self-distillation"]
     gain = less_than_hard(study, of["hard-labels"], students)
     beyond = less_than_hard(study, of["control-one-hot"], students)
+    predicted = implicit_ensemble_prediction(study, of["single-model"], students)
     return {
         "self": claim.summary(),
         "self-n": claim.n,
         "n-draws": len(students),
         "steps": taught.schedule.stop_rule.limit,
         "students-a-draw": taught.n_students,
-        "gain": INTERVAL.format(*gain),
-        "beyond": INTERVAL.format(*beyond),
-        "predicted": f"{implicit_ensemble_prediction(study, of['single-model'], students):.3f}",
+        "gain": with_interval(gain),
+        "beyond": with_interval(beyond),
+        "predicted": number(predicted),
         "hard": found["hard-label-student"].summary(),
         "one-hot": found["control-one-hot"].summary(),
     }
@@ -357,9 +325,9 @@ def lottery_values(counts: np.ndarray) -> Record:
     return {
         "n-same": int(n_same),
         "n-differ": int(n_differ),
-        "both-same": f"{shares[0, 2]:.2f}",
-        "both-differ": f"{shares[1, 2]:.2f}",
-        "teacher-only": f"{shares[1, 1]:.2f}",
+        "both-same": number(shares[0, 2], 2),
+        "both-differ": number(shares[1, 2], 2),
+        "teacher-only": number(shares[1, 1], 2),
     }
 
 
@@ -380,9 +348,9 @@ def chain_table(chain: Family, errors: Sequence[np.ndarray], both: Sequence[floa
     return [
         {
             "generation": e.study.generation,
-            "test error / μ": float(error.mean()),
+            "test error / μ": mean(error),
             "implicit ensemble, 2^-(g+1)": 0.5 ** (e.study.generation + 1),
-            "multi-view error": float(arrays["multi_error"].mean()),
+            "multi-view error": mean(arrays["multi_error"]),
             "classes with both views": share,
             "training error of its teacher": float(arrays["teacher_train_error"].max()),
         }
@@ -393,18 +361,17 @@ def chain_table(chain: Family, errors: Sequence[np.ndarray], both: Sequence[floa
 def loud_table(sample: Sample, single: Arrays, chain: Family) -> list[Record]:
     """How often teachers of each generation put classes of training inputs at the cap: those that
     an input shows faintly, and those that it does not show."""
-    shown, study = shown_views(sample).any(axis=-1), chain[0][0].study
-    faint, cap = shown & other_classes(sample), 1 / study.tau**2
+    (shown, faint), study = shown_classes(sample), chain[0][0].study
     teachers = [("generation 0, a network", single["train_outputs"][: study.n_students])]
     teachers += [(e.label, arrays["train_outputs"]) for e, arrays in chain[:-1]]
     return [
         {
             "teacher": who,
-            "classes faintly visible: at the cap": float((at_cap[:, faint]).mean()),
-            "classes absent: at the cap": float((at_cap[:, ~shown]).mean()),
+            "classes faintly visible: at the cap": mean(at_cap[:, faint]),
+            "classes absent: at the cap": mean(at_cap[:, ~shown]),
         }
         for who, F in teachers
-        for at_cap in [study.teacher_scale * F > cap]
+        for at_cap in [study.teacher_scale * F > 1 / study.tau**2]
     ]
 
 
@@ -415,23 +382,21 @@ def chain_values(
     network, student = (record["classes absent: at the cap"] for record in loud[:2])
     return {
         "chain-n": len(errors[0]),
-        "chain-last": f"{errors[-1].mean():.3f}",
+        "chain-last": number(errors[-1]),
         "chain-generations": generations[-1],
-        "absent-networks": f"{network:.1%}",
-        "absent-students": f"{student:.1%}",
+        "absent-networks": percent(network),
+        "absent-students": percent(student),
     }
 
 
 def findings_tables(found: Sequence[Finding]) -> tuple[list[Record], list[Record]]:
     """Every claim beside its measurement, and how each was measured."""
-    beside: list[Record] = [
-        {
-            "claim": f"{f.title}: {f.statement}",
-            "predicted": f.predicted,
-            "measured [95% interval]": f.summary(),
-            "unit": f.unit,
-            "n": f.n,
-        }
-        for f in found
-    ]
-    return beside, [{"claim": f.title, "how it was measured": f.caveat} for f in found]
+    beside = {
+        "claim": "heading",
+        "predicted": "predicted",
+        "measured [95% interval]": "summary",
+        "unit": "unit",
+        "n": "n",
+    }
+    how = {"claim": "title", "how it was measured": "caveat"}
+    return records(found, beside), records(found, how)

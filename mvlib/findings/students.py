@@ -3,65 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-import torch
 
 from mvlib.core.intervals import mean_interval
-from mvlib.findings.finding import UNIT_MU, Direction, Finding, Source
+from mvlib.findings.finding import Finding, estimate
+from mvlib.findings.formatting import mean, with_interval
 from mvlib.findings.theorems import (
     all_learned,
     counted,
     ensemble_errors,
+    learned,
     mean_error,
+    mean_of_draws,
     missed,
     network_errors,
     rough,
 )
-from mvlib.paper.evaluation import learned_views, predicted_single_error
+from mvlib.paper.evaluation import predicted_single_error
 from mvlib.store.entries import Arrays
 from mvlib.studies.single_model import SingleModelStudy
 
 
 def _finding(
-    study: SingleModelStudy,
-    draws: Sequence[Arrays],
-    *,
-    claim: str,
-    statement: str,
-    predicted: float,
-    source: Source,
-    turn: float,
-    caveat: str,
-    direction: Direction = "at",
+    study: SingleModelStudy, draws: Sequence[Arrays], *, caveat: str, **claim: Any
 ) -> Finding:
-    """The mean error of students over mu, students nested in draws."""
-    errors = network_errors(study, draws)
-    low, high = mean_interval(errors)
+    """The mean error of students over mu, students nested in draws; the caveat ends with stop rule,
+    fit and multi-view error, what every number about students depends on."""
+    errors, fitted = network_errors(study, draws), np.concatenate([a["fitted"] for a in draws])
     return Finding(
-        claim=claim,
-        statement=statement,
-        predicted=predicted,
-        source=source,
-        direction=direction,
-        turn=turn,
-        measured=mean_error(study, draws),
-        low=low,
-        high=high,
-        n=sum(len(e) for e in errors),
-        unit=UNIT_MU,
-        caveat=f"{caveat} {_stopped(draws)}",
-    )
-
-
-def _stopped(draws: Sequence[Arrays]) -> str:
-    """Stop rule, fit, multi-view error: what every number about students depends on."""
-    fitted = np.concatenate([a["fitted"] for a in draws])
-    multi = np.mean([a["multi_error"].mean() for a in draws])
-    return (
-        f"{len(fitted)} students on {counted(draws)}, each after exactly "
-        f"{int(draws[0]['stop_step'].max())} steps; {int(fitted.sum())} fit their training set; "
-        f"multi-view error {multi:.4f}; bootstrap over draws, then students.{rough(draws)}"
+        **claim,
+        **estimate(mean_of_draws(errors), *mean_interval(errors)),
+        n=len(fitted),
+        caveat=(
+            f"{caveat} {len(fitted)} students on {counted(draws)}, each after exactly "
+            f"{int(draws[0]['stop_step'].max())} steps; {int(fitted.sum())} fit their training "
+            f"set; multi-view error {mean_of_draws([a['multi_error'] for a in draws]):.4f}; "
+            f"bootstrap over draws, then students.{rough(draws)}"
+        ),
     )
 
 
@@ -73,16 +53,14 @@ def less_than_hard(
 
     Taught students may be there for the first of the draws alone, as some controls are.
     """
-    pairs = zip(
-        network_errors(study, hard[: len(taught)]), network_errors(study, taught), strict=True
-    )
-    differences = [h - t for h, t in pairs]
-    return float(np.mean([d.mean() for d in differences])), *mean_interval(differences)
+    sides = network_errors(study, hard[: len(taught)]), network_errors(study, taught)
+    differences = [h - t for h, t in zip(*sides, strict=True)]
+    return mean_of_draws(differences), *mean_interval(differences)
 
 
 def _beside_hard(study: SingleModelStudy, hard: Sequence[Arrays], taught: Sequence[Arrays]) -> str:
-    mean, low, high = less_than_hard(study, hard, taught)
-    return f"Below the same students on hard labels by {mean:.3f} [{low:.3f}, {high:.3f}], paired."
+    less = with_interval(less_than_hard(study, hard, taught))
+    return f"Below the same students on hard labels by {less}, paired."
 
 
 def theorem_3(
@@ -167,28 +145,20 @@ def control(
 
 def distilled_ensemble_gain(study: SingleModelStudy, distilled: Sequence[Arrays]) -> Finding:
     """What averaging distilled students still gains (the synthetic Figure 8)."""
-    single = [e.mean() for e in network_errors(study, distilled)]
-    gains = [
-        np.array([s - e]) for s, e in zip(single, ensemble_errors(study, distilled), strict=True)
-    ]
-    low, high = mean_interval(gains)
-    members = len(distilled[0]["single_error"])
+    pairs = zip(network_errors(study, distilled), ensemble_errors(study, distilled), strict=True)
+    gains = [np.array([single.mean() - together]) for single, together in pairs]
     return Finding(
         claim="distilled-ensemble-gain",
         statement="An ensemble of distilled students is hardly better than one of them.",
         predicted=0.0,
         source="the paper's words",
-        direction="at",
         turn=missed(study.data.n_views) / 2,  # the gain of networks is .5
-        measured=float(np.mean(gains)),
-        low=low,
-        high=high,
+        **estimate(mean(gains), *mean_interval(gains)),
         n=len(gains),
-        unit=UNIT_MU,
         caveat=(
-            f"Mean error of {members} students less the error of their average, on each of "
-            f"{len(gains)} data draws; an ensemble is one unit: bootstrap over draws alone."
-            f"{rough(distilled)}"
+            f"Mean error of {len(distilled[0]['single_error'])} students less the error of their "
+            f"average, on each of {len(gains)} data draws; an ensemble is one unit: bootstrap over "
+            f"draws alone.{rough(distilled)}"
         ),
     )
 
@@ -196,21 +166,17 @@ def distilled_ensemble_gain(study: SingleModelStudy, distilled: Sequence[Arrays]
 def own_and_teachers_view(
     teachers: Sequence[Arrays], taught: Sequence[Arrays]
 ) -> dict[str, np.ndarray]:
-    """For each student and class: the view the student's own start favours, the view its teacher
-    has, and which views the student ends with.
-
-    Returns:
-        own, teacher: in 0..V-1, (students of all draws, k); has: whether each of the student's
-        views counts as learned, (students, k, V).
-    """
-    own, teacher, has = [], [], []
-    for a, b in zip(teachers, taught, strict=True):
-        n = len(b["single_error"])
-        own.append(b["predicted_winner"])
-        teacher.append(a["correlations"][:n].argmax(axis=-1))
-        has.append(learned_views(torch.as_tensor(b["correlations"])).numpy())
-    return {name: np.concatenate(x) for name, x in
-            (("own", own), ("teacher", teacher), ("has", has))}  # fmt: skip
+    """For each student and class: the view that the student's "own" start favours and the view that
+    its "teacher" has, in 0..V-1, (students of all draws, k), and whether the student "has" learned
+    each view, (students, k, V)."""
+    pairs = list(zip(teachers, taught, strict=True))
+    return {
+        "own": np.concatenate([b["predicted_winner"] for b in taught]),
+        "teacher": np.concatenate(
+            [a["correlations"][: len(b["single_error"])].argmax(axis=-1) for a, b in pairs]
+        ),
+        "has": np.concatenate([learned(b["correlations"]) for b in taught]),
+    }
 
 
 def implicit_ensemble_prediction(
@@ -220,11 +186,10 @@ def implicit_ensemble_prediction(
     teacher's: one view of V where they agree, two where they differ, corrected for finite size as
     Theorem 1 is (`predicted_single_error`)."""
     views, data = own_and_teachers_view(teachers, taught), study.data
-    known = 2 - float((views["own"] == views["teacher"]).mean())
-    missing = 1 - known / data.n_views
+    missing = 1 - (2 - mean(views["own"] == views["teacher"])) / data.n_views
     return predicted_single_error(missing, n_classes=data.n_classes, sparsity=data.sparsity)
 
 
 def share_with_all_views(draws: Sequence[Arrays]) -> float:
     """Share of (student, class) pairs that ended with all V views."""
-    return float(np.mean([all_learned(a["correlations"]).mean() for a in draws]))
+    return mean_of_draws([all_learned(a["correlations"]) for a in draws])

@@ -8,29 +8,33 @@ from typing import NamedTuple
 import numpy as np
 
 from mvlib.core.intervals import Draw, interval, ratio, resample
-from mvlib.findings.finding import Direction, Finding, Source, verdict
-from mvlib.findings.theorems import counted, ensemble_errors, ensemble_groups, network_errors, rough
-from mvlib.paper.evaluation import error_in_units_of_mu
+from mvlib.findings.finding import Direction, Finding, Source, estimate, verdict
+from mvlib.findings.formatting import mean, number, with_interval
+from mvlib.findings.theorems import (
+    counted,
+    ensemble_errors,
+    ensemble_groups,
+    mean_of_draws,
+    network_errors,
+    rough,
+)
 from mvlib.store.entries import Arrays
 from mvlib.studies.kernel_contrast import METHODS
 from mvlib.studies.single_model import SingleModelStudy
 
 UNIT_RATIO = "ratio of test errors"
+KINDS = ("single", "multi")  # of test data
 
 
 def kernel_errors(
     study: SingleModelStudy, draws: Sequence[Arrays], method: str, who: str
 ) -> list[np.ndarray]:
     """Total test error over mu of one kind of frozen learner, one array of networks a draw."""
-    mu = study.data.single_view_fraction
-    return [
-        error_in_units_of_mu(
-            a[f"{method}_{who}_single_wrong"].mean(axis=1),
-            a[f"{method}_{who}_multi_wrong"].mean(axis=1),
-            mu,
-        )
+    errors = [
+        {f"{kind}_error": a[f"{method}_{who}_{kind}_wrong"].mean(axis=1) for kind in KINDS}
         for a in draws
     ]
+    return network_errors(study, errors)
 
 
 def ratio_of_means(
@@ -42,8 +46,7 @@ def ratio_of_means(
         [{"above": a, "below": b}] if paired else [{"above": a}, {"below": b}]
         for a, b in zip(above, below, strict=True)
     ]
-    mean = float(np.mean([e.mean() for e in above]) / np.mean([e.mean() for e in below]))
-    return mean, *_ratio_interval(draws)
+    return mean_of_draws(above) / mean_of_draws(below), *_ratio_interval(draws)
 
 
 def _ratio_interval(draws: Sequence[Draw]) -> tuple[float, float]:
@@ -84,33 +87,31 @@ KERNEL_CLAIMS: dict[str, KernelClaim] = {
 def ntk_contradiction(study: SingleModelStudy, draws: Sequence[Arrays], claim: str) -> Finding:
     """One row of the contrast, by kernel ridge; descent on cross-entropy stands in the caveat."""
     of = KERNEL_CLAIMS[claim]
-    paired = of.above == "distilled_student"
-    below = {method: kernel_errors(study, draws, method, of.below) for method in METHODS}
-    ratios = {
-        method: ratio_of_means(kernel_errors(study, draws, method, of.above), errors, paired=paired)
-        for method, errors in below.items()
+    said = of._asdict()
+    above, below = said.pop("above"), said.pop("below")
+    paired = above == "distilled_student"
+    errors = {
+        who: {method: kernel_errors(study, draws, method, who) for method in METHODS}
+        for who in (above, below)
     }
-    measured, low, high = ratios["ridge"]
-    other = ratios["descent"]
-    by_descent = verdict(*other[1:], predicted=of.predicted, direction=of.direction, turn=of.turn)
-    mean = np.mean([e.mean() for e in below["ridge"]])
+    ridge, descent = (
+        ratio_of_means(errors[above][method], errors[below][method], paired=paired)
+        for method in METHODS
+    )
+    by_descent = verdict(*descent[1:], predicted=of.predicted, direction=of.direction, turn=of.turn)
+    under = errors[below]["ridge"]
     return Finding(
         claim=claim,
-        statement=of.statement,
-        predicted=of.predicted,
-        source=of.source,
-        direction=of.direction,
-        turn=of.turn,
-        measured=measured,
-        low=low,
-        high=high,
-        n=sum(len(e) for e in below["ridge"]),
+        **said,
+        **estimate(*ridge),
+        n=sum(map(len, under)),
         unit=UNIT_RATIO,
         caveat=(
-            f"Kernel ridge; the error below the line is {mean:.2f} mu, mostly multi-view inputs. "
-            "By gradient descent on cross-entropy: {:.3f} [{:.3f}, {:.3f}], ".format(*other)
-            + f"verdict: {by_descent}. {counted(draws)}; bootstrap over draws, then networks"
-            f"{', paired' if paired else ''}, an ensemble and an average being one.{rough(draws)}"
+            f"Kernel ridge; the error below the line is {number(mean_of_draws(under), 2)} mu, "
+            "mostly multi-view inputs. By gradient descent on cross-entropy: "
+            f"{with_interval(descent)}, verdict: {by_descent}. {counted(draws)}; "
+            f"bootstrap over draws, then networks{', paired' if paired else ''}, an "
+            f"ensemble and an average being one.{rough(draws)}"
         ),
     )
 
@@ -125,29 +126,25 @@ def networks_train_average(
     study: SingleModelStudy, single: Sequence[Arrays], joint: Sequence[Arrays]
 ) -> Finding:
     """Training the average of real networks, against training them one by one."""
-    members = len(joint[0]["single_error"])
     below = network_errors(study, single)
     draws: list[Draw] = [
         [*ensemble_groups(study, a, "above"), {"below": errors}]
         for a, errors in zip(joint, below, strict=True)
     ]
-    low, high = _ratio_interval(draws)
+    measured = mean(ensemble_errors(study, joint)) / mean_of_draws(below)
     return Finding(
         claim="networks-train-average-over-single",
         statement="Training the average of networks barely helps.",
         predicted=1.0,
         source="the paper's words",
-        direction="at",
         turn=0.5,  # half-way to an ensemble, whose ratio is next to 0
-        measured=float(np.mean(ensemble_errors(study, joint)) / np.mean([e.mean() for e in below])),
-        low=low,
-        high=high,
+        **estimate(measured, *_ratio_interval(draws)),
         n=len(joint),
         unit=UNIT_RATIO,
         caveat=(
-            f"The mean of {members} networks trained as one, on {counted(joint)}; bootstrap over "
-            "draws, then test inputs of the average and networks below the line. At this size it "
-            "depends on how the average is scaled: chapter 2 shows the mean beside the sum."
-            f"{rough(joint)}"
+            f"The mean of {len(joint[0]['single_error'])} networks trained as one, on "
+            f"{counted(joint)}; bootstrap over draws, then test inputs of the average and networks "
+            "below the line. At this size it depends on how the average is scaled: chapter 2 shows "
+            f"the mean beside the sum.{rough(joint)}"
         ),
     )

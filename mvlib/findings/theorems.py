@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 
 from mvlib.core.intervals import Counts, errors, interval, mean_interval, resample, wilson_interval
-from mvlib.findings.finding import UNIT_MU, Finding
+from mvlib.findings.finding import Finding, estimate
+from mvlib.findings.formatting import mean, number
 from mvlib.paper.evaluation import error_in_units_of_mu, learned_views, predicted_single_error
 from mvlib.store.entries import Arrays
 from mvlib.studies.single_model import SingleModelStudy
@@ -21,15 +22,29 @@ def missed(n_views: int, known: int = 1) -> float:
     return (1 - 1 / n_views) ** known
 
 
-def network_errors(study: SingleModelStudy, draws: Sequence[Arrays]) -> list[np.ndarray]:
-    """Total test error over mu of each network (or student), one array a data draw."""
+def network_errors(
+    study: SingleModelStudy, draws: Sequence[Arrays], prefix: str = ""
+) -> list[np.ndarray]:
+    """Total test error over mu of each network (or student), one array a data draw; with "watched_"
+    on watched inputs, (records, networks)."""
     mu = study.data.single_view_fraction
-    return [error_in_units_of_mu(a["single_error"], a["multi_error"], mu) for a in draws]
+    single, multi = f"{prefix}single_error", f"{prefix}multi_error"
+    return [np.asarray(error_in_units_of_mu(a[single], a[multi], mu)) for a in draws]
+
+
+def ensemble_errors(study: SingleModelStudy, draws: Sequence[Arrays]) -> list[float]:
+    """Total test error over mu of the average of each draw's networks."""
+    return [float(error) for error in network_errors(study, draws, "ensemble_")]
+
+
+def mean_of_draws(by_draw: Sequence[np.ndarray]) -> float:
+    """Mean over networks, then draws."""
+    return mean([values.mean() for values in by_draw])
 
 
 def mean_error(study: SingleModelStudy, draws: Sequence[Arrays]) -> float:
-    """Their mean over networks, then draws."""
-    return float(np.mean([e.mean() for e in network_errors(study, draws)]))
+    """Mean of `network_errors`."""
+    return mean_of_draws(network_errors(study, draws))
 
 
 def theorem_1(study: SingleModelStudy, draws: Sequence[Arrays]) -> Finding:
@@ -40,24 +55,19 @@ def theorem_1(study: SingleModelStudy, draws: Sequence[Arrays]) -> Finding:
     """
     by_draw, V = network_errors(study, draws), study.data.n_views
     share = "half" if V == 2 else f"{V - 1}/{V}"
-    low, high = mean_interval(by_draw)
     fitted = np.concatenate([a["fitted"] for a in draws])
     return Finding(
         claim="theorem-1",
         statement=f"A single network that fits its training set errs on {share} of mu.",
         predicted=missed(V),
         source="the paper's number",
-        direction="at",
         turn=missed(V) / 2,  # half-way to a network that knows every view
-        measured=mean_error(study, draws),
-        low=low,
-        high=high,
+        **estimate(mean_of_draws(by_draw), *mean_interval(by_draw)),
         n=len(fitted),
-        unit=UNIT_MU,
         caveat=(
             f"{len(fitted)} networks on {counted(draws)}, each stopped at its first step "
             f"with training error 0 ({int(fitted.sum())} got there); bootstrap over draws, then "
-            f"networks; finite-size prediction {finite_size_prediction(study, draws):.3f}."
+            f"networks; finite-size prediction {number(finite_size_prediction(study, draws))}."
             f"{rough(draws)}"
         ),
     )
@@ -83,39 +93,28 @@ def rough(draws: Sequence[Arrays]) -> str:
 def finite_size_prediction(study: SingleModelStudy, draws: Sequence[Arrays]) -> float:
     """Theorem 1's 1 - 1/V corrected for classes that learned more than one view and for
     single-view inputs that show no learned view of another class (`predicted_single_error`)."""
-    learned = np.mean([_learned(a["correlations"]).mean() for a in draws])
-    return predicted_single_error(
-        float(1 - learned), n_classes=study.data.n_classes, sparsity=study.data.sparsity
-    )
+    data, known = study.data, mean([learned(a["correlations"]).mean() for a in draws])
+    return predicted_single_error(1 - known, n_classes=data.n_classes, sparsity=data.sparsity)
 
 
 def one_view_share(draws: Sequence[Arrays]) -> float:
     """Share of (network, class) pairs in which no more than one view was learned."""
-    several = [(_learned(a["correlations"]).sum(axis=-1) > 1).mean() for a in draws]
-    return float(1 - np.mean(several))
+    return 1 - mean([(learned(a["correlations"]).sum(axis=-1) > 1).mean() for a in draws])
+
+
+def learned(correlations: np.ndarray) -> np.ndarray:
+    """Which views count as learned (`learned_views`), (..., k, V)."""
+    return learned_views(torch.as_tensor(correlations)).numpy()
 
 
 def all_learned(correlations: np.ndarray) -> np.ndarray:
-    """Whether all V views of a class count as learned (`learned_views`), (..., k)."""
-    return learned_views(torch.as_tensor(correlations)).all(dim=-1).numpy()
-
-
-def _learned(correlations: np.ndarray) -> np.ndarray:
-    return learned_views(torch.as_tensor(correlations)).numpy()
+    """Whether all V views of a class do, (..., k)."""
+    return np.asarray(learned(correlations).all(axis=-1))
 
 
 def foretold(arrays: Arrays) -> np.ndarray:
     """Whether the largest final correlation of a class is the view foretold, (seeds, k)."""
     return arrays["predicted_winner"] == arrays["correlations"].argmax(axis=-1)
-
-
-def ensemble_errors(study: SingleModelStudy, draws: Sequence[Arrays]) -> list[float]:
-    """Total test error over mu of the average of each draw's networks."""
-    mu = study.data.single_view_fraction
-    return [
-        float(error_in_units_of_mu(a["ensemble_single_error"], a["ensemble_multi_error"], mu))
-        for a in draws
-    ]
 
 
 def ensemble_groups(study: SingleModelStudy, arrays: Arrays, name: str) -> list[Counts]:
@@ -137,7 +136,6 @@ def theorem_2(study: SingleModelStudy, draws: Sequence[Arrays]) -> Finding:
     Paper: Theorem 2.
     """
     resampled = resample([ensemble_groups(study, a, "ensemble") for a in draws])
-    low, high = interval(resampled["ensemble"])
     n = study.n_test_single * len(draws)
     return Finding(
         claim="theorem-2",
@@ -146,11 +144,8 @@ def theorem_2(study: SingleModelStudy, draws: Sequence[Arrays]) -> Finding:
         source="the paper's number",
         direction="at most",
         turn=mean_error(study, draws),
-        measured=float(np.mean(ensemble_errors(study, draws))),
-        low=low,
-        high=high,
+        **estimate(mean(ensemble_errors(study, draws)), *interval(resampled["ensemble"])),
         n=n,
-        unit=UNIT_MU,
         caveat=(
             f"{len(draws)} ensembles of {study.n_networks}, each on its own data draw, {n} "
             "single-view test inputs in all; an ensemble is one unit: bootstrap over ensembles, "
@@ -159,21 +154,16 @@ def theorem_2(study: SingleModelStudy, draws: Sequence[Arrays]) -> Finding:
     )
 
 
-def lottery_finding(study: SingleModelStudy, draws: Sequence[Arrays]) -> Finding:
+def lottery_finding(draws: Sequence[Arrays]) -> Finding:
     """How often the initialisation foretells which view of a class is learned."""
-    del study
     right = np.concatenate([foretold(a).ravel() for a in draws])
-    low, high = wilson_interval(int(right.sum()), right.size)
     return Finding(
         claim="lottery-winners",
         statement="Which view a network learns is decided by its initialisation.",
         predicted=1.0,
         source="the paper's words",
-        direction="at",
         turn=0.5,  # a coin
-        measured=float(right.mean()),
-        low=low,
-        high=high,
+        **estimate(mean(right), *wilson_interval(int(right.sum()), right.size)),
         n=right.size,
         unit="share of classes predicted right",
         caveat=(
@@ -181,11 +171,3 @@ def lottery_finding(study: SingleModelStudy, draws: Sequence[Arrays]) -> Finding
             "the largest correlation at the end, also where others were learned."
         ),
     )
-
-
-Claim = Callable[[SingleModelStudy, Sequence[Arrays]], Finding]
-CLAIMS: Mapping[str, Claim] = {
-    "theorem-1": theorem_1,
-    "theorem-2": theorem_2,
-    "lottery-winners": lottery_finding,
-}

@@ -77,7 +77,6 @@ def test_cells_by_condition_and_labels() -> None:
     assert sizes == {"clean": 3, "label noise": 1, "all": 4}
     assert [len(some) for some in report.by_labels(CELLS).values()] == [3, 1]
     assert report.mean_errors(CELLS) == pytest.approx((0.2, 0.15))
-    assert report.share_removed(0.2, 0.15) == pytest.approx(0.25)
 
 
 def test_table_of_the_grid() -> None:

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from toys import TEACHER
 
+from mvlib.core.intervals import wilson_interval
 from mvlib.experiments.catalogue import SWEEPS
 from mvlib.findings import report_networks
-from mvlib.findings.theorems import theorem_1
-from mvlib.paper.evaluation import wilson_interval
+from mvlib.findings.theorems import learned, theorem_1
 from mvlib.store.entries import Arrays, Store
 
 # Two networks, three classes: views 1, 2 and both; views 2, 2 and 1.
@@ -147,7 +147,7 @@ def test_class_counts() -> None:
 
 
 def test_who_knows_what() -> None:
-    assert report_networks.learned(DRAW).sum(axis=2).tolist() == [[1, 1, 2], [1, 1, 1]]
+    assert learned(DRAW["correlations"]).sum(axis=2).tolist() == [[1, 1, 2], [1, 1, 1]]
     said = report_networks.ensemble_values(STUDY, [DRAW])
     # Together the views of class 0 and of class 2, and view 2 of class 1.
     assert (said["views-each"], said["views-all"], said["views-together"]) == ("3.5", 6, "5")

@@ -13,7 +13,13 @@ from mvlib.experiments.settings import base_study
 from mvlib.findings.finding import Finding
 from mvlib.findings.students import less_than_hard
 from mvlib.findings.tangent_kernels import KERNEL_CLAIMS
-from mvlib.findings.theorems import CLAIMS, all_learned, network_errors, theorem_2
+from mvlib.findings.theorems import (
+    all_learned,
+    lottery_finding,
+    network_errors,
+    theorem_1,
+    theorem_2,
+)
 from mvlib.paper.evaluation import learned_views
 from mvlib.store.entries import Arrays
 
@@ -176,9 +182,10 @@ def hand_made(single: list[float], together: float) -> Arrays:
 
 def test_findings_by_hand() -> None:
     made = [hand_made([0.4, 0.6], 0.01), hand_made([0.5, 0.5], 0.03)]
-    by_claim = {claim: make(STUDY, made) for claim, make in CLAIMS.items()}
-    assert by_claim["theorem-1"].measured == pytest.approx(0.5) and by_claim["theorem-1"].n == 4
-    assert by_claim["theorem-2"].measured == pytest.approx(0.02)
-    lottery = by_claim["lottery-winners"]  # three of four winners in each draw
+    one, two, lottery = theorem_1(STUDY, made), theorem_2(STUDY, made), lottery_finding(made)
+    assert [f.claim for f in (one, two, lottery)] == ["theorem-1", "theorem-2", "lottery-winners"]
+    assert one.measured == pytest.approx(0.5) and one.n == 4
+    assert two.measured == pytest.approx(0.02)
+    # Three of four winners in each draw
     assert lottery.measured == 0.75 and lottery.n == 8
     assert all_learned(made[0]["correlations"]).tolist() == [[False, False], [True, False]]

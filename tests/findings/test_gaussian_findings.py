@@ -1,29 +1,36 @@
 """The gain of ensembles without views: by hand, and its direction at smoke scale."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from test_gaussian import STUDY
 
 from mvlib.core.randomness import stream
+from mvlib.experiments.catalogue import experiments
 from mvlib.experiments.settings import base_study
-from mvlib.findings.claims import gaussian_rows
 from mvlib.findings.finding import Finding
 from mvlib.findings.gaussian import (
     Row,
-    cell_range,
-    error_gain,
-    errors_removed,
-    loss_gain,
-    loss_removed,
+    gain,
+    gaussian_ensemble_gain,
     multi_view_removed,
+    removed,
     removed_interval,
     variance_share,
 )
 from mvlib.store.entries import Arrays
 from mvlib.studies.gains import gains
+
+STUDY: Any = replace(experiments("smoke", "gaussian")[0].study, n_networks=2, draw=3)
+# Networks that err on .3 on average and all together on .03 of multi-view data.
+MULTI_VIEW = {
+    "single_error": np.array([0.4, 0.2]),
+    "multi_error": np.zeros(2),
+    "ensemble_single_error": np.array(0.03),
+    "ensemble_multi_error": np.array(0.0),
+}
 
 
 def cell(
@@ -54,13 +61,15 @@ ROWS: list[Row] = [
 
 
 def test_by_hand() -> None:
-    assert error_gain(ROWS[0][1]).tolist() == pytest.approx([0.1])
-    assert loss_gain(ROWS[1][1]).tolist() == pytest.approx([0.5])
+    assert gain(ROWS[0][1]).tolist() == pytest.approx([0.1])
+    assert gain(ROWS[1][1], "loss").tolist() == pytest.approx([0.5])
     assert variance_share(ROWS[0][1]).tolist() == pytest.approx([0.25])
     # (.1 + .1) of (.2 + .6), not the mean of 1/2 and 1/6; losses (1 + .5) of (2 + 3).
-    assert errors_removed(ROWS) == pytest.approx(0.25)
-    assert loss_removed(ROWS) == pytest.approx(0.3)
-    assert cell_range(ROWS) == pytest.approx((1 / 6, 1 / 2))
+    assert removed(ROWS) == pytest.approx(0.25)
+    assert removed(ROWS, "loss") == pytest.approx(0.3)
+    finding = gaussian_ensemble_gain(ROWS, base_study("smoke"), [MULTI_VIEW])
+    assert finding.measured == pytest.approx(0.25) and finding.turn == pytest.approx(0.45)
+    assert finding.n == 4 and "between 0.17 and 0.50 of their errors" in finding.caveat
 
 
 def test_an_interval_is_of_the_ensembles_that_were_trained() -> None:
@@ -79,7 +88,7 @@ def test_an_interval_covers_draws() -> None:
     # Draws of 1/2 and 1/6: a quarter of resamples are the first alone, a quarter the second.
     low, high = removed_interval(ROWS)
     assert low < 1 / 6 + 0.02 and high > 1 / 2 - 0.02
-    assert low < errors_removed(ROWS) < high
+    assert low < removed(ROWS) < high
 
 
 def test_the_counts_are_those_of_the_errors() -> None:
@@ -100,31 +109,24 @@ def test_the_counts_are_those_of_the_errors() -> None:
 
 
 def test_on_multi_view_data() -> None:
-    study = base_study("smoke")
-    draw = {
-        "single_error": np.array([0.4, 0.2]),
-        "multi_error": np.zeros(2),
-        "ensemble_single_error": np.array(0.03),
-        "ensemble_multi_error": np.array(0.0),
-    }
-    assert multi_view_removed(study, [draw]) == pytest.approx(0.9)
+    assert multi_view_removed(base_study("smoke"), [MULTI_VIEW]) == pytest.approx(0.9)
 
 
 def test_direction(
     smoke_families: dict[str, list[Arrays]], smoke_findings: dict[str, Finding]
 ) -> None:
-    rows = gaussian_rows("smoke", smoke_families["gaussian"])
+    rows = smoke_families["gaussian"]
     finding = smoke_findings["gaussian-ensemble-gain"]
     assert finding.low < finding.measured < finding.high
     # Less of the error goes than on multi-view data; more of the cross-entropy than nothing.
     multi_view = multi_view_removed(base_study("smoke"), smoke_families["single-model"])
     assert finding.high < multi_view
     assert f"{multi_view:.3f}" in finding.caveat
-    assert all((loss_gain(a) > 0).all() for _, a in rows)
-    for _, a in rows:
+    assert all((gain(a, "loss") > 0).all() for a in rows)
+    for a in rows:
         clean = not a["flipped"]
         assert a["train_error"].max() < (0.05 if clean else 0.15)
     # Averages of two vary half as much as one network: over all cells, four standard errors.
-    curves = np.concatenate([a["variance_curve"] for _, a in rows])
+    curves = np.concatenate([a["variance_curve"] for a in rows])
     ratios = curves[:, 1] / curves[:, 0]
     assert ratios.mean() == pytest.approx(0.5, abs=4 * ratios.std(ddof=1) / np.sqrt(len(ratios)))
