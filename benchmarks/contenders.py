@@ -19,10 +19,11 @@ import torch
 from torch import Tensor, nn
 
 from jax_worker import Arrays, serve
-from mvlib.paper.gradient_descent import ConstantStep, FixedSteps, Schedule, train
+from mvlib.paper.gradient_descent import train
 from mvlib.paper.multi_view_data import sample, stored
 from mvlib.paper.network import LearnerParams, ascent_direction, init_weights
 from mvlib.paper.objectives import CrossEntropy, cross_entropy_residual
+from mvlib.paper.step_rules import ConstantStep, FixedSteps, Schedule
 from mvlib.run.cost import Shape
 from mvlib.studies.one_draw import seeds_of
 from mvlib.studies.single_model import SingleModelStudy

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from mvlib.experiments.settings import base_study
-from mvlib.paper.gradient_descent import FixedSteps, train
+from mvlib.paper.gradient_descent import train
 from mvlib.paper.multi_view_data import (
     CHUNK_FLOATS,
     MultiViewParams,
@@ -30,6 +30,7 @@ from mvlib.paper.multi_view_data import (
 )
 from mvlib.paper.network import init_weights
 from mvlib.paper.objectives import CrossEntropy
+from mvlib.paper.step_rules import FixedSteps
 from mvlib.run.cost import CostModel, Shape, predict_extra_bytes, predict_seconds
 from peak_memory import peak_over_now
 from report import HERE, provenance, write_atomically

@@ -22,8 +22,9 @@ from typing import TypeVar
 
 from contenders import Problem, random_problem
 from mvlib.experiments.settings import base_study
-from mvlib.paper.gradient_descent import FixedSteps, train
+from mvlib.paper.gradient_descent import train
 from mvlib.paper.objectives import CrossEntropy
+from mvlib.paper.step_rules import FixedSteps
 from mvlib.run.cost import Shape
 
 T = TypeVar("T")

@@ -24,10 +24,11 @@ from contenders import Problem, problem
 from mvlib.experiments.settings import base_study
 from mvlib.paper import network as learner
 from mvlib.paper.evaluation import learned_views, view_correlations
-from mvlib.paper.gradient_descent import BoundedRelativeStep, WhenFitted, train
+from mvlib.paper.gradient_descent import train
 from mvlib.paper.multi_view_data import feature_vectors
 from mvlib.paper.network import ascent_direction
 from mvlib.paper.objectives import CrossEntropy, cross_entropy_residual
+from mvlib.paper.step_rules import BoundedRelativeStep, WhenFitted
 from report import HERE, provenance, write_atomically
 from rounds import interleave, ratio, timed
 

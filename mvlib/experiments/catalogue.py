@@ -33,7 +33,7 @@ from mvlib.experiments.students import (
     student_time,
     students,
 )
-from mvlib.paper.gradient_descent import FixedSteps, Schedule
+from mvlib.paper.step_rules import FixedSteps, Schedule
 from mvlib.studies.single_model import SingleModelStudy
 
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mvlib.core.checks import BadInput
-from mvlib.paper.gradient_descent import BoundedRelativeStep, Schedule, WhenFitted
 from mvlib.paper.multi_view_data import MultiViewParams
 from mvlib.paper.network import LearnerParams
+from mvlib.paper.step_rules import BoundedRelativeStep, Schedule, WhenFitted
 from mvlib.studies.distillation import DistillationStudy
 from mvlib.studies.gaussian import GaussianStudy
 from mvlib.studies.image_inside import InsideStudy

@@ -16,7 +16,7 @@ from mvlib.experiments.settings import (
     base_study,
     single_model,
 )
-from mvlib.paper.gradient_descent import FixedSteps, Schedule, SharedStep
+from mvlib.paper.step_rules import FixedSteps, Schedule, SharedStep
 from mvlib.studies.distillation import DistillationStudy
 from mvlib.studies.joint_training import JointStudy
 from mvlib.studies.kernel_contrast import ContrastStudy

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from mvlib.core.intervals import wilson_interval
 from mvlib.experiments.catalogue import SWEEPS, setting
 from mvlib.experiments.settings import Scale
 from mvlib.findings.finding import Finding
@@ -25,7 +26,7 @@ from mvlib.findings.theorems import (
     theorem_2,
 )
 from mvlib.paper.activation import SmoothedReLU
-from mvlib.paper.evaluation import error_in_units_of_mu, learned_views, wilson_interval
+from mvlib.paper.evaluation import error_in_units_of_mu, learned_views
 from mvlib.run.sweep import load_family
 from mvlib.store.entries import Arrays, Store
 from mvlib.studies.single_model import SingleModelStudy

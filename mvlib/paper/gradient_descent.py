@@ -18,18 +18,7 @@ from mvlib.core.checks import BadInput, require, require_int
 from mvlib.paper.batches import Batch, Batches, check_batches, checked
 from mvlib.paper.network import LearnerParams, Streamed, ascent_direction, logits
 from mvlib.paper.objectives import Objective
-from mvlib.paper.step_rules import (
-    BoundedRelativeStep,
-    ConstantStep,
-    FixedSteps,
-    Optimiser,
-    Schedule,
-    SharedStep,
-    StepRule,
-    StopRule,
-    UpdateRule,
-    WhenFitted,
-)
+from mvlib.paper.step_rules import Schedule, UpdateRule
 
 Probe = Callable[[Tensor], Tensor]  # weights (seeds k m d) -> one row a network
 Progress = Callable[[int, float], None]  # (step, share of networks still training)
@@ -351,24 +340,3 @@ def _check_finite(loss: Tensor, step: int, seeds: Sequence[int], eta: Tensor) ->
             f"loss of network {seeds[i]} is {float(loss[i])} at step {step}, after a step of size "
             f"{float(eta[i]):.3g}; lower the step size."
         )
-
-
-__all__ = [
-    "BoundedRelativeStep",
-    "Checkpoint",
-    "ConstantStep",
-    "FixedSteps",
-    "Optimiser",
-    "Probe",
-    "Progress",
-    "Schedule",
-    "SharedStep",
-    "StepRule",
-    "StopRule",
-    "Trajectory",
-    "UpdateRule",
-    "WhenFitted",
-    "classification_error",
-    "misclassified",
-    "train",
-]

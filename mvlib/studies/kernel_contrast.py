@@ -19,10 +19,11 @@ from torch import Tensor
 
 from mvlib.core.checks import require, require_int, require_number
 from mvlib.paper.ensemble import ensemble_outputs
-from mvlib.paper.gradient_descent import FixedSteps, Progress, misclassified, train
+from mvlib.paper.gradient_descent import Progress, misclassified, train
 from mvlib.paper.multi_view_data import BLOCK, SampleKind, chunked_sample, sample, stored
 from mvlib.paper.network import LearnerParams, init_weights
 from mvlib.paper.objectives import CrossEntropy
+from mvlib.paper.step_rules import FixedSteps
 from mvlib.paper.tangent_kernel import (
     kernel_descent,
     kernel_drift,

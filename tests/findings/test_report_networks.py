@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from toys import TEACHER
 
+from mvlib.core.intervals import wilson_interval
 from mvlib.experiments.catalogue import SWEEPS
 from mvlib.findings import report_networks
 from mvlib.findings.theorems import theorem_1
-from mvlib.paper.evaluation import wilson_interval
 from mvlib.store.entries import Arrays, Store
 
 # Two networks, three classes: views 1, 2 and both; views 2, 2 and 1.

@@ -36,8 +36,9 @@ from mvlib import (
     sample,
     train,
 )
-from mvlib.paper.gradient_descent import SharedStep, Trajectory
+from mvlib.paper.gradient_descent import Trajectory
 from mvlib.paper.multi_view_data import streamed_sample
+from mvlib.paper.step_rules import SharedStep
 from mvlib.store.checkpoint import TrainingCheckpoint
 from mvlib.store.entries import canonical_json
 from mvlib.studies.joint_training import JointStudy

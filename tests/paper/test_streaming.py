@@ -8,7 +8,7 @@ import torch
 
 from mvlib.core.checks import BadInput
 from mvlib.paper import multi_view_data as distribution
-from mvlib.paper.gradient_descent import BoundedRelativeStep, FixedSteps, Schedule, train
+from mvlib.paper.gradient_descent import train
 from mvlib.paper.lottery import takeoff_times
 from mvlib.paper.multi_view_data import (
     MultiViewParams,
@@ -20,6 +20,7 @@ from mvlib.paper.multi_view_data import (
 )
 from mvlib.paper.network import LearnerParams, init_weights, logits
 from mvlib.paper.objectives import CrossEntropy
+from mvlib.paper.step_rules import BoundedRelativeStep, FixedSteps, Schedule
 from mvlib.studies import one_draw
 from mvlib.studies.one_draw import training_set
 from mvlib.studies.single_model import SingleModelStudy, run_single_model
