@@ -1,4 +1,4 @@
-r"""What a network got wrong, and which views it learned."""
+r"""What a network got wrong and which views it learned: the errors and views of Theorems 1 to 3."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mvlib.core.checks import require_number
 from mvlib.core.intervals import wilson_interval
-from mvlib.paper.multi_view_data import MultiViewParams, Sample, SampleKind, chunked_sample
+from mvlib.paper.multi_view_data import MultiViewParams, Sample, SampleKind, StreamedPatches
 from mvlib.paper.network import LearnerParams, logits
 
 LEARNED_SHARE = 0.3  # a view counts as learned above this share of its class's largest correlation
@@ -20,13 +20,7 @@ LEARNED_SHARE = 0.3  # a view counts as learned above this share of its class's 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TestScores:
-    """Scores of every network on fresh data of one kind.
-
-    Attributes:
-        outputs: F, shape (seeds, n, k).
-        labels: y, shape (n,).
-        dominant_view: as in `Sample`, shape (n,).
-    """
+    """Scores F of every network on fresh data of one kind; labels and views as in `Sample`."""
 
     __test__ = False  # not a test case, whatever pytest makes of the name
 
@@ -45,16 +39,16 @@ def test_scores(
     seed: int,
     name: str = "test",
 ) -> TestScores:
-    """Scores on n fresh inputs of one kind, streamed: memory does not grow with n P d.  They are
-    computed where W is and returned on the CPU, where the statistics are made."""
+    """Scores on n fresh inputs of one kind, streamed: memory does not grow with n P d.  Computed
+    where W is, returned on the CPU, where the statistics are made."""
     outputs, labels, views = [], [], []
-    for chunk in chunked_sample(params, n, seed=seed, name=name, kind=kind, dtype=W.dtype):
+    drawn = StreamedPatches(params, n, seed=seed, name=name, kind=kind, dtype=W.dtype)
+    for chunk in drawn.chunks():
         outputs.append(logits(W, chunk.patches.to(device=W.device, dtype=W.dtype), learner).cpu())
         labels.append(chunk.labels)
         views.append(chunk.dominant_view)
-    return TestScores(
-        outputs=torch.cat(outputs, dim=1), labels=torch.cat(labels), dominant_view=torch.cat(views)
-    )
+    F = torch.cat(outputs, dim=1)
+    return TestScores(outputs=F, labels=torch.cat(labels), dominant_view=torch.cat(views))
 
 
 test_scores.__test__ = False  # type: ignore[attr-defined]
@@ -104,17 +98,15 @@ def predicted_single_error(missing: float, *, n_classes: int, sparsity: float) -
 
 
 def strengths_by_role(sample: Sample) -> dict[str, np.ndarray]:
-    """Strengths of the views present, by the roles of Definition 3.1: one own view, the rest of
-    them, and those of other classes.  The first is the dominant one where there is one."""
-    n, _, V = sample.strengths.shape
-    rows = torch.arange(n)
-    own = sample.strengths[rows, sample.labels]
+    """Strengths of the views present, by the roles of Definition 3.1: one own view (the dominant
+    one where there is one), the rest of them, and those of other classes."""
+    n, k, V = sample.strengths.shape
+    own = sample.labels[:, None] == torch.arange(k)
     first = torch.arange(V) == sample.dominant_view.clamp_min(0)[:, None]
-    others = sample.strengths.clone()
-    others[rows, sample.labels] = 0
+    strengths, others = sample.strengths[own], sample.strengths[~own]
     return {
-        "own view": own[first].numpy(),
-        "own, the rest": own[~first].numpy(),
+        "own view": strengths[first].numpy(),
+        "own, the rest": strengths[~first].numpy(),
         "other classes": others[others > 0].numpy(),
     }
 
@@ -137,8 +129,7 @@ def law_of_the_sampler(
     if bool(sample.single_view.any()):
         first = int((sample.dominant_view == 0).sum())
         rows.append(("view 1 is the strong one", 1 / V, first, int(sample.single_view.sum())))
-    table = []
-    for quantity, expected, count, trials in rows:
-        low, high = wilson_interval(count, trials)
-        table.append((quantity, expected, count / trials, f"[{low:.4f}, {high:.4f}]", trials))
-    return table
+    return [
+        (quantity, expected, count / n, "[{:.4f}, {:.4f}]".format(*wilson_interval(count, n)), n)
+        for quantity, expected, count, n in rows
+    ]

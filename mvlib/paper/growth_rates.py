@@ -1,8 +1,8 @@
-r"""How hard a network is pulled towards its missing view, and towards the noise beside it.
+r"""The growth rates behind Theorems 1 and 3: pulls towards the missing view and towards noise.
 
 Theorem 1 needs memorising to be faster than learning the missing view from the few single-view
-samples that show it; Theorem 3 needs it to be slower than learning that view from its weak
-appearances in samples of other classes.  At finite size there may be no room between the two.
+samples that show it, Theorem 3 slower than learning it from its weak appearances in samples of
+other classes.  At finite size there may be no room between the two.
 """
 
 from __future__ import annotations

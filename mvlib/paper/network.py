@@ -1,14 +1,15 @@
-r"""The two-layer convolutional network of Section 3.2, many networks at once.
+r"""The two-layer convolutional network of Section 3.2, many networks at once: their scores and
+the direction in which (3.1) moves them.
 
 A network is a tensor W of shape (k, m, d): m neurons for each of k classes, each looking at every
-patch.  An ensemble is the same tensor with one more axis in front.  Nothing here knows what the
-data mean: patches are vectors, classes are numbers.
+patch.  An ensemble is the same tensor with one more axis in front.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -36,11 +37,9 @@ class Streamed(Protocol):
     @property
     def shape(self) -> tuple[int, ...]:
         """(n, P, d)."""
-        ...
 
     def split(self, split_size: int, /) -> Iterable[Tensor]:
         """The samples in order, in blocks of at most so many."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,15 +67,14 @@ class LearnerParams:
     activation: Activation | None = None
 
     def __post_init__(self) -> None:
-        big = float("inf")
         require_int("n_neurons", "m", self.n_neurons, 1, "give each class a neuron")
         smoothed = SmoothedReLU(self.power, self.threshold)
-        require_number("init_std", "sigma_0", self.init_std, 0, big, "try 0.02", open_low=True)
+        require_number("init_std", "sigma_0", self.init_std, 0, inf, "try 0.02", open_low=True)
         if self.activation is not None:
             check_activation(self.activation)
-            require(smoothed == SmoothedReLU(), "power, threshold", "q, varrho",
-                    (self.power, self.threshold), "keep their defaults beside an activation",
-                    "give them to the activation")  # fmt: skip
+            kept, given = smoothed == SmoothedReLU(), (self.power, self.threshold)
+            need, remedy = "keep their defaults beside an activation", "give them to the activation"
+            require(kept, "power, threshold", "q, varrho", given, need, remedy)
 
     @property
     def nonlinearity(self) -> Activation:
@@ -153,9 +151,8 @@ def ascent_direction(
 
 def _blocks(W: Tensor, X: Tensor | Streamed) -> Iterator[tuple[slice, Tensor]]:
     """Blocks of samples with their places."""
-    per_sample = X.shape[1] * W[..., 0].numel()
     start = 0
-    for block in X.split(max(1, _budget(W) // per_sample)):
+    for block in X.split(max(1, _budget(W) // (X.shape[1] * W[..., 0].numel()))):
         yield slice(start, start + len(block)), block
         start += len(block)
 

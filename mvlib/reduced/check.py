@@ -18,7 +18,7 @@ from mvlib.paper.multi_view_data import (
     Sample,
     SampleKind,
     feature_vectors,
-    streamed_sample,
+    sample,
 )
 from mvlib.paper.network import LearnerParams, init_weights
 from mvlib.reduced.data import Points, RaceParams, points_from_record
@@ -113,7 +113,8 @@ def reduced_start(
 
 
 def _record(study: SingleModelStudy, name: str, kind: SampleKind, n: int) -> Points:
-    return points_of(streamed_sample(study.data, n, seed=study.draw, name=name, kind=kind))
+    drawn = sample(study.data, n, seed=study.draw, name=name, kind=kind, streamed=True)
+    return points_of(drawn)
 
 
 def _errors(

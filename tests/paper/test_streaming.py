@@ -16,7 +16,6 @@ from mvlib.paper.multi_view_data import (
     StreamedPatches,
     feature_vectors,
     sample,
-    streamed_sample,
 )
 from mvlib.paper.network import LearnerParams, init_weights, logits
 from mvlib.paper.objectives import CrossEntropy
@@ -35,7 +34,7 @@ N = 620  # blocks of 250, 250 and 120
 def pair(params: MultiViewParams, n: int = N, **more: object) -> tuple[Sample, Sample]:
     return (
         sample(params, n, seed=3, name="train", **more),
-        streamed_sample(params, n, seed=3, name="train", **more),
+        sample(params, n, seed=3, name="train", streamed=True, **more),
     )
 
 
