@@ -13,48 +13,40 @@ from mvlib.core.checks import require, require_int, require_interval, require_nu
 class MultiViewParams:
     r"""The parameters of $\mathcal D_m$, $\mathcal D_s$ and their mixture $\mathcal D$.
 
-    Class j has V views (features) $v_{j,\ell}$, l in 0..V-1.  Strengths are sums
-    $\sum_{p\in\mathcal P_v(X)} z_p$ over the patches of one view and are drawn uniformly from the
-    stated interval.
+    Class j has V views (features) $v_{j,\ell}$, l in 0..V-1, two in the paper's text.  With more,
+    multi-view data show all own views at full strength; single-view data one of them, the others
+    each in [rho, O(rho)].  A strength is a sum $\sum_{p\in\mathcal P_v(X)} z_p$ over patches.
 
-    The paper's text has V = 2 "for the simplicity of math".  With more, multi-view data show all
-    own views at full strength; single-view data one of them, the others each in [rho, O(rho)].
-
-    Choice: sums are uniform (as footnotes 7 and 8 suggest) and split evenly: those of the class's
-    own views over C_p patches, those of other classes' views over C_o of theirs, with z_p = 0 in
-    the rest (Remark 3.2 lets them be assigned at will; a patch with z_p = 0 is a noise patch like
-    any other, so only C_o patches are set aside, and P may be less than C_p times the views
-    present).  Patches are placed uniformly at random; alpha is uniform on [0, gamma]; classes may
-    be balanced.
+    Choice: sums are uniform on the stated interval (as footnotes 7 and 8 suggest) and split evenly:
+    own views over C_p patches, other classes' over C_o, with z_p = 0 in the rest (Remark 3.2 lets
+    them be assigned at will; a patch with z_p = 0 is a noise patch like any other, so P may be less
+    than C_p times the views present).  Patches are placed uniformly at random; alpha is uniform on
+    [0, gamma]; classes may be balanced.
 
     Attributes:
         n_classes: $k \ge 2$.
         n_views: $V \ge 2$, views of a class.
         dim: $d \ge kV$, dimension of a patch.
-        n_patches: $P$, at least $V C_p + V (k - 1) C_o$ unless `overflow` is "thin".  The paper:
-            $k^2$.
+        n_patches: $P \ge V C_p + V (k - 1) C_o$ unless `overflow` is "thin"; the paper: $k^2$.
         patches_per_view: $C_p \ge 1$, patches that share the strength of an own view.
-        patches_per_other_view: $C_o \in [1, C_p]$, patches that share the strength of another
-            class's view.
+        patches_per_other_view: $C_o \in [1, C_p]$, the same of another class's view.
         sparsity: $s \in [0, k]$; a view of another class is present with probability s/k.
         single_view_fraction: $\mu \in [0, 1]$.
         own_strength: interval of $\sum z$ for a class's own view(s), inside $[1, \infty)$.
-        view_scale: factors >= 1 on `own_strength` for view 0, 1, ...; 1 for views beyond them
-            (Remark 3.2: one view may be stronger throughout).
+        view_scale: factors >= 1 on `own_strength` for view 0, 1, ... (Remark 3.2); 1 beyond them.
         multi_other_strength: interval for other classes' views in multi-view data, inside (0, .4].
         weak_view_strength: $\rho \in (0, 1)$, least strength of a weak own view (single-view).
         weak_view_spread: the constant in $[\rho, O(\rho)]$, >= 1.
         single_other_strength: $\Gamma \in (0, 1/V]$, greatest strength of other classes' views in
-            single-view data; the V views of one wrong class add up, hence the bound.
+            single-view data; the V views of one wrong class add up.
         single_other_floor: the constant in $[\Omega(\Gamma), \Gamma]$, in (0, 1].
-        feature_noise: $\gamma \ge 0$; every patch carries $\sum_{v'} \alpha_{p,v'} v'$ with
-            $\alpha \in [0, \gamma]$ (footnote 6).
+        feature_noise: $\gamma \ge 0$; patches carry $\sum_{v'} \alpha_{p,v'} v'$ (footnote 6).
         noise_std: $\sigma_p \ge 0$; every patch carries $\xi_p \sim N(0, \sigma_p^2 I)$.
         features: "axis" puts view f on coordinate f; "general" is a random orthonormal family.
-        balanced: labels equally often, and exactly round(mu n) single-view samples spread over
-            the classes; False draws both independently, as Definition 3.3 says.
-        overflow: what happens to a sample with more views than patches: "forbid" asks for
-            enough patches beforehand, "thin" removes surplus views of other classes at random.
+        balanced: labels equally often and exactly round(mu n) single-view samples, spread over the
+            classes; False draws both independently, as Definition 3.3 says.
+        overflow: of views beyond the patches: "forbid" asks for enough patches beforehand, "thin"
+            removes views of other classes at random.
 
     Raises:
         BadInput: for the first field out of its range.

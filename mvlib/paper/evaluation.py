@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mvlib.core.checks import require_number
 from mvlib.core.intervals import wilson_interval
-from mvlib.paper.multi_view_data import MultiViewParams, Sample, SampleKind, StreamedPatches
+from mvlib.paper.multi_view_data import MultiViewParams, Sample, SampleKind, sample
 from mvlib.paper.network import LearnerParams, logits
 
 LEARNED_SHARE = 0.3  # a view counts as learned above this share of its class's largest correlation
@@ -41,14 +41,9 @@ def test_scores(
 ) -> TestScores:
     """Scores on n fresh inputs of one kind, streamed: memory does not grow with n P d.  Computed
     where W is, returned on the CPU, where the statistics are made."""
-    outputs, labels, views = [], [], []
-    drawn = StreamedPatches(params, n, seed=seed, name=name, kind=kind, dtype=W.dtype)
-    for chunk in drawn.chunks():
-        outputs.append(logits(W, chunk.patches.to(device=W.device, dtype=W.dtype), learner).cpu())
-        labels.append(chunk.labels)
-        views.append(chunk.dominant_view)
-    F = torch.cat(outputs, dim=1)
-    return TestScores(outputs=F, labels=torch.cat(labels), dominant_view=torch.cat(views))
+    drawn = sample(params, n, seed=seed, name=name, kind=kind, streamed=True, dtype=W.dtype)
+    F = logits(W, drawn.patches.to(device=W.device, dtype=W.dtype), learner).cpu()
+    return TestScores(outputs=F, labels=drawn.labels, dominant_view=drawn.dominant_view)
 
 
 test_scores.__test__ = False  # type: ignore[attr-defined]
@@ -97,13 +92,13 @@ def predicted_single_error(missing: float, *, n_classes: int, sparsity: float) -
     return missing * (1 - (1 - sparsity / n_classes) ** (n_classes - 1))
 
 
-def strengths_by_role(sample: Sample) -> dict[str, np.ndarray]:
+def strengths_by_role(drawn: Sample) -> dict[str, np.ndarray]:
     """Strengths of the views present, by the roles of Definition 3.1: one own view (the dominant
     one where there is one), the rest of them, and those of other classes."""
-    n, k, V = sample.strengths.shape
-    own = sample.labels[:, None] == torch.arange(k)
-    first = torch.arange(V) == sample.dominant_view.clamp_min(0)[:, None]
-    strengths, others = sample.strengths[own], sample.strengths[~own]
+    _, k, V = drawn.strengths.shape
+    own = drawn.labels[:, None] == torch.arange(k)
+    first = torch.arange(V) == drawn.dominant_view.clamp_min(0)[:, None]
+    strengths, others = drawn.strengths[own], drawn.strengths[~own]
     return {
         "own view": strengths[first].numpy(),
         "own, the rest": strengths[~first].numpy(),
@@ -112,23 +107,23 @@ def strengths_by_role(sample: Sample) -> dict[str, np.ndarray]:
 
 
 def law_of_the_sampler(
-    sample: Sample, params: MultiViewParams
+    drawn: Sample, params: MultiViewParams
 ) -> list[tuple[str, float, float, str, int]]:
     """Rates that Definition 3.1 fixes, beside those of a sample:
     (quantity, definition, measured, Wilson interval, n)."""
-    k, V, n = params.n_classes, params.n_views, len(sample)
+    k, V, n = params.n_classes, params.n_views, len(drawn)
     C_p, C_o = params.patches_per_view, params.patches_per_other_view
     n_others, chance = V * (k - 1), params.sparsity / k
-    present = int((sample.strengths > 0).sum()) - n * V
-    held = int((sample.view_patches == 0).flatten(1).any(dim=1).sum())
+    present = int((drawn.strengths > 0).sum()) - n * V
+    held = int((drawn.view_patches == 0).flatten(1).any(dim=1).sum())
     rows = [
-        ("class 0", 1 / k, int((sample.labels == 0).sum()), n),
+        ("class 0", 1 / k, int((drawn.labels == 0).sum()), n),
         ("another class's view present", chance, present, n * n_others),
         ("patch 0 holds a view", (V * C_p + n_others * chance * C_o) / params.n_patches, held, n),
     ]
-    if bool(sample.single_view.any()):
-        first = int((sample.dominant_view == 0).sum())
-        rows.append(("view 1 is the strong one", 1 / V, first, int(sample.single_view.sum())))
+    if bool(drawn.single_view.any()):
+        first = int((drawn.dominant_view == 0).sum())
+        rows.append(("view 1 is the strong one", 1 / V, first, int(drawn.single_view.sum())))
     return [
         (quantity, expected, count / n, "[{:.4f}, {:.4f}]".format(*wilson_interval(count, n)), n)
         for quantity, expected, count, n in rows

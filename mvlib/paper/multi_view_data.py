@@ -128,15 +128,15 @@ class Sample:
     r"""Labelled inputs with their latent record.
 
     Attributes:
-        patches: the input X, shape (n, P, d), stored or streamed.
-        labels: y in 0..k-1, shape (n,).
-        single_view: True where $X \sim \mathcal D_s$, shape (n,).
-        dominant_view: $\hat\ell$ in 0..V-1 where single-view, -1 elsewhere, shape (n,).
+        patches: the input X, stored or streamed.
+        labels: y in 0..k-1.
+        single_view: True where $X \sim \mathcal D_s$.
+        dominant_view: $\hat\ell$ in 0..V-1 where single-view, -1 elsewhere.
         strengths: $\sum_{p \in \mathcal P_v(X)} z_p$ for each class and view, 0 where absent.
-        view_patches: $\mathcal P_v(X)$, the patch numbers of each view that carry its strength;
-            -1 in the slots beyond them and where the view is absent.
+        view_patches: $\mathcal P_v(X)$, the patches that carry each view's strength; -1 in the
+            slots beyond them and where the view is absent.
         feature_noise: $\alpha_{p,v'}$, or None where gamma = 0 or the patches are streamed.
-        thinned: number of views removed because patches ran out ("thin" only), shape (n,).
+        thinned: number of views removed because patches ran out ("thin" only).
     """
 
     patches: Float[Tensor, "n P d"] | StreamedPatches
@@ -254,13 +254,11 @@ def _latent_record(
     n, k, V = len(labels), params.n_classes, params.n_views
     own = (torch.arange(k) == labels[:, None])[:, :, None].expand(n, k, V)
     # Step 1: the views present: all of the label's own, others with probability s/k.
-    chance = torch.rand(n, k, V, generator=generator)
-    present = own | (chance < params.sparsity / k)
+    present = own | (torch.rand(n, k, V, generator=generator) < params.sparsity / k)
     # Step 2: disjoint patches for each view present.
     view_patches, present, thinned = _place(params, present, own, generator)
     # Step 3: the dominant view of single-view data.
-    shown = torch.randint(0, V, (n,), generator=generator)
-    dominant_view = torch.where(single_view, shown, -1)
+    dominant_view = torch.where(single_view, torch.randint(0, V, (n,), generator=generator), -1)
     # Step 4: strengths.
     strengths = _strengths(params, dominant_view, own, generator) * present
     alpha = None  # Step 5.

@@ -21,7 +21,7 @@ Scores = Float[Tensor, "n seeds k"]  # F, and what has one number for each of it
 Labels = Int[Tensor, " n"] | Float[Tensor, "n k"]  # y, or soft labels: each class's probability
 Rows = slice | Tensor | None  # where in the training set samples stand; None: they are not of it
 
-# Of students, in the book and in the explorable: c of (4.1), tau of (4.2), eta'/eta of (4.3).
+# In book and explorable: c of (4.1), tau of (4.2), eta'/eta of (4.3).
 TEACHER_SCALE, TAU, RATE_RATIO = 8.0, 0.4, 4.0
 
 
@@ -29,9 +29,9 @@ TEACHER_SCALE, TAU, RATE_RATIO = 8.0, 0.4, 4.0
 class Objective(Protocol):
     """How hard each output of each network is pulled.
 
-    A class that inherits from this one says its `residual`; the rest is what holds for networks
-    trained on the labels, each by itself.  A study holds one that is a frozen dataclass of numbers
-    and words: they and its name enter the key of what is stored, its code does not.
+    A class that inherits from this one says its `residual`; the rest holds for networks trained on
+    the labels, each by itself.  A study holds a frozen dataclass of numbers and words: they and its
+    name enter the key of what is stored, its code does not.
     """
 
     __slots__ = ()
@@ -41,13 +41,11 @@ class Objective(Protocol):
         """a_i(X) for the samples `rows` of the training set, or for others (rows None)."""
 
     def scores(self, F: Scores) -> Scores:
-        """The scores whose loss is reported and whose training error decides when to stop: each
-        network's own, unless networks are trained together."""
+        """Those whose loss is reported and whose training error decides when to stop."""
         return F
 
     def loss(self, F: Scores, labels: Labels) -> Float[Tensor, "n seeds"]:
-        """The cross-entropy of `scores` to the labels, in nats; not always what the residual
-        descends."""
+        """The cross-entropy of `scores`, in nats; not always what the residual descends."""
         return cross_entropy(self.scores(F), labels)
 
     def check(self, shape: tuple[int, int, int]) -> None:
@@ -82,12 +80,11 @@ def cross_entropy(F: Scores, labels: Labels) -> Float[Tensor, "n seeds"]:
 class CrossEntropy(Objective):
     r"""Training on the labels: residual $1_{i=y} - \mathrm{softmax}_i(F(X))$.
 
-    The gradient printed at the end of Section 3.2 has $1_{i \ne y}$; minus the gradient of this
-    loss is $(1_{i=y} - \mathrm{logit}_i)\nabla F_i$, which is what is used here.
+    The gradient printed at the end of Section 3.2 has $1_{i \ne y}$ in its place.
     """
 
     def residual(self, F: Scores, labels: Labels, rows: Rows) -> Scores:
-        """See `cross_entropy_residual`; `rows` is not needed: there is no teacher."""
+        """See `cross_entropy_residual`."""
         return cross_entropy_residual(F, labels)
 
 

@@ -15,7 +15,7 @@ from mvlib.core.checks import BadInput, require, require_int, require_number, re
 
 Option = bool | float | tuple[float, ...]  # of an optimiser
 Weights = Float[Tensor, "seeds k m d"]
-Steps = Float[Tensor, " seeds"]
+StepSizes = Float[Tensor, " seeds"]
 State = dict[str, Tensor]  # of an update rule: networks on the first axis, {} before the first step
 
 
@@ -23,7 +23,7 @@ State = dict[str, Tensor]  # of an update rule: networks on the first axis, {} b
 class StepRule(Protocol):
     """How far to go along the ascent direction, per network."""
 
-    def __call__(self, W: Weights, ascent: Weights) -> Steps:
+    def __call__(self, W: Weights, ascent: Weights) -> StepSizes:
         """The step size of each network."""
 
 
@@ -36,7 +36,7 @@ class ConstantStep:
     def __post_init__(self) -> None:
         require_number("eta", "eta", self.eta, 0, inf, "try 1.0", open_low=True)
 
-    def __call__(self, W: Weights, ascent: Weights) -> Steps:
+    def __call__(self, W: Weights, ascent: Weights) -> StepSizes:
         """eta for every network."""
         return W.new_full((W.shape[0],), self.eta)
 
@@ -59,8 +59,7 @@ class BoundedRelativeStep:
     Attributes:
         max_step: $\eta_{\max} > 0$, in force once weights are large.
         relative_change: r in (0, 1].
-        floor: in [0, 1]; keeps a class whose pull happens to be at right angles to its weights
-            from stopping all others.
+        floor: in [0, 1]; keeps a class pulled at right angles to its weights from stopping all.
     """
 
     max_step: float
@@ -73,7 +72,7 @@ class BoundedRelativeStep:
         require_number("relative_change", "r", share, 0, 1, "try 0.3", open_low=True)
         require_number("floor", "", self.floor, 0, 1, "try 0.1")
 
-    def __call__(self, W: Weights, ascent: Weights) -> Steps:
+    def __call__(self, W: Weights, ascent: Weights) -> StepSizes:
         """The step size of each network."""
         norm = ascent.norm(dim=-1).clamp_min(torch.finfo(W.dtype).tiny)
         learned = ((W * ascent).sum(dim=-1).abs() / norm).amax(dim=2)
@@ -84,12 +83,11 @@ class BoundedRelativeStep:
 
 @dataclass(frozen=True, slots=True)
 class SharedStep:
-    """One step size for all networks, the smallest that `rule` gives any: for networks that are
-    trained together."""
+    """For networks trained together: the smallest step size that `rule` gives any of them."""
 
     rule: ConstantStep | BoundedRelativeStep
 
-    def __call__(self, W: Weights, ascent: Weights) -> Steps:
+    def __call__(self, W: Weights, ascent: Weights) -> StepSizes:
         """The same step size for every network."""
         return self.rule(W, ascent).amin().expand(W.shape[0])
 
@@ -108,8 +106,7 @@ class Optimiser:
     r"""An optimiser of torch.optim; each network is a parameter with a state of its own.
 
     Attributes:
-        name: its class, e.g. "SGD", "Adam", "AdamW", "RMSprop"; one that takes a gradient of any
-            shape and no closure.
+        name: its class, e.g. "AdamW"; one that takes a gradient of any shape and no closure.
         lr: $\eta > 0$.
         options: its other keywords, e.g. ``{"momentum": 0.9}``; kept as sorted pairs.
 
@@ -170,8 +167,7 @@ class FixedSteps:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WhenFitted:
-    """Stop each network at the first step at which it classifies its whole training set
-    correctly, or after `limit` updates."""
+    """Stop each network once it classifies its whole training set correctly, or after `limit`."""
 
     limit: int
 
