@@ -3,7 +3,7 @@
     python benchmarks/largest.py     # about eight minutes on two cores -> benchmarks/largest.json
 
 The inputs take more than the memory of most desks and are made anew in every pass
-(`streamed_sample`).  What a step should take is written down first: the cost model of
+(`sample(..., streamed=True)`).  What a step should take is written down first: the cost model of
 `scaling.json`, which was fitted to shapes a hundred times smaller, plus the price of drawing a
 number, measured on a small sample.
 """
@@ -20,7 +20,7 @@ from typing import Any
 from mvlib.experiments.settings import base_study
 from mvlib.paper.data_parameters import MultiViewParams
 from mvlib.paper.gradient_descent import train
-from mvlib.paper.multi_view_data import CHUNK_FLOATS, StreamedPatches, streamed_sample
+from mvlib.paper.multi_view_data import CHUNK_FLOATS, StreamedPatches, sample
 from mvlib.paper.network import init_weights
 from mvlib.paper.objectives import CrossEntropy
 from mvlib.paper.step_rules import FixedSteps
@@ -80,7 +80,7 @@ def drawing_price(shape: Shape) -> float:
     """Seconds to draw one number of the inputs, the median of five small samples."""
     turns = []
     for turn in range(5):
-        drawn = streamed_sample(params(shape), DRAWN, seed=turn, name="train")
+        drawn = sample(params(shape), DRAWN, seed=turn, name="train", streamed=True)
         assert isinstance(drawn.patches, StreamedPatches)
         start = time.perf_counter()
         for block in drawn.patches.split(DRAWN):
@@ -92,7 +92,7 @@ def drawing_price(shape: Shape) -> float:
 def run(shape: Shape) -> dict[str, Any]:
     """Train for `STEPS` steps on streamed inputs: seconds of each, peak memory, loss."""
     study = base_study("book")
-    drawn = streamed_sample(params(shape), shape.n_train, seed=0, name="train")
+    drawn = sample(params(shape), shape.n_train, seed=0, name="train", streamed=True)
     learner = replace(study.learner, n_neurons=shape.n_neurons)
     W0 = init_weights(range(shape.n_networks), learner, n_classes=shape.n_classes, dim=shape.dim)
     schedule = replace(study.schedule, stop_rule=FixedSteps(steps=STEPS))

@@ -8,7 +8,7 @@ from toys import TEACHER, student
 
 from mvlib import __main__ as command
 from mvlib.experiments.settings import Experiment
-from mvlib.paper.gradient_descent import ConstantStep, FixedSteps, Schedule
+from mvlib.paper.step_rules import ConstantStep, FixedSteps, Schedule
 
 
 def family(name: str | None = None) -> list[Experiment]:

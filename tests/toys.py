@@ -6,15 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from mvlib.paper.gradient_descent import (
+from mvlib.paper.multi_view_data import MultiViewParams
+from mvlib.paper.network import LearnerParams
+from mvlib.paper.step_rules import (
     BoundedRelativeStep,
     ConstantStep,
     FixedSteps,
     Schedule,
     WhenFitted,
 )
-from mvlib.paper.multi_view_data import MultiViewParams
-from mvlib.paper.network import LearnerParams
 from mvlib.store.kinds import Kind, register
 from mvlib.studies.distillation import DistillationStudy
 from mvlib.studies.single_model import SingleModelStudy

@@ -1,10 +1,11 @@
-r"""What a neuron makes of what it reads: Definition 3.4, or an activation of one's own."""
+r"""The smoothed ReLU of Definition 3.4, or an activation of one's own in its place."""
 
 from __future__ import annotations
 
 import functools
 from abc import abstractmethod
 from dataclasses import dataclass
+from math import inf
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor
 from mvlib.core.checks import BadInput, require, require_int, require_number, require_plain
 
 SLOPE_TOLERANCE = 1e-3  # of difference quotients in float64, which err by 1e-7 where smooth
+Numbers = Float[Tensor, "*shape"]
 
 
 @runtime_checkable
@@ -27,14 +29,12 @@ class Activation(Protocol):
     __slots__ = ()
 
     @abstractmethod
-    def value(self, z: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    def value(self, z: Numbers) -> Numbers:
         """The activation of every number."""
-        ...
 
     @abstractmethod
-    def slope(self, z: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    def slope(self, z: Numbers) -> Numbers:
         """Its derivative there; at a kink either side's."""
-        ...
 
     def onset(self) -> tuple[int, float] | None:
         r"""(q, $\varrho$) where the slope begins as $(z/\varrho)^{q-1}$ above 0, which the lottery
@@ -46,9 +46,7 @@ class Activation(Protocol):
         """What the slopes of `value_and_slope` still have to be divided by."""
         return 1.0
 
-    def value_and_slope(
-        self, z: Float[Tensor, "*shape"]
-    ) -> tuple[Float[Tensor, "*shape"], Float[Tensor, "*shape"]]:
+    def value_and_slope(self, z: Numbers) -> tuple[Numbers, Numbers]:
         """Value, and slope times `slope_unit`, which may be written over: the whole pointwise part
         of a training step, here for those who can save by computing both at once."""
         return self.value(z), self.slope(z).contiguous()
@@ -75,15 +73,14 @@ class SmoothedReLU(Activation):
     threshold: float = 1.0
 
     def __post_init__(self) -> None:
-        big = float("inf")
         require_int("power", "q", self.power, 2, "the paper uses 4")
-        require_number("threshold", "varrho", self.threshold, 0, big, "try 1.0", open_low=True)
+        require_number("threshold", "varrho", self.threshold, 0, inf, "try 1.0", open_low=True)
 
-    def value(self, z: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    def value(self, z: Numbers) -> Numbers:
         """Of every number."""
         return self.value_and_slope(z)[0]
 
-    def slope(self, z: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    def slope(self, z: Numbers) -> Numbers:
         r"""$(z/\varrho)^{q-1}$ clamped to [0, 1]."""
         return (z.clamp(0, self.threshold) / self.threshold) ** (self.power - 1)
 
@@ -96,9 +93,7 @@ class SmoothedReLU(Activation):
         r"""$\varrho^{q-1}$."""
         return self.threshold ** (self.power - 1)
 
-    def value_and_slope(
-        self, z: Float[Tensor, "*shape"]
-    ) -> tuple[Float[Tensor, "*shape"], Float[Tensor, "*shape"]]:
+    def value_and_slope(self, z: Numbers) -> tuple[Numbers, Numbers]:
         r"""With u = z clamped to $[0, \varrho]$ the slope is $u^{q-1}$ and the value
         $u\, u^{q-1}/q$, both over $\varrho^{q-1}$, plus $\mathrm{ReLU}(z - \varrho)$: no branch,
         and products alone, where `pow` would take longer than the matrix product before it."""
@@ -146,36 +141,34 @@ def check_activation(activation: Activation) -> None:
 
 @functools.cache  # asked for again with every configuration
 def _check_slope(activation: Activation) -> None:
+    def need(holds: bool, bound: str, remedy: str) -> None:
+        require(holds, "activation", "sigma", activation, bound, remedy)
+
     size = torch.logspace(-3, 1, 201, dtype=torch.float64) * 0.98765  # no kink is likely there
     z = torch.cat([-size.flip(0), size])
     h = 1e-5 * z.abs()
     above, below, slope = activation.value(z + h), activation.value(z - h), activation.slope(z)
-    for part in (above, slope):
-        fits = part.shape == z.shape and part.dtype == z.dtype
-        require(fits, "activation", "sigma", activation, "keep its argument's shape and dtype",
-                "let it turn every number into one of the same precision")  # fmt: skip
+    fits = all(part.shape == z.shape and part.dtype == z.dtype for part in (above, slope))
+    tip = "let it turn every number into one of the same precision"
+    need(fits, "keep its argument's shape and dtype", tip)
     quotient = (above - below) / (2 * h)
     allowed = SLOPE_TOLERANCE * torch.maximum(slope.abs(), quotient.abs()).clamp_min(0.01)
     off = ~((slope - quotient).abs() <= allowed)  # NaN is off
-    if bool(off.any()):
-        i = int(off.nonzero()[0, 0])
-        raise BadInput(
-            f"activation (sigma) = {activation!r} must have the slope of its value: at "
-            f"z = {float(z[i]):.3g} slope is {float(slope[i]):.4g} and value rises at "
-            f"{float(quotient[i]):.4g}; differentiate it again."
-        )
+    i = int(off.int().argmax())
+    said = f"at z = {float(z[i]):.3g} slope is {float(slope[i]):.4g} and value rises at "
+    said = f"have the slope of its value: {said}{float(quotient[i]):.4g}"
+    need(not bool(off.any()), said, "differentiate it again")
     value, scaled = activation.value_and_slope(z)
-    same = torch.allclose(value, activation.value(z), rtol=1e-9, atol=1e-12) and torch.allclose(
-        scaled / activation.slope_unit, slope, rtol=1e-9, atol=1e-12
-    )
-    require(same, "activation", "sigma", activation, "give by value_and_slope what value and "
-            "slope give", "leave that method out, or mend it or slope_unit")  # fmt: skip
+    pairs = (value, activation.value(z)), (scaled / activation.slope_unit, slope)
+    same = all(torch.allclose(a, b, rtol=1e-9, atol=1e-12) for a, b in pairs)
+    tip = "leave that method out, or mend it or slope_unit"
+    need(same, "give by value_and_slope what value and slope give", tip)
     onset = activation.onset()
     if onset is not None:
         q, varrho = onset
         early = 1e-3
         found = float(activation.slope(torch.tensor([early * varrho], dtype=torch.float64)))
         # Terms of higher order are a share of about 1e-3 of the first.
-        require(abs(found / early ** (q - 1) - 1) < 0.05, "activation", "sigma", activation,
-                f"begin with slope (z / {varrho:g})^{q - 1} as its onset says",
-                f"at z = {early * varrho:g} its slope is {found:.3g}")  # fmt: skip
+        fits = abs(found / early ** (q - 1) - 1) < 0.05
+        said = f"begin with slope (z / {varrho:g})^{q - 1} as its onset says"
+        need(fits, said, f"at z = {early * varrho:g} its slope is {found:.3g}")

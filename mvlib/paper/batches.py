@@ -1,5 +1,5 @@
-"""A new batch for every step: mini-batches, or whatever makes inputs and soft labels of the
-training set."""
+"""A batch for every step in place of the expectation over Z in (3.1): mini-batches, or whatever
+makes inputs and soft labels of the training set."""
 
 from __future__ import annotations
 
@@ -43,26 +43,20 @@ class Batches(Protocol):
 
     @abstractmethod
     def batch(
-        self,
-        step: int,
-        X: Float[Tensor, "n P d"],
-        labels: Int[Tensor, " n"],
-        n_classes: int,
+        self, step: int, X: Float[Tensor, "n P d"], labels: Int[Tensor, " n"], n_classes: int,
         seed: int,
-    ) -> Batch:
+    ) -> Batch:  # fmt: skip
         """The batch of step 0, 1, ..., a function of its arguments alone: whatever needs chance
         takes it from `stream(seed, <a name>, step)`, so that an interrupted training goes on to
         the same numbers."""
-        ...
 
     def looks_every(self, n: int) -> int:
         """Steps from one look at the whole training set to the next, n samples; see `train`."""
-        del n
         return 1
 
     def check(self, n: int) -> None:
         """Refuse a training set of n samples that this cannot serve."""
-        del n
+        return
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,15 +74,10 @@ class MiniBatches(Batches):
         require_int("size", "B", self.size, 1, "take at least one sample a step")
 
     def batch(
-        self,
-        step: int,
-        X: Float[Tensor, "n P d"],
-        labels: Int[Tensor, " n"],
-        n_classes: int,
+        self, step: int, X: Float[Tensor, "n P d"], labels: Int[Tensor, " n"], n_classes: int,
         seed: int,
-    ) -> Batch:
+    ) -> Batch:  # fmt: skip
         """The next B samples of this pass."""
-        del n_classes
         n = len(labels)
         turn, place = divmod(step, self.looks_every(n))
         order = torch.randperm(n, generator=stream(seed, "batches", turn))
@@ -112,12 +101,11 @@ def check_batches(batches: Batches | None, n: int) -> None:
         BadInput: if it does not inherit from `Batches`, is no frozen dataclass of numbers and
             words, or cannot serve n samples.
     """
-    if batches is None:
-        return
-    inherits = isinstance(batches, Batches)
-    require(inherits, "batches", "X", batches, "be Batches", "inherit from that class")
-    require_plain("batches", "X", batches)
-    batches.check(n)
+    if batches is not None:
+        inherits = isinstance(batches, Batches)
+        require(inherits, "batches", "X", batches, "be Batches", "inherit from that class")
+        require_plain("batches", "X", batches)
+        batches.check(n)
 
 
 def checked(batch: Batch, step: int, shape: tuple[int, ...], n_classes: int) -> Batch:
@@ -130,14 +118,11 @@ def checked(batch: Batch, step: int, shape: tuple[int, ...], n_classes: int) -> 
     fits = len(found) == 3 and found[0] > 0 and found[1:] == shape[1:]
     need = f"have axes (n, {shape[1]}, {shape[2]}) with n >= 1"
     require(fits, f"batch of step {step}", "X", found, need, "as the training set")
-    soft = labels.ndim == 2
-    wanted = (found[0], n_classes) if soft else found[:1]
-    need = f"have shape {found[:1]} or, of soft labels, {(found[0], n_classes)}"
-    require(tuple(labels.shape) == wanted, f"labels of step {step}", "y", tuple(labels.shape), need,
-            "one for each input")  # fmt: skip
-    if soft:
-        total = labels.sum(dim=1)
-        off = float((total - 1).abs().max())
-        require(off < 1e-4, f"labels of step {step}", "y", f"sums off by {off:.2g}",
-                "be probabilities that sum to 1", "divide by their sum")  # fmt: skip
+    field, soft, given = f"labels of step {step}", (found[0], n_classes), tuple(labels.shape)
+    need = f"have shape {found[:1]} or, of soft labels, {soft}"
+    require(given in (found[:1], soft), field, "y", given, need, "one for each input")
+    if labels.ndim == 2:
+        off = float((labels.sum(dim=1) - 1).abs().max())
+        need = "be probabilities that sum to 1"
+        require(off < 1e-4, field, "y", f"sums off by {off:.2g}", need, "divide by their sum")
     return batch

@@ -1,9 +1,9 @@
-r"""Averaging the outputs of independently trained networks."""
+r"""The ensemble of (4.1): the average of independently trained networks' outputs, and its error."""
 
 from __future__ import annotations
 
 import itertools
-import math
+from math import comb, inf
 
 import torch
 from jaxtyping import Float, Int
@@ -27,8 +27,7 @@ def ensemble_outputs(
 
     Paper: eq. (4.1).
     """
-    require_number("scale", "c", scale, 0, math.inf, "predictions do not depend on it",
-                   open_low=True)  # fmt: skip
+    require_number("scale", "c", scale, 0, inf, "no prediction depends on it", open_low=True)
     return scale * member_outputs.mean(dim=0)
 
 
@@ -37,9 +36,9 @@ def subsets_of_size(
 ) -> Int[Tensor, "subsets size"]:
     """All subsets of `size` members, or `at_most` distinct ones at random where there are more."""
     require_int("size", "K", size, 1, f"between 1 and {n_members}")
-    require(size <= n_members, "size", "K", size, f"lie between 1 and {n_members}",
-            "train more networks")  # fmt: skip
-    if math.comb(n_members, size) <= at_most:
+    need = f"lie between 1 and {n_members}"
+    require(size <= n_members, "size", "K", size, need, "train more networks")
+    if comb(n_members, size) <= at_most:
         return torch.tensor(list(itertools.combinations(range(n_members), size)))
     generator = stream(seed, "subsets", size)
     chosen: dict[tuple[int, ...], None] = {}
@@ -82,10 +81,7 @@ def bootstrap_ensembles(
     the ensemble's own: as an interval they are conservative upwards.
     """
     members, n, k = member_outputs.shape
-    draw_members, draw_rows = (
-        stream(seed, "bootstrap", "members"),
-        stream(seed, "bootstrap", "rows"),
-    )
+    draw_members, draw_rows = (stream(seed, "bootstrap", what) for what in ("members", "rows"))
     errors = []
     for _ in range(n_resamples):
         drawn = torch.randint(0, members, (members,), generator=draw_members)

@@ -1,4 +1,4 @@
-r"""What a network got wrong, and which views it learned."""
+r"""What a network got wrong and which views it learned: the errors and views of Theorems 1 to 3."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mvlib.core.checks import require_number
 from mvlib.core.intervals import wilson_interval
-from mvlib.paper.multi_view_data import MultiViewParams, Sample, SampleKind, chunked_sample
+from mvlib.paper.multi_view_data import MultiViewParams, Sample, SampleKind, sample
 from mvlib.paper.network import LearnerParams, logits
 
 LEARNED_SHARE = 0.3  # a view counts as learned above this share of its class's largest correlation
@@ -20,13 +20,7 @@ LEARNED_SHARE = 0.3  # a view counts as learned above this share of its class's 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TestScores:
-    """Scores of every network on fresh data of one kind.
-
-    Attributes:
-        outputs: F, shape (seeds, n, k).
-        labels: y, shape (n,).
-        dominant_view: as in `Sample`, shape (n,).
-    """
+    """Scores F of every network on fresh data of one kind; labels and views as in `Sample`."""
 
     __test__ = False  # not a test case, whatever pytest makes of the name
 
@@ -45,16 +39,11 @@ def test_scores(
     seed: int,
     name: str = "test",
 ) -> TestScores:
-    """Scores on n fresh inputs of one kind, streamed: memory does not grow with n P d.  They are
-    computed where W is and returned on the CPU, where the statistics are made."""
-    outputs, labels, views = [], [], []
-    for chunk in chunked_sample(params, n, seed=seed, name=name, kind=kind, dtype=W.dtype):
-        outputs.append(logits(W, chunk.patches.to(device=W.device, dtype=W.dtype), learner).cpu())
-        labels.append(chunk.labels)
-        views.append(chunk.dominant_view)
-    return TestScores(
-        outputs=torch.cat(outputs, dim=1), labels=torch.cat(labels), dominant_view=torch.cat(views)
-    )
+    """Scores on n fresh inputs of one kind, streamed: memory does not grow with n P d.  Computed
+    where W is, returned on the CPU, where the statistics are made."""
+    drawn = sample(params, n, seed=seed, name=name, kind=kind, streamed=True, dtype=W.dtype)
+    F = logits(W, drawn.patches.to(device=W.device, dtype=W.dtype), learner).cpu()
+    return TestScores(outputs=F, labels=drawn.labels, dominant_view=drawn.dominant_view)
 
 
 test_scores.__test__ = False  # type: ignore[attr-defined]
@@ -103,42 +92,39 @@ def predicted_single_error(missing: float, *, n_classes: int, sparsity: float) -
     return missing * (1 - (1 - sparsity / n_classes) ** (n_classes - 1))
 
 
-def strengths_by_role(sample: Sample) -> dict[str, np.ndarray]:
-    """Strengths of the views present, by the roles of Definition 3.1: one own view, the rest of
-    them, and those of other classes.  The first is the dominant one where there is one."""
-    n, _, V = sample.strengths.shape
-    rows = torch.arange(n)
-    own = sample.strengths[rows, sample.labels]
-    first = torch.arange(V) == sample.dominant_view.clamp_min(0)[:, None]
-    others = sample.strengths.clone()
-    others[rows, sample.labels] = 0
+def strengths_by_role(drawn: Sample) -> dict[str, np.ndarray]:
+    """Strengths of the views present, by the roles of Definition 3.1: one own view (the dominant
+    one where there is one), the rest of them, and those of other classes."""
+    _, k, V = drawn.strengths.shape
+    own = drawn.labels[:, None] == torch.arange(k)
+    first = torch.arange(V) == drawn.dominant_view.clamp_min(0)[:, None]
+    strengths, others = drawn.strengths[own], drawn.strengths[~own]
     return {
-        "own view": own[first].numpy(),
-        "own, the rest": own[~first].numpy(),
+        "own view": strengths[first].numpy(),
+        "own, the rest": strengths[~first].numpy(),
         "other classes": others[others > 0].numpy(),
     }
 
 
 def law_of_the_sampler(
-    sample: Sample, params: MultiViewParams
+    drawn: Sample, params: MultiViewParams
 ) -> list[tuple[str, float, float, str, int]]:
     """Rates that Definition 3.1 fixes, beside those of a sample:
     (quantity, definition, measured, Wilson interval, n)."""
-    k, V, n = params.n_classes, params.n_views, len(sample)
+    k, V, n = params.n_classes, params.n_views, len(drawn)
     C_p, C_o = params.patches_per_view, params.patches_per_other_view
     n_others, chance = V * (k - 1), params.sparsity / k
-    present = int((sample.strengths > 0).sum()) - n * V
-    held = int((sample.view_patches == 0).flatten(1).any(dim=1).sum())
+    present = int((drawn.strengths > 0).sum()) - n * V
+    held = int((drawn.view_patches == 0).flatten(1).any(dim=1).sum())
     rows = [
-        ("class 0", 1 / k, int((sample.labels == 0).sum()), n),
+        ("class 0", 1 / k, int((drawn.labels == 0).sum()), n),
         ("another class's view present", chance, present, n * n_others),
         ("patch 0 holds a view", (V * C_p + n_others * chance * C_o) / params.n_patches, held, n),
     ]
-    if bool(sample.single_view.any()):
-        first = int((sample.dominant_view == 0).sum())
-        rows.append(("view 1 is the strong one", 1 / V, first, int(sample.single_view.sum())))
-    table = []
-    for quantity, expected, count, trials in rows:
-        low, high = wilson_interval(count, trials)
-        table.append((quantity, expected, count / trials, f"[{low:.4f}, {high:.4f}]", trials))
-    return table
+    if bool(drawn.single_view.any()):
+        first = int((drawn.dominant_view == 0).sum())
+        rows.append(("view 1 is the strong one", 1 / V, first, int(drawn.single_view.sum())))
+    return [
+        (quantity, expected, count / n, "[{:.4f}, {:.4f}]".format(*wilson_interval(count, n)), n)
+        for quantity, expected, count, n in rows
+    ]

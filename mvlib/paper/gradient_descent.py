@@ -1,14 +1,14 @@
-r"""Training all networks at once, by gradient descent (3.1) or another rule.
+r"""Training by gradient descent (3.1), or another rule, all networks at once.
 
-Networks do not interact: each has its own step size and stops by itself, so a network's weights
-do not depend on who is trained beside it (up to rounding of the shared matrix product).
+Networks do not interact: each has its own step size and stops by itself, so its weights do not
+depend on who is trained beside it (up to rounding of the shared matrix product).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -18,19 +18,9 @@ from mvlib.core.checks import BadInput, require, require_int
 from mvlib.paper.batches import Batch, Batches, check_batches, checked
 from mvlib.paper.network import LearnerParams, Streamed, ascent_direction, logits
 from mvlib.paper.objectives import Objective
-from mvlib.paper.step_rules import (
-    BoundedRelativeStep,
-    ConstantStep,
-    FixedSteps,
-    Optimiser,
-    Schedule,
-    SharedStep,
-    StepRule,
-    StopRule,
-    UpdateRule,
-    WhenFitted,
-)
+from mvlib.paper.step_rules import Schedule, UpdateRule
 
+Outputs = Float[Tensor, "seeds n k"]
 Probe = Callable[[Tensor], Tensor]  # weights (seeds k m d) -> one row a network
 Progress = Callable[[int, float], None]  # (step, share of networks still training)
 
@@ -41,15 +31,12 @@ class Checkpoint(Protocol):
 
     def load(self) -> dict[str, Tensor] | None:
         """The state saved last, or None."""
-        ...
 
     def due(self) -> bool:
         """Whether it is time to save again."""
-        ...
 
     def save(self, state: Mapping[str, Tensor]) -> None:
         """Replace the state saved last."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,26 +47,24 @@ class Trajectory:
         weights: final W, one network a row.
         stop_step: updates each network received.
         fitted: whether its training error was exactly 0 when it stopped.
-        train_outputs: F on the training set at the end, shape (seeds, n, k).
+        train_outputs: F on the training set at the end.
         recorded_steps: steps t at which the following were recorded (state after t updates).
-        loss: mean training loss, nats, shape (records, seeds).
-        train_error: share of training samples not classified correctly, same shape.
+        loss: mean training loss, nats.
+        train_error: share of training samples not classified correctly.
         probes: whatever was asked for, each of shape (records, seeds, ...).
     """
 
     weights: Float[Tensor, "seeds k m d"]
     stop_step: Int[Tensor, " seeds"]
     fitted: Bool[Tensor, " seeds"]
-    train_outputs: Float[Tensor, "seeds n k"]
+    train_outputs: Outputs
     recorded_steps: Int[Tensor, " records"]
     loss: Float[Tensor, "records seeds"]
     train_error: Float[Tensor, "records seeds"]
     probes: dict[str, Tensor] = field(default_factory=dict)
 
 
-def misclassified(
-    F: Float[Tensor, "seeds n k"], labels: Int[Tensor, " n"]
-) -> Bool[Tensor, "seeds n"]:
+def misclassified(F: Outputs, labels: Int[Tensor, " n"]) -> Bool[Tensor, "seeds n"]:
     r"""Inputs for which some other class scores at least as high as the label's:
     $\exists i \ne y: F_y \le F_i$.  Ties count as errors, so an untrained network that answers 0
     everywhere is wrong everywhere, not right on class 0."""
@@ -87,9 +72,7 @@ def misclassified(
     return (F >= own).sum(dim=2) != 1
 
 
-def classification_error(
-    F: Float[Tensor, "seeds n k"], labels: Int[Tensor, " n"]
-) -> Float[Tensor, " seeds"]:
+def classification_error(F: Outputs, labels: Int[Tensor, " n"]) -> Float[Tensor, " seeds"]:
     """Share of inputs that are `misclassified`."""
     return misclassified(F, labels).to(F.dtype).mean(dim=1)
 
@@ -115,8 +98,8 @@ def train(
     unless `batches` says what each step is trained on.
 
     Loss, training error and outputs are always those of the whole training set with its hard
-    labels.  With `batches` that takes a pass of its own, made every `batches.looks_every(N)` steps,
-    at every record and at the last step; `WhenFitted` stops a network at the first of these looks,
+    labels.  With `batches` that takes a pass of its own, every `batches.looks_every(N)` steps, at
+    every record and at the last step; `WhenFitted` stops a network at the first of these looks,
     records aside, that finds no error.
 
     Args:
@@ -124,18 +107,18 @@ def train(
         X, labels: the training set, stored or streamed.
         objective: gives the residuals a_i and the loss; for (3.1) `CrossEntropy()`.
         seeds: names of the networks, for error messages (default 0, 1, ...).
-        record_every: record loss, error and probes every so many steps and at the end; 0: only
-            at the end.  A network that has stopped repeats its last state in later records.
+        record_every: steps from one record of loss, error and probes to the next; 0: only at the
+            end.  A network that has stopped repeats its last state in later records.
         probes: functions of the weights, evaluated at each record.
-        progress: called after every step with (step, share of networks still training).
+        progress: called after every step.
         checkpoint: where the state is saved from time to time; a state found there is continued,
             to the very weights that an uninterrupted run gives on the same machine.
         batches: e.g. `MiniBatches(64)`; None: the whole training set.
         batch_seed: of the streams that batches draw from.
 
     Raises:
-        BadInput: if shapes do not fit together, or a state found does not fit them; if batches
-            are larger than N, or are to be drawn of streamed inputs.
+        BadInput: if shapes or a state found do not fit together, or batches are larger than N or
+            of streamed inputs.
         FloatingPointError: at the first non-finite loss that is looked at, naming step, network
             and step size (of an update rule, the length of the step).
 
@@ -145,12 +128,12 @@ def train(
     stored = batches is None or isinstance(X, Tensor)
     require(stored, "X", "X", tuple(X.shape), "be held in memory to draw batches of", "take fewer")
     require_int("record_every", "", record_every, 0, "0 records the end only")
-    n = X.shape[0]
-    objective.check((n, *W0.shape[:2]))
+    n, k = X.shape[0], W0.shape[1]
+    objective.check((n, len(W0), k))
     check_batches(batches, n)
     seeds = list(range(len(W0))) if seeds is None else list(seeds)
     probes = probes or {}
-    state = _resumed(checkpoint, W0, n) or _State.at_start(W0, n)
+    state = _State.resumed(checkpoint, W0, n) or _State.at_start(W0, n)
     objective = objective if bool(state.active.all()) else objective.keep(state.active)
     rule, limit = schedule.stop_rule, schedule.stop_rule.limit
     looks_every = batches.looks_every(n) if batches else 1
@@ -174,22 +157,22 @@ def train(
         state.stop(moving)
         if batches:
             assert isinstance(X, Tensor)
-            batch = batches.batch(t, X, labels, W0.shape[1], batch_seed)
-            batch = checked(batch, t, tuple(X.shape), W0.shape[1])
+            batch = checked(batches.batch(t, X, labels, k, batch_seed), t, tuple(X.shape), k)
             _move(state, _ascent_on(batch, state, objective, learner), schedule)
         elif ascent is not None:
             _move(state, ascent[moving], schedule)
         if checkpoint and checkpoint.due():
             checkpoint.save(state.tensors())
+    recorded_rows = {name: torch.stack(rows) for name, rows in state.records.items()}
     return Trajectory(
         weights=state.W,
         stop_step=state.stop_step,
         fitted=state.error == 0,
         train_outputs=state.outputs,
         recorded_steps=torch.tensor(state.steps),
-        loss=torch.stack(state.records["loss"]),
-        train_error=torch.stack(state.records["train_error"]),
-        probes={name: torch.stack(state.records[name]) for name in probes},
+        loss=recorded_rows["loss"],
+        train_error=recorded_rows["train_error"],
+        probes={name: recorded_rows[name] for name in probes},
     )
 
 
@@ -212,15 +195,37 @@ class _State:
     @classmethod
     def at_start(cls, W0: Tensor, n: int) -> _State:
         S, k = W0.shape[:2]
-        return cls(
-            W=W0.clone(),
-            active=torch.ones(S, dtype=torch.bool, device=W0.device),
-            stop_step=torch.zeros(S, dtype=torch.long, device=W0.device),
-            outputs=W0.new_zeros(S, n, k),
-            loss=W0.new_zeros(S),
-            error=W0.new_zeros(S),
-            eta=W0.new_zeros(S),
-        )
+        active = torch.ones(S, dtype=torch.bool, device=W0.device)
+        loss, error, eta = W0.new_zeros(3, S)
+        stop_step, F = torch.zeros_like(active, dtype=torch.long), W0.new_zeros(S, n, k)
+        return cls(W0.clone(), active, stop_step, F, loss, error, eta)
+
+    @classmethod
+    def resumed(cls, checkpoint: Checkpoint | None, W0: Tensor, n: int) -> _State | None:
+        found = checkpoint.load() if checkpoint else None
+        if found is None:
+            return None
+        W, shape = found["W"], tuple(found["outputs"].shape)
+        fits = W.shape == W0.shape and W.dtype == W0.dtype and shape == (len(W0), n, W0.shape[1])
+        remedy = "it is of another training: remove it"
+        require(fits, "checkpoint", "W", tuple(W.shape), f"hold {tuple(W0.shape)}", remedy)
+        kept: dict[str, Any] = {name: found[name].to(W0.device) for name in _TENSORS}
+        state = cls(**kept)
+        state.step, state.steps = int(found["step"]), found["steps"].tolist()
+        for name, rows in found.items():
+            word, _, rest = name.partition(" ")
+            if word == "record":
+                state.records[rest] = list(rows.to(W0.device))
+            elif word == "memory":
+                state.memory[rest] = rows.to(W0.device)
+        return state
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What `resumed` goes on from."""
+        state = {name: getattr(self, name) for name in _TENSORS}
+        state |= {f"record {name}": torch.stack(rows) for name, rows in self.records.items()}
+        state |= {f"memory {name}": value for name, value in self.memory.items()}
+        return state | {"step": torch.tensor(self.step), "steps": torch.tensor(self.steps)}
 
     def record(self, step: int, probes: Mapping[str, Probe]) -> None:
         self.steps.append(step)
@@ -236,54 +241,18 @@ class _State:
         self.step += 1
         self.stop_step[self.active] = self.step
 
-    def tensors(self) -> dict[str, Tensor]:
-        rows = {f"record {name}": torch.stack(rows) for name, rows in self.records.items()}
-        rows |= {f"memory {name}": value for name, value in self.memory.items()}
-        state = {name: getattr(self, name) for name in _TENSORS}
-        return state | rows | {"step": torch.tensor(self.step), "steps": torch.tensor(self.steps)}
-
-    @classmethod
-    def from_tensors(cls, found: Mapping[str, Tensor], like: Tensor) -> _State:
-        on = {name: tensor.to(like.device) for name, tensor in found.items()}
-
-        def named(word: str) -> dict[str, Tensor]:
-            return {n.removeprefix(word): v for n, v in on.items() if n.startswith(word)}
-
-        records = {name: list(rows.unbind(0)) for name, rows in named("record ").items()}
-        steps = [int(t) for t in found["steps"]]
-        state = {name: on[name] for name in _TENSORS}
-        return cls(**state, step=int(found["step"]), steps=steps, records=records,
-                   memory=named("memory "))  # fmt: skip
-
 
 _TENSORS = ("W", "active", "stop_step", "outputs", "loss", "error", "eta")
 
 
-def _resumed(checkpoint: Checkpoint | None, W0: Tensor, n: int) -> _State | None:
-    found = checkpoint.load() if checkpoint else None
-    if found is None:
-        return None
-    shape, need = tuple(found["outputs"].shape), (len(W0), n, W0.shape[1])
-    remedy = "it is of another training: remove it"
-    fits = found["W"].shape == W0.shape and shape == need and found["W"].dtype == W0.dtype
-    require(fits, "checkpoint", "W", tuple(found["W"].shape), f"hold {tuple(W0.shape)}", remedy)
-    return _State.from_tensors(found, like=W0)
-
-
 def _look(
-    state: _State,
-    X: Tensor | Streamed,
-    labels: Tensor,
-    objective: Objective,
-    learner: LearnerParams,
-    *,
-    ascend: bool,
-) -> Tensor | None:
+    state: _State, X: Tensor | Streamed, labels: Tensor, objective: Objective,
+    learner: LearnerParams, *, ascend: bool,
+) -> Tensor | None:  # fmt: skip
     """One pass over the data: the active networks' outputs, loss and error are noted in the state;
     their ascent direction, if wanted, comes from the same pass."""
     active = state.active.nonzero().squeeze(1)
-    loss = state.loss.new_zeros(len(active))
-    wrong = torch.zeros_like(active)
+    loss, wrong, ascent = state.loss.new_zeros(len(active)), torch.zeros_like(active), None
 
     def note(F: Tensor, rows: slice) -> None:
         y = labels[rows]
@@ -295,7 +264,6 @@ def _look(
         note(F, rows)
         return objective.residual(F, labels[rows], rows)
 
-    ascent = None
     if ascend:
         ascent = ascent_direction(state.W[active], X, residual, learner)
     else:
@@ -306,8 +274,6 @@ def _look(
 
 
 def _ascent_on(batch: Batch, state: _State, objective: Objective, learner: LearnerParams) -> Tensor:
-    """The active networks' ascent direction on a batch."""
-
     def residual(F: Tensor, rows: slice) -> Tensor:
         places = None if batch.rows is None else batch.rows[rows]
         return objective.residual(F, batch.labels[rows], places)
@@ -344,31 +310,10 @@ def _check_shapes(W: Tensor, X: Tensor | Streamed, labels: Tensor) -> None:
 
 
 def _check_finite(loss: Tensor, step: int, seeds: Sequence[int], eta: Tensor) -> None:
-    bad = ~torch.isfinite(loss)
+    bad = ~loss.isfinite()
     if bool(bad.any()):
         i = int(bad.nonzero()[0, 0])
         raise FloatingPointError(
             f"loss of network {seeds[i]} is {float(loss[i])} at step {step}, after a step of size "
             f"{float(eta[i]):.3g}; lower the step size."
         )
-
-
-__all__ = [
-    "BoundedRelativeStep",
-    "Checkpoint",
-    "ConstantStep",
-    "FixedSteps",
-    "Optimiser",
-    "Probe",
-    "Progress",
-    "Schedule",
-    "SharedStep",
-    "StepRule",
-    "StopRule",
-    "Trajectory",
-    "UpdateRule",
-    "WhenFitted",
-    "classification_error",
-    "misclassified",
-    "train",
-]

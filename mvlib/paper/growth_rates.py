@@ -1,8 +1,8 @@
-r"""How hard a network is pulled towards its missing view, and towards the noise beside it.
+r"""The growth rates behind Theorems 1 and 3: pulls towards the missing view and towards noise.
 
 Theorem 1 needs memorising to be faster than learning the missing view from the few single-view
-samples that show it; Theorem 3 needs it to be slower than learning that view from its weak
-appearances in samples of other classes.  At finite size there may be no room between the two.
+samples that show it, Theorem 3 slower than learning it from its weak appearances in samples of
+other classes.  At finite size there may be no room between the two.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ class Pulls:
         leftover: the missing view in the single-view samples that show it.
         noise: the noise of one sample.
         weak: the missing view in samples of other classes that show it and not the known one.
-        confusion: a view of another class, in that class's samples, where the soft label of this
-            class is high as well: learning it would raise the score on all of them.
+        confusion: another class's view, in its samples where this class's soft label is high, too:
+            learning it would raise the score on all of them.
     """
 
     own: float
@@ -55,16 +55,15 @@ def pulls(data: MultiViewParams, learner: LearnerParams, n_train: int) -> Pulls:
     q, _ = takeoff(learner.nonlinearity)
     require_int("n_neurons", "m", learner.n_neurons, 2, "a class needs neurons to choose from")
     require_int("n_train", "N", n_train, 1, "train on at least one sample")
-    m, mu = learner.n_neurons, data.single_view_fraction
-    k, V, s, P = data.n_classes, data.n_views, data.sparsity, data.n_patches
-    C_p, C_o, nu = data.patches_per_view, data.patches_per_other_view, data.noise_norm
+    k, V, s, m = data.n_classes, data.n_views, data.sparsity, learner.n_neurons
+    C_p, C_o = data.patches_per_view, data.patches_per_other_view
     own = C_p * _mean_power(data.own_strength, q) / C_p**q
     weak = C_o * _mean_power(data.multi_other_strength, q) / C_o**q
     first, second = _largest(m), _largest(m) - _behind(V) * _spread(m)
     return Pulls(
         own=n_train / k * own * first ** (q - 2),
-        leftover=mu * n_train / (V * k) * own * second ** (q - 2),
-        noise=nu**q * _largest(P * m) ** (q - 2),
+        leftover=data.single_view_fraction * n_train / (V * k) * own * second ** (q - 2),
+        noise=data.noise_norm**q * _largest(data.n_patches * m) ** (q - 2),
         weak=n_train * (s / k) * (1 - s / k) * weak * second ** (q - 2),
         confusion=n_train / k * (1 - (1 - s / k) ** V) * own * first ** (q - 2),
     )

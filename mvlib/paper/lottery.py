@@ -1,4 +1,5 @@
-r"""The lottery: which view of each class a network will learn, foretold from its initialisation."""
+r"""The lottery-winning set M of Theorem 1's proof: which view of each class a network will learn,
+foretold from its initialisation."""
 
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ class LotteryPrediction:
     """The views the initialisation favours.
 
     Attributes:
-        winner: in 0..V-1, the view predicted to be learned, shape (seeds, k).
+        winner: the view in 0..V-1 predicted to be learned.
         margin: 1 - (winner's take-off time / the next one's) in [0, 1]: 0 is a tie.
     """
 
@@ -38,8 +39,7 @@ def lottery_winners(
     Choice: the paper's text does not print M; this is our derivation.
 
     Raises:
-        BadInput: if q < 3: at q = 2 growth is exponential and nothing takes off; or if an
-            activation of one's own has no onset.
+        BadInput: as `takeoff_times`.
     """
     times = takeoff_times(W0, features, training_set, learner).amin(dim=2)
     first, second = times.sort(dim=-1).values[..., :2].unbind(dim=-1)
@@ -62,22 +62,21 @@ def takeoff_times(
     $g = S c^{q-1}/\varrho^{q-1}$ and the first view is the one with the larger
     $S_{i,\ell}^{1/(q-2)} \max_r \langle w_{i,r}(0), v_{i,\ell} \rangle$.
 
-    An activation of one's own says q and $\varrho$ by its `onset`.
-
     Raises:
-        BadInput: if q < 3 or there is no onset.
+        BadInput: if q < 3 (at q = 2 growth is exponential and nothing takes off), or an activation
+            of one's own says no q and $\varrho$ by its `onset`.
     """
     activation = learner.nonlinearity
     _, threshold = takeoff(activation)
     k, V, _ = features.shape
     reads_own = _own_reads(W0, training_set)
+    C_p = reads_own.shape[2]
     times = W0.new_empty(*W0.shape[:3], V)
     # Distances still to go, spaced evenly in their logarithm: growth is slow near the start.
     rise = torch.logspace(-4, 0, 65, dtype=W0.dtype, device=W0.device) * threshold
     for i in range(k):
         rows = (training_set.labels == i).nonzero().squeeze(1)
         for view in range(V):
-            C_p = reads_own.shape[2]
             z = (training_set.strengths[rows, i, view] / C_p).repeat_interleave(C_p)
             start = W0[:, i] @ features[i, view]  # (seeds, m)
             read = reads_own[rows, view].flatten(0, 1).movedim(0, -1)  # (seeds, m, n_i C_p)

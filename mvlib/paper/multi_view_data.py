@@ -1,23 +1,23 @@
 """The multi-view data of Definitions 3.1 and 3.3, with a record of everything that was drawn.
 
-A sample is made in two movements.  First its *latent record*: label, kind, which features are
-present, how strong, in which patches (small, cheap, testable).  Then its *patches*: the record
-rendered into R^(P x d) and covered with noise (large).  Samples are drawn in blocks of fixed
-size, each from its own stream, so that chunk sizes never change the data and a longer sample
-begins with the shorter one (but for balanced mixtures, whose counts depend on n).
+A sample is made in two movements: its *latent record* (label, kind, views present, their strengths
+and patches: small), then its *patches*, the record rendered into R^(P x d) and covered with noise
+(large).  Samples are drawn in blocks of fixed size, each from its own stream: chunk sizes never
+change the data, and a longer sample begins with the shorter one (but for balanced mixtures, whose
+counts depend on n).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import KW_ONLY, dataclass, fields, replace
 from typing import Any, Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from mvlib.core.checks import BadInput, require, require_int
+from mvlib.core.checks import require, require_int
 from mvlib.core.randomness import stream
 from mvlib.paper.data_parameters import MultiViewParams
 
@@ -30,23 +30,27 @@ CHUNK_FLOATS = 1 << 22  # numbers drawn at a time (16 MB), where a block may be 
 GROUP = 16
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class StreamedPatches:
     """The inputs of a sample, made anew from their streams in every pass: for data larger than
-    memory.  They are the numbers that `sample` would store.
+    memory.  They are the numbers that `sample` would store, whose arguments these are.
 
-    Attributes:
-        params, n, seed, name, kind: as in `sample`.
-        device, dtype: of the blocks made.
+    Raises:
+        BadInput: if n < 1 or the kind is unknown.
     """
 
     params: MultiViewParams
     n: int
+    _: KW_ONLY
     seed: int
     name: str
-    kind: SampleKind
-    device: str
-    dtype: torch.dtype
+    kind: SampleKind = "mixture"
+    device: str = "cpu"
+    dtype: torch.dtype = torch.float32
+
+    def __post_init__(self) -> None:
+        require_int("n", "N", self.n, 1, "ask for at least one sample")
+        require(self.kind in KINDS, "kind", "D", self.kind, f"be one of {KINDS}", "pick one")
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -60,11 +64,45 @@ class StreamedPatches:
         """As a tensor would answer."""
         return self.dtype.is_floating_point
 
+    def chunks(self) -> Iterator[Sample]:
+        """The whole samples, in order, at most `BLOCK` at a time and, where P d is a multiple of
+        16, about `CHUNK_FLOATS` numbers."""
+        features = feature_vectors(self.params, self.seed, dtype=self.dtype)
+        n, P, d = self.shape
+        in_parts = P * d % GROUP == 0
+        size = max(1, min(BLOCK, CHUNK_FLOATS // (P * d))) if in_parts else BLOCK
+        for start, record, noise in self._records():
+            for first in range(0, min(BLOCK, n - start), size):
+                rows = slice(first, min(first + size, n - start) if in_parts else BLOCK)
+                part = {c: v if v is None else v[rows] for c, v in record.items()}
+                drawn = _render(self.params, part, features, noise)
+                yield drawn[: n - start - first].to(device=self.device, dtype=self.dtype)
+
+    def latent(self) -> Sample:
+        """The sample with these for its patches and its latent record in memory, about 8 k V C_p
+        bytes a sample; without alpha."""
+        columns: dict[str, list[Tensor]] = {}
+        for start, record, _ in self._records():
+            for column in record.keys() - {"feature_noise"}:
+                columns.setdefault(column, []).append(record[column][: self.n - start])
+        here: dict[str, Any] = {c: torch.cat(v).to(self.device) for c, v in columns.items()}
+        return Sample(patches=self, feature_noise=None, **here)
+
+    def _records(self) -> Iterator[tuple[int, dict[str, Any], torch.Generator]]:
+        """First row, latent record and noise stream of each block.  Whole blocks are drawn,
+        whatever n is: a short sample begins the long one."""
+        name = (self.seed, self.name, self.kind)
+        drawn = _labels_and_kinds(self.params, self.n, stream(*name, "labels"), self.kind)
+        rest = -self.n % BLOCK
+        labels, single_view = (torch.cat([c, c.new_zeros(rest)]).split(BLOCK) for c in drawn)
+        for block, (y, single) in enumerate(zip(labels, single_view, strict=True)):
+            latent = stream(*name, "latent", block)
+            record = _latent_record(self.params, y, single, latent, self.dtype)
+            yield block * BLOCK, record, stream(*name, "noise", block)
+
     def split(self, split_size: int, /) -> Iterator[Float[Tensor, "block P d"]]:
         """The inputs in order, in blocks of at most `split_size` samples."""
-        chunks = chunked_sample(self.params, self.n, seed=self.seed, name=self.name,
-                                kind=self.kind, device=self.device, dtype=self.dtype)  # fmt: skip
-        for chunk in chunks:
+        for chunk in self.chunks():
             yield from stored(chunk).split(split_size)
 
     def __getitem__(self, rows: slice | Tensor) -> Float[Tensor, "rows P d"]:
@@ -90,15 +128,15 @@ class Sample:
     r"""Labelled inputs with their latent record.
 
     Attributes:
-        patches: the input X, shape (n, P, d), stored or streamed.
-        labels: y in 0..k-1, shape (n,).
-        single_view: True where $X \sim \mathcal D_s$, shape (n,).
-        dominant_view: $\hat\ell$ in 0..V-1 where single-view, -1 elsewhere, shape (n,).
+        patches: the input X, stored or streamed.
+        labels: y in 0..k-1.
+        single_view: True where $X \sim \mathcal D_s$.
+        dominant_view: $\hat\ell$ in 0..V-1 where single-view, -1 elsewhere.
         strengths: $\sum_{p \in \mathcal P_v(X)} z_p$ for each class and view, 0 where absent.
-        view_patches: $\mathcal P_v(X)$, the patch numbers of each view that carry its strength;
-            -1 in the slots beyond them and where the view is absent.
+        view_patches: $\mathcal P_v(X)$, the patches that carry each view's strength; -1 in the
+            slots beyond them and where the view is absent.
         feature_noise: $\alpha_{p,v'}$, or None where gamma = 0 or the patches are streamed.
-        thinned: number of views removed because patches ran out ("thin" only), shape (n,).
+        thinned: number of views removed because patches ran out ("thin" only).
     """
 
     patches: Float[Tensor, "n P d"] | StreamedPatches
@@ -122,12 +160,10 @@ class Sample:
             lambda c: c.to(device=device, dtype=dtype if c.is_floating_point() else c.dtype)
         )
 
-    def _map(self, change: Callable[[Tensor], Tensor]) -> Sample:
-        columns: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
-        kept: dict[str, Any] = {
-            name: None if c is None else change(c) for name, c in columns.items()
-        }
-        return replace(self, **kept)
+    def _map(self, change: Callable[[Any], Any]) -> Sample:
+        columns = {f.name: getattr(self, f.name) for f in fields(self)}
+        changed: dict[str, Any] = {c: v if v is None else change(v) for c, v in columns.items()}
+        return Sample(**changed)
 
 
 def feature_vectors(
@@ -149,6 +185,7 @@ def sample(
     seed: int,
     name: str,
     kind: SampleKind = "mixture",
+    streamed: bool = False,
     device: str = "cpu",
     dtype: torch.dtype = torch.float32,
 ) -> Sample:
@@ -159,107 +196,28 @@ def sample(
         n: number of samples, >= 1.
         seed, name: the stream, e.g. ``0, "train"``; the features depend on the seed alone.
         kind: which distribution.
+        streamed: the same sample, but for its patches, which are made anew whenever they are asked
+            for, and alpha, which is not kept.
 
     Raises:
         BadInput: if n < 1 or the kind is unknown.
 
     Paper: Definition 3.3.
     """
-    chunks = list(
-        chunked_sample(params, n, seed=seed, name=name, kind=kind, device=device, dtype=dtype)
-    )
-    if len(chunks) == 1:
-        return chunks[0]
-    columns: dict[str, Any] = {}
+    drawn = StreamedPatches(params, n, seed=seed, name=name, kind=kind, device=device, dtype=dtype)
+    if streamed:
+        return drawn.latent()
+    chunks, whole = list(drawn.chunks()), dict[str, Any]()
     for field in fields(Sample):
         parts = [getattr(chunk, field.name) for chunk in chunks]
-        columns[field.name] = None if parts[0] is None else torch.cat(parts)
-    return Sample(**columns)
-
-
-def streamed_sample(
-    params: MultiViewParams,
-    n: int,
-    *,
-    seed: int,
-    name: str,
-    kind: SampleKind = "mixture",
-    device: str = "cpu",
-    dtype: torch.dtype = torch.float32,
-) -> Sample:
-    """The sample that `sample(...)` stores, but for its patches, which are made anew whenever they
-    are asked for; the latent record takes about 8 k V C_p bytes a sample.
-
-    Raises:
-        BadInput: if n < 1 or the kind is unknown.
-    """
-    columns: dict[str, list[Tensor]] = {}
-    for start, record, _ in _blocks(params, n, seed, name, kind, dtype):
-        for column, values in record.items():
-            if column != "feature_noise":
-                columns.setdefault(column, []).append(values[: n - start])
-    stored: dict[str, Any] = {column: torch.cat(parts) for column, parts in columns.items()}
-    patches = StreamedPatches(
-        params=params, n=n, seed=seed, name=name, kind=kind, device=device, dtype=dtype
-    )
-    here = {column: values.to(device) for column, values in stored.items()}
-    return Sample(patches=patches, feature_noise=None, **here)
-
-
-def chunked_sample(
-    params: MultiViewParams,
-    n: int,
-    *,
-    seed: int,
-    name: str,
-    kind: SampleKind = "mixture",
-    device: str = "cpu",
-    dtype: torch.dtype = torch.float32,
-) -> Iterator[Sample]:
-    """The samples of `sample(...)`, in order, in chunks of at most `BLOCK` samples and, where
-    P d is a multiple of 16, about `CHUNK_FLOATS` numbers: for data larger than memory.
-    Iterating twice gives the same samples twice.
-
-    Raises:
-        BadInput: if n < 1 or the kind is unknown.
-    """
-    features = feature_vectors(params, seed, dtype=dtype)
-    per_sample = params.n_patches * params.dim
-    in_parts = per_sample % GROUP == 0
-    size = max(1, min(BLOCK, CHUNK_FLOATS // per_sample)) if in_parts else BLOCK
-    for start, record, noise in _blocks(params, n, seed, name, kind, dtype):
-        for first in range(0, min(BLOCK, n - start), size):
-            rows = slice(first, min(first + size, n - start) if in_parts else BLOCK)
-            part = {c: values if values is None else values[rows] for c, values in record.items()}
-            drawn = _render(params, part, features, noise)
-            yield drawn[: n - start - first].to(device=device, dtype=dtype)
-
-
-def _blocks(
-    params: MultiViewParams, n: int, seed: int, name: str, kind: SampleKind, dtype: torch.dtype
-) -> Iterator[tuple[int, dict[str, Any], torch.Generator]]:
-    """First row, latent record and noise stream of each block.  Whole blocks are drawn, whatever
-    n is: a short sample begins the long one."""
-    require_int("n", "N", n, 1, "ask for at least one sample")
-    require(kind in KINDS, "kind", "D", kind, f"be one of {KINDS}", "pick one")
-    labels, single_view = _labels_and_kinds(params, n, stream(seed, name, kind, "labels"), kind)
-    n_blocks = -(-n // BLOCK)
-    labels, single_view = _pad(labels, n_blocks * BLOCK), _pad(single_view, n_blocks * BLOCK)
-    for block in range(n_blocks):
-        rows = slice(block * BLOCK, (block + 1) * BLOCK)
-        latent = stream(seed, name, kind, "latent", block)
-        record = _latent_record(params, labels[rows], single_view[rows], latent, dtype)
-        yield rows.start, record, stream(seed, name, kind, "noise", block)
+        whole[field.name] = None if parts[0] is None else torch.cat(parts)
+    return Sample(**whole)
 
 
 def stored(drawn: Sample) -> Float[Tensor, "n P d"]:
     """The patches of a sample that is held in memory."""
     assert isinstance(drawn.patches, Tensor), "patches are streamed"
     return drawn.patches
-
-
-def _pad(column: Tensor, length: int) -> Tensor:
-    return torch.cat([column, column.new_zeros(length - len(column))])
 
 
 def _labels_and_kinds(
@@ -296,22 +254,24 @@ def _latent_record(
     n, k, V = len(labels), params.n_classes, params.n_views
     own = (torch.arange(k) == labels[:, None])[:, :, None].expand(n, k, V)
     # Step 1: the views present: all of the label's own, others with probability s/k.
-    chance = torch.rand(n, k, V, generator=generator)
-    present = own | (chance < params.sparsity / k)
+    present = own | (torch.rand(n, k, V, generator=generator) < params.sparsity / k)
     # Step 2: disjoint patches for each view present.
     view_patches, present, thinned = _place(params, present, own, generator)
     # Step 3: the dominant view of single-view data.
-    shown = torch.randint(0, V, (n,), generator=generator)
-    dominant_view = torch.where(single_view, shown, -1)
+    dominant_view = torch.where(single_view, torch.randint(0, V, (n,), generator=generator), -1)
     # Step 4: strengths.
     strengths = _strengths(params, dominant_view, own, generator) * present
+    alpha = None  # Step 5.
+    if params.feature_noise > 0:
+        alpha = torch.rand(n, params.n_patches, k, V, generator=generator, dtype=dtype)
+        alpha = params.feature_noise * alpha
     return dict(
         labels=labels,
         single_view=single_view,
         dominant_view=dominant_view,
         strengths=strengths.to(dtype),
         view_patches=view_patches,
-        feature_noise=_feature_noise(params, n, generator, dtype),
+        feature_noise=alpha,
         thinned=thinned,
     )
 
@@ -360,15 +320,6 @@ def _strengths(
     return torch.where(own, own_or_weak, other)
 
 
-def _feature_noise(
-    params: MultiViewParams, n: int, generator: torch.Generator, dtype: torch.dtype
-) -> Tensor | None:
-    if params.feature_noise == 0:
-        return None
-    shape = (n, params.n_patches, params.n_classes, params.n_views)
-    return params.feature_noise * torch.rand(shape, generator=generator, dtype=dtype)
-
-
 def _render(
     params: MultiViewParams, record: dict[str, Any], features: Tensor, generator: torch.Generator
 ) -> Sample:
@@ -389,17 +340,3 @@ def _render(
     if record["feature_noise"] is not None:
         patches += record["feature_noise"].flatten(2) @ features
     return Sample(patches=patches, **record)
-
-
-__all__ = [
-    "BLOCK",
-    "BadInput",
-    "SampleKind",
-    "MultiViewParams",
-    "Sample",
-    "StreamedPatches",
-    "chunked_sample",
-    "feature_vectors",
-    "sample",
-    "streamed_sample",
-]

@@ -1,14 +1,15 @@
-r"""The two-layer convolutional network of Section 3.2, many networks at once.
+r"""The two-layer convolutional network of Section 3.2, many networks at once: their scores and
+the direction in which (3.1) moves them.
 
 A network is a tensor W of shape (k, m, d): m neurons for each of k classes, each looking at every
-patch.  An ensemble is the same tensor with one more axis in front.  Nothing here knows what the
-data mean: patches are vectors, classes are numbers.
+patch.  An ensemble is the same tensor with one more axis in front.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -30,17 +31,14 @@ SAMPLE_FLOATS = 1 << 21
 
 @runtime_checkable
 class Streamed(Protocol):
-    """Inputs that are made anew in every pass instead of stored: as much of a tensor of shape
-    (n, P, d) as training needs."""
+    """Inputs made anew in every pass: as much of a tensor of shape (n, P, d) as training needs."""
 
     @property
     def shape(self) -> tuple[int, ...]:
         """(n, P, d)."""
-        ...
 
     def split(self, split_size: int, /) -> Iterable[Tensor]:
         """The samples in order, in blocks of at most so many."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,7 +53,7 @@ class LearnerParams:
         power, threshold: q and $\varrho$ of Definition 3.4, see `SmoothedReLU`.
         init_std: $\sigma_0 > 0$, every weight starts as $N(0, \sigma_0^2)$.
         activation: another one in the place of Definition 3.4; power and threshold then keep
-            their defaults.  Its slope is compared with its value once.
+            their defaults.
 
     Raises:
         BadInput: for the first field out of its range.
@@ -68,15 +66,14 @@ class LearnerParams:
     activation: Activation | None = None
 
     def __post_init__(self) -> None:
-        big = float("inf")
         require_int("n_neurons", "m", self.n_neurons, 1, "give each class a neuron")
         smoothed = SmoothedReLU(self.power, self.threshold)
-        require_number("init_std", "sigma_0", self.init_std, 0, big, "try 0.02", open_low=True)
+        require_number("init_std", "sigma_0", self.init_std, 0, inf, "try 0.02", open_low=True)
         if self.activation is not None:
             check_activation(self.activation)
-            require(smoothed == SmoothedReLU(), "power, threshold", "q, varrho",
-                    (self.power, self.threshold), "keep their defaults beside an activation",
-                    "give them to the activation")  # fmt: skip
+            kept, given = smoothed == SmoothedReLU(), (self.power, self.threshold)
+            need, remedy = "keep their defaults beside an activation", "give them to the activation"
+            require(kept, "power, threshold", "q, varrho", given, need, remedy)
 
     @property
     def nonlinearity(self) -> Activation:
@@ -94,11 +91,8 @@ def init_weights(
     device: str = "cpu",
     dtype: torch.dtype = torch.float32,
 ) -> Float[Tensor, "seeds k m d"]:
-    r"""$w^{(0)}_{i,r} \sim N(0, \sigma_0^2 I)$, one independent network a seed.
-
-    Seed 7 gives the same network alone or among a hundred.  `name` separates generations, e.g.
-    students from the teachers that share their seed.
-    """
+    r"""$w^{(0)}_{i,r} \sim N(0, \sigma_0^2 I)$, one independent network a seed; `name` separates
+    generations, e.g. students from the teachers that share their seed."""
     shape = (n_classes, learner.n_neurons, dim)
     drawn = [torch.randn(shape, generator=stream(seed, name)) for seed in seeds]
     require(len(drawn) > 0, "seeds", "L", list(seeds), "hold at least one seed", "pass range(10)")
@@ -130,10 +124,9 @@ def ascent_direction(
     r"""$\frac1N \sum_X a_i(X)\, \nabla_{w_{i,r}} F_i(X)$ with
     $\nabla_{w_{i,r}} F_i(X) = \sum_p \widetilde{ReLU}'(\langle w_{i,r}, x_p\rangle)\, x_p$.
 
-    One pass over the data: two matrix products and a pointwise pass a block, which is the whole
-    cost of training.  `residual(F, rows)` is given the scores of one block of samples after the
-    other, in order, and returns $a_i(X)$ for them; for cross-entropy it is
-    $1_{i=y} - \mathrm{softmax}_i(F(X))$, and the result is minus the gradient of the loss.
+    One pass over the data, the whole cost of training: two matrix products and a pointwise pass a
+    block.  `residual(F, rows)` returns $a_i(X)$ for the scores of one block after the other, in
+    order; for cross-entropy, $1_{i=y} - \mathrm{softmax}_i(F(X))$, this is minus the gradient.
     """
     S, k, m, d = W.shape
     ascent = W.new_zeros(S * k * m, d)
@@ -152,10 +145,8 @@ def ascent_direction(
 
 
 def _blocks(W: Tensor, X: Tensor | Streamed) -> Iterator[tuple[slice, Tensor]]:
-    """Blocks of samples with their places."""
-    per_sample = X.shape[1] * W[..., 0].numel()
     start = 0
-    for block in X.split(max(1, _budget(W) // per_sample)):
+    for block in X.split(max(1, _budget(W) // (X.shape[1] * W[..., 0].numel()))):
         yield slice(start, start + len(block)), block
         start += len(block)
 

@@ -1,4 +1,4 @@
-r"""What a network is trained on, as a residual: how hard each output is pulled, and which way.
+r"""The residuals a_i(X) of (3.1), of distillation (4.3) and of others.
 
 Every update of the paper has the form $\mathbb E[a_i(X)\,\nabla_{w_{i,r}} F_i(X)]$.  An objective
 is the function that returns $a_i(X)$; nothing else distinguishes training from distillation.
@@ -6,9 +6,9 @@ is the function that returns $a_i(X)$; nothing else distinguishes training from 
 
 from __future__ import annotations
 
-import math
 from abc import abstractmethod
 from dataclasses import dataclass, replace
+from math import inf
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -17,12 +17,11 @@ from torch import Tensor
 
 from mvlib.core.checks import require, require_number
 
-# y, or soft labels: a probability for each class.
-Labels = Int[Tensor, " n"] | Float[Tensor, "n k"]
-# Where in the training set samples stand; None: they are no training samples.
-Rows = slice | Tensor | None
+Scores = Float[Tensor, "n seeds k"]  # F, and what has one number for each of its
+Labels = Int[Tensor, " n"] | Float[Tensor, "n k"]  # y, or soft labels: each class's probability
+Rows = slice | Tensor | None  # where in the training set samples stand; None: they are not of it
 
-# Of students, in the book and in the explorable: c of (4.1), tau of (4.2), eta'/eta of (4.3).
+# In book and explorable: c of (4.1), tau of (4.2), eta'/eta of (4.3).
 TEACHER_SCALE, TAU, RATE_RATIO = 8.0, 0.4, 4.0
 
 
@@ -30,42 +29,35 @@ TEACHER_SCALE, TAU, RATE_RATIO = 8.0, 0.4, 4.0
 class Objective(Protocol):
     """How hard each output of each network is pulled.
 
-    A class that inherits from this one says its `residual`; the rest is what holds for networks
-    trained on the labels, each by itself.  A study holds one that is a frozen dataclass of numbers
-    and words: they and its name enter the key of what is stored, its code does not.
+    A class that inherits from this one says its `residual`; the rest holds for networks trained on
+    the labels, each by itself.  A study holds a frozen dataclass of numbers and words: they and its
+    name enter the key of what is stored, its code does not.
     """
 
     __slots__ = ()
 
     @abstractmethod
-    def residual(
-        self, F: Float[Tensor, "n seeds k"], labels: Labels, rows: Rows
-    ) -> Float[Tensor, "n seeds k"]:
+    def residual(self, F: Scores, labels: Labels, rows: Rows) -> Scores:
         """a_i(X) for the samples `rows` of the training set, or for others (rows None)."""
-        ...
 
-    def scores(self, F: Float[Tensor, "n seeds k"]) -> Float[Tensor, "n seeds k"]:
-        """The scores whose loss is reported and whose training error decides when to stop: each
-        network's own, unless networks are trained together."""
+    def scores(self, F: Scores) -> Scores:
+        """Those whose loss is reported and whose training error decides when to stop."""
         return F
 
-    def loss(self, F: Float[Tensor, "n seeds k"], labels: Labels) -> Float[Tensor, "n seeds"]:
-        """The cross-entropy of `scores` to the labels, in nats; not always what the residual
-        descends."""
+    def loss(self, F: Scores, labels: Labels) -> Float[Tensor, "n seeds"]:
+        """The cross-entropy of `scores`, in nats; not always what the residual descends."""
         return cross_entropy(self.scores(F), labels)
 
     def check(self, shape: tuple[int, int, int]) -> None:
         """Refuse a training run whose scores have this shape, (n, seeds, k), if it does not fit."""
-        del shape
+        return
 
     def keep(self, networks: Bool[Tensor, " seeds"]) -> Objective:
         """The objective of these networks alone, once the others have stopped."""
         return self
 
 
-def cross_entropy_residual(
-    F: Float[Tensor, "n seeds k"], labels: Labels
-) -> Float[Tensor, "n seeds k"]:
+def cross_entropy_residual(F: Scores, labels: Labels) -> Scores:
     r"""$1_{i=y} - \mathrm{softmax}_i(F(X))$: minus the derivative of the cross-entropy by F_i; for
     soft labels t, $t_i - \mathrm{softmax}_i(F(X))$."""
     a = -F.softmax(dim=-1)
@@ -75,7 +67,7 @@ def cross_entropy_residual(
     return a
 
 
-def cross_entropy(F: Float[Tensor, "n seeds k"], labels: Labels) -> Float[Tensor, "n seeds"]:
+def cross_entropy(F: Scores, labels: Labels) -> Float[Tensor, "n seeds"]:
     r"""$-\log \mathrm{softmax}_y(F(X))$, in nats; for soft labels t,
     $-\sum_i t_i \log \mathrm{softmax}_i(F(X))$."""
     if labels.ndim == 2:
@@ -88,15 +80,11 @@ def cross_entropy(F: Float[Tensor, "n seeds k"], labels: Labels) -> Float[Tensor
 class CrossEntropy(Objective):
     r"""Training on the labels: residual $1_{i=y} - \mathrm{softmax}_i(F(X))$.
 
-    The gradient printed at the end of Section 3.2 has $1_{i \ne y}$; minus the gradient of this
-    loss is $(1_{i=y} - \mathrm{logit}_i)\nabla F_i$, which is what is used here.
+    The gradient printed at the end of Section 3.2 has $1_{i \ne y}$ in its place.
     """
 
-    def residual(
-        self, F: Float[Tensor, "n seeds k"], labels: Labels, rows: Rows
-    ) -> Float[Tensor, "n seeds k"]:
-        """See `cross_entropy_residual`; `rows` is not needed: there is no teacher."""
-        del rows
+    def residual(self, F: Scores, labels: Labels, rows: Rows) -> Scores:
+        """See `cross_entropy_residual`."""
         return cross_entropy_residual(F, labels)
 
 
@@ -114,16 +102,13 @@ class AverageCrossEntropy(Objective):
 
     def __post_init__(self) -> None:
         tip = "1 / L for the mean of L networks"
-        require_number("scale", "c", self.scale, 0, math.inf, tip, open_low=True)
+        require_number("scale", "c", self.scale, 0, inf, tip, open_low=True)
 
-    def residual(
-        self, F: Float[Tensor, "n seeds k"], labels: Labels, rows: Rows
-    ) -> Float[Tensor, "n seeds k"]:
+    def residual(self, F: Scores, labels: Labels, rows: Rows) -> Scores:
         """c times the residual of the average, the same for every member."""
-        del rows
         return self.scale * cross_entropy_residual(self.scores(F), labels)
 
-    def scores(self, F: Float[Tensor, "n seeds k"]) -> Float[Tensor, "n seeds k"]:
+    def scores(self, F: Scores) -> Scores:
         """The average, repeated for every member."""
         return self.scale * F.sum(dim=1, keepdim=True).expand_as(F)
 
@@ -145,7 +130,7 @@ def truncated_logit(F: Float[Tensor, "*batch k"], *, tau: float) -> Float[Tensor
 
 
 def _require_tau(tau: float) -> None:
-    require_number("tau", "tau", tau, 0, math.inf, "the paper: 1 / log(k)^2", open_low=True)
+    require_number("tau", "tau", tau, 0, inf, "the paper: 1 / log(k)^2", open_low=True)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -177,11 +162,10 @@ class TruncatedDistillation(_Distillation):
     $(1_{i=y} - \mathrm{softmax}_i(F)) - \frac{\eta'}{\eta} [\mathrm{logit}^\tau_i(F) -
     \mathrm{logit}^\tau_i(G)]^-$ with $[a]^- = \min(0, a)$.
 
-    The second term only ever pushes outputs up, where the teacher's soft label exceeds the
-    student's; what the teacher lacks it does not push down.  Nor is it switched off beyond the
-    cap: growth above $1/\tau^2$ leaves the student's soft label as it is, so the push goes on for
-    as long as that falls short.  The term is not the gradient of any loss; `loss` reports the
-    cross-entropy.
+    The second term only pushes outputs up, where the teacher's soft label exceeds the student's.
+    It is not switched off beyond the cap: growth above $1/\tau^2$ leaves the student's soft label
+    as it is, so the push goes on for as long as that falls short.  It is not the gradient of any
+    loss; `loss` reports the cross-entropy.
 
     Attributes:
         teacher_outputs: G on the training set, shape (1, n, k) for one teacher or (seeds, n, k)
@@ -200,12 +184,10 @@ class TruncatedDistillation(_Distillation):
     stop_at_cap: bool = False
 
     def __post_init__(self) -> None:
-        require_number("rate_ratio", "eta'/eta", self.rate_ratio, 0, math.inf, "try 300")
+        require_number("rate_ratio", "eta'/eta", self.rate_ratio, 0, inf, "try 300")
         _require_tau(self.tau)
 
-    def residual(
-        self, F: Float[Tensor, "n seeds k"], labels: Labels, rows: Rows
-    ) -> Float[Tensor, "n seeds k"]:
+    def residual(self, F: Scores, labels: Labels, rows: Rows) -> Scores:
         """Both terms, for the training samples `rows`."""
         G = self._teacher(rows)
         missing = truncated_logit(F, tau=self.tau) - truncated_logit(G, tau=self.tau)
@@ -231,15 +213,11 @@ class TemperatureDistillation(_Distillation):
     weight: float
 
     def __post_init__(self) -> None:
-        big = math.inf
-        require_number("temperature", "T", self.temperature, 0, big, "try 4", open_low=True)
-        require_number("weight", "lambda", self.weight, 0, big, "try 10")
+        require_number("temperature", "T", self.temperature, 0, inf, "try 4", open_low=True)
+        require_number("weight", "lambda", self.weight, 0, inf, "try 10")
 
-    def residual(
-        self, F: Float[Tensor, "n seeds k"], labels: Labels, rows: Rows
-    ) -> Float[Tensor, "n seeds k"]:
+    def residual(self, F: Scores, labels: Labels, rows: Rows) -> Scores:
         """Both terms, for the training samples `rows`."""
-        T = self.temperature
-        G = self._teacher(rows)
+        T, G = self.temperature, self._teacher(rows)
         soft = (G / T).softmax(dim=-1) - (F / T).softmax(dim=-1)
         return cross_entropy_residual(F, labels) + self.weight * T * soft

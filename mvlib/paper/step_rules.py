@@ -1,9 +1,10 @@
-"""How far each step goes and in which direction, and when training stops."""
+"""The step size eta of (3.1) or another optimiser's step, its number of steps T, weight decay."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import inf
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -13,17 +14,17 @@ from torch import Tensor
 from mvlib.core.checks import BadInput, require, require_int, require_number, require_plain
 
 Option = bool | float | tuple[float, ...]  # of an optimiser
+Weights = Float[Tensor, "seeds k m d"]
+StepSizes = Float[Tensor, " seeds"]
+State = dict[str, Tensor]  # of an update rule: networks on the first axis, {} before the first step
 
 
 @runtime_checkable
 class StepRule(Protocol):
     """How far to go along the ascent direction, per network."""
 
-    def __call__(
-        self, W: Float[Tensor, "seeds k m d"], ascent: Float[Tensor, "seeds k m d"]
-    ) -> Float[Tensor, " seeds"]:
+    def __call__(self, W: Weights, ascent: Weights) -> StepSizes:
         """The step size of each network."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +34,9 @@ class ConstantStep:
     eta: float
 
     def __post_init__(self) -> None:
-        big = float("inf")
-        require_number("eta", "eta", self.eta, 0, big, "try 1.0", open_low=True)
+        require_number("eta", "eta", self.eta, 0, inf, "try 1.0", open_low=True)
 
-    def __call__(self, W: Tensor, ascent: Tensor) -> Tensor:
+    def __call__(self, W: Weights, ascent: Weights) -> StepSizes:
         """eta for every network."""
         return W.new_full((W.shape[0],), self.eta)
 
@@ -51,17 +51,15 @@ class BoundedRelativeStep:
     $\eta_t = \min(\eta_{\max},\ r \min_i a_i / \max_r \|g_{i,r}\|)$.
 
     Choice: the paper's $\eta \le 1/\mathrm{poly}(k)$ follows gradient flow and needs very many
-    steps, nearly all of them while nothing has grown.  In that phase a correlation grows in
-    proportion to its own power q-1, so a bounded relative change follows the same path with
-    logarithmically few steps.  The bound must hold for every class: one that starts late would
-    otherwise take off, both views at once, within a single step that is small for the others.
-    The rule looks at weights and gradients only, never at features.
+    steps, nearly all of them while nothing has grown and a correlation grows in proportion to its
+    own power q-1: a bounded relative change follows the same path in logarithmically few.  It must
+    hold for every class: one that starts late would otherwise take off, both views at once, within
+    a step that is small for the others.  The rule sees weights and gradients, never features.
 
     Attributes:
         max_step: $\eta_{\max} > 0$, in force once weights are large.
         relative_change: r in (0, 1].
-        floor: in [0, 1]; keeps a class whose pull happens to be at right angles to its weights
-            from stopping all others.
+        floor: in [0, 1]; keeps a class pulled at right angles to its weights from stopping all.
     """
 
     max_step: float
@@ -69,13 +67,12 @@ class BoundedRelativeStep:
     floor: float = 0.1
 
     def __post_init__(self) -> None:
-        big = float("inf")
-        require_number("max_step", "eta_max", self.max_step, 0, big, "try 400", open_low=True)
-        require_number("relative_change", "r", self.relative_change, 0, 1, "try 0.3",
-                       open_low=True)  # fmt: skip
+        require_number("max_step", "eta_max", self.max_step, 0, inf, "try 400", open_low=True)
+        share = self.relative_change
+        require_number("relative_change", "r", share, 0, 1, "try 0.3", open_low=True)
         require_number("floor", "", self.floor, 0, 1, "try 0.1")
 
-    def __call__(self, W: Tensor, ascent: Tensor) -> Tensor:
+    def __call__(self, W: Weights, ascent: Weights) -> StepSizes:
         """The step size of each network."""
         norm = ascent.norm(dim=-1).clamp_min(torch.finfo(W.dtype).tiny)
         learned = ((W * ascent).sum(dim=-1).abs() / norm).amax(dim=2)
@@ -86,12 +83,11 @@ class BoundedRelativeStep:
 
 @dataclass(frozen=True, slots=True)
 class SharedStep:
-    """One step size for all networks, the smallest that `rule` gives any: for networks that are
-    trained together."""
+    """For networks trained together: the smallest step size that `rule` gives any of them."""
 
     rule: ConstantStep | BoundedRelativeStep
 
-    def __call__(self, W: Tensor, ascent: Tensor) -> Tensor:
+    def __call__(self, W: Weights, ascent: Weights) -> StepSizes:
         """The same step size for every network."""
         return self.rule(W, ascent).amin().expand(W.shape[0])
 
@@ -100,16 +96,9 @@ class SharedStep:
 class UpdateRule(Protocol):
     """Where each network goes, direction and size, from its gradient and what it remembers."""
 
-    def update(
-        self,
-        W: Float[Tensor, "seeds k m d"],
-        ascent: Float[Tensor, "seeds k m d"],
-        state: dict[str, Tensor],
-    ) -> tuple[Float[Tensor, "seeds k m d"], dict[str, Tensor]]:
+    def update(self, W: Weights, ascent: Weights, state: State) -> tuple[Weights, State]:
         """New weights and new state of the networks still training; `ascent` is minus the
-        gradient.  States have networks on their first axis, are {} before the first step, and
-        lose the row of a network that stops."""
-        ...
+        gradient.  A network that stops loses its row of the state."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -117,8 +106,7 @@ class Optimiser:
     r"""An optimiser of torch.optim; each network is a parameter with a state of its own.
 
     Attributes:
-        name: its class, e.g. "SGD", "Adam", "AdamW", "RMSprop"; one that takes a gradient of any
-            shape and no closure.
+        name: its class, e.g. "AdamW"; one that takes a gradient of any shape and no closure.
         lr: $\eta > 0$.
         options: its other keywords, e.g. ``{"momentum": 0.9}``; kept as sorted pairs.
 
@@ -131,8 +119,7 @@ class Optimiser:
     options: Mapping[str, Option] | tuple[tuple[str, Option], ...] = ()
 
     def __post_init__(self) -> None:
-        big = float("inf")
-        require_number("lr", "eta", self.lr, 0, big, "try 0.001", open_low=True)
+        require_number("lr", "eta", self.lr, 0, inf, "try 0.001", open_low=True)
         try:
             object.__setattr__(self, "options", tuple(sorted(dict(self.options).items())))
             self.update(torch.zeros(1, 2, 2, 3), torch.ones(1, 2, 2, 3), {})
@@ -143,12 +130,7 @@ class Optimiser:
                 f"{{'lr': {self.lr}}} and a gradient ({why}); try 'Adam'."
             ) from error
 
-    def update(
-        self,
-        W: Float[Tensor, "seeds k m d"],
-        ascent: Float[Tensor, "seeds k m d"],
-        state: dict[str, Tensor],
-    ) -> tuple[Float[Tensor, "seeds k m d"], dict[str, Tensor]]:
+    def update(self, W: Weights, ascent: Weights, state: State) -> tuple[Weights, State]:
         """One step of the optimiser on the gradient -ascent."""
         weights = [w.clone() for w in W]
         make: Any = getattr(torch.optim, self.name)
@@ -185,8 +167,7 @@ class FixedSteps:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WhenFitted:
-    """Stop each network at the first step at which it classifies its whole training set
-    correctly, or after `limit` updates."""
+    """Stop each network once it classifies its whole training set correctly, or after `limit`."""
 
     limit: int
 
@@ -218,9 +199,8 @@ class Schedule:
     weight_decay: float = 0.0
 
     def __post_init__(self) -> None:
-        big = float("inf")
-        require_number("weight_decay", "lambda", self.weight_decay, 0, big, "try 0.0")
+        require_number("weight_decay", "lambda", self.weight_decay, 0, inf, "try 0.0")
         require_plain("step_rule", "eta", self.step_rule)
-        fits = self.weight_decay == 0 or not isinstance(self.step_rule, UpdateRule)
-        require(fits, "weight_decay", "lambda", self.weight_decay, "be 0 beside an update rule",
-                "give it to the rule")  # fmt: skip
+        decay, need = self.weight_decay, "be 0 beside an update rule"
+        fits = decay == 0 or not isinstance(self.step_rule, UpdateRule)
+        require(fits, "weight_decay", "lambda", decay, need, "give it to the rule")

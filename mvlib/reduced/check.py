@@ -14,7 +14,7 @@ from jaxtyping import Float
 
 from mvlib.core.checks import require
 from mvlib.paper.data_parameters import MultiViewParams
-from mvlib.paper.multi_view_data import SampleKind, feature_vectors, streamed_sample
+from mvlib.paper.multi_view_data import SampleKind, feature_vectors, sample
 from mvlib.paper.network import LearnerParams, init_weights
 from mvlib.reduced.data import Points, RaceParams, points_from_record
 from mvlib.reduced.dynamics import Run, train
@@ -99,12 +99,12 @@ def reduced_start(
 
 def _points(study: SingleModelStudy, name: str, kind: SampleKind, n: int) -> Points:
     """What the study's own points leave for the reduction."""
-    sample = streamed_sample(study.data, n, seed=study.draw, name=name, kind=kind)
+    drawn = sample(study.data, n, seed=study.draw, name=name, kind=kind, streamed=True)
     return points_from_record(
-        sample.labels.numpy(),
-        sample.single_view.numpy(),
-        sample.dominant_view.numpy(),
-        (sample.strengths > 0).flatten(1).numpy(),
+        drawn.labels.numpy(),
+        drawn.single_view.numpy(),
+        drawn.dominant_view.numpy(),
+        (drawn.strengths > 0).flatten(1).numpy(),
     )
 
 

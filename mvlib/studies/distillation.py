@@ -19,7 +19,7 @@ from mvlib.core.checks import require, require_int, require_number
 from mvlib.core.randomness import stream
 from mvlib.paper.batches import Batches, check_batches
 from mvlib.paper.ensemble import ensemble_outputs
-from mvlib.paper.gradient_descent import Checkpoint, Progress, Schedule, classification_error
+from mvlib.paper.gradient_descent import Checkpoint, Progress, classification_error
 from mvlib.paper.objectives import (
     RATE_RATIO,
     TAU,
@@ -29,6 +29,7 @@ from mvlib.paper.objectives import (
     TemperatureDistillation,
     TruncatedDistillation,
 )
+from mvlib.paper.step_rules import Schedule
 from mvlib.store.kinds import Kind, register
 from mvlib.studies.one_draw import (
     as_arrays,

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from mvlib.core.checks import require, require_int
-from mvlib.paper.gradient_descent import Checkpoint, Progress, SharedStep
+from mvlib.paper.gradient_descent import Checkpoint, Progress
 from mvlib.paper.objectives import AverageCrossEntropy, CrossEntropy
+from mvlib.paper.step_rules import SharedStep
 from mvlib.store.kinds import Kind, register
 from mvlib.studies.one_draw import (
     as_arrays,

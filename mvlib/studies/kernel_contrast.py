@@ -19,10 +19,11 @@ from torch import Tensor
 
 from mvlib.core.checks import require, require_int, require_number
 from mvlib.paper.ensemble import ensemble_outputs
-from mvlib.paper.gradient_descent import FixedSteps, Progress, misclassified, train
-from mvlib.paper.multi_view_data import BLOCK, SampleKind, chunked_sample, sample, stored
+from mvlib.paper.gradient_descent import Progress, misclassified, train
+from mvlib.paper.multi_view_data import BLOCK, SampleKind, StreamedPatches, sample, stored
 from mvlib.paper.network import LearnerParams, init_weights
 from mvlib.paper.objectives import CrossEntropy
+from mvlib.paper.step_rules import FixedSteps
 from mvlib.paper.tangent_kernel import (
     kernel_descent,
     kernel_drift,
@@ -172,9 +173,9 @@ def _errors(
     found = {f"{name}_train_error": rows.float().mean(dim=1) for name, rows in on_training.items()}
     tests: dict[SampleKind, int] = {"single": base.n_test_single, "multi": base.n_test_multi}
     for kind, n in tests.items():
-        chunks = chunked_sample(base.data, n, seed=base.draw, name="test", kind=kind,
+        drawn = StreamedPatches(base.data, n, seed=base.draw, name="test", kind=kind,
                                 device=str(X.device))  # fmt: skip
-        rows_by_name = wrong((stored(chunk), chunk.labels) for chunk in chunks)
+        rows_by_name = wrong((stored(chunk), chunk.labels) for chunk in drawn.chunks())
         found |= {f"{name}_{kind}_wrong": rows for name, rows in rows_by_name.items()}
     return found
 

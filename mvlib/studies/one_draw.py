@@ -31,7 +31,6 @@ from mvlib.paper.multi_view_data import (
     Sample,
     feature_vectors,
     sample,
-    streamed_sample,
 )
 from mvlib.paper.network import LearnerParams, Streamed, init_weights, logits
 from mvlib.paper.objectives import Objective
@@ -95,9 +94,9 @@ def training_set(setting: Setting, *, device: str = "cpu") -> Sample:
     """The N training samples of a setting's draw; streamed where they take more than
     `STORED_BYTES`, whatever the machine, so that results do not depend on it."""
     data = setting.data
-    size = 4 * setting.n_train * data.n_patches * data.dim
-    draw = streamed_sample if size > STORED_BYTES else sample
-    return draw(data, setting.n_train, seed=setting.draw, name="train", device=device)
+    large = 4 * setting.n_train * data.n_patches * data.dim > STORED_BYTES
+    return sample(data, setting.n_train, seed=setting.draw, name="train", streamed=large,
+                  device=device)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

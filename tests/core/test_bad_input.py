@@ -13,15 +13,15 @@ from mvlib.core.checks import BadInput
 from mvlib.core.randomness import stream
 from mvlib.experiments.catalogue import experiments
 from mvlib.experiments.settings import base_study
-from mvlib.paper.gradient_descent import (
+from mvlib.paper.multi_view_data import MultiViewParams, sample
+from mvlib.paper.network import LearnerParams, init_weights
+from mvlib.paper.step_rules import (
     BoundedRelativeStep,
     ConstantStep,
     FixedSteps,
     Schedule,
     WhenFitted,
 )
-from mvlib.paper.multi_view_data import MultiViewParams, sample
-from mvlib.paper.network import LearnerParams, init_weights
 from mvlib.studies.single_model import SingleModelStudy
 
 NAN, INF = math.nan, math.inf

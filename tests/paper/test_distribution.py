@@ -17,7 +17,7 @@ from mvlib.paper.multi_view_data import (
     KINDS,
     MultiViewParams,
     Sample,
-    chunked_sample,
+    StreamedPatches,
     feature_vectors,
     sample,
 )
@@ -293,7 +293,7 @@ def test_chunks_are_the_whole() -> None:
     p = replace(TINY, feature_noise=0.1)
     whole = sample(p, 700, seed=2, name="train")
     start = 0
-    for chunk in chunked_sample(p, 700, seed=2, name="train"):
+    for chunk in StreamedPatches(p, 700, seed=2, name="train").chunks():
         assert len(chunk) <= BLOCK
         assert same(chunk, whole[start : start + len(chunk)])
         start += len(chunk)
@@ -328,7 +328,7 @@ def test_a_slice_is_a_sample_and_moves_between_precisions() -> None:
 def test_ten_thousand_samples_one_block_at_a_time() -> None:
     p = MultiViewParams(n_classes=10, dim=200, n_patches=100)
     total, seen = 0, torch.zeros(10, dtype=torch.long)
-    for chunk in chunked_sample(p, 10_000, seed=0, name="train"):
+    for chunk in StreamedPatches(p, 10_000, seed=0, name="train").chunks():
         # No view into something larger is handed out: memory stays at one block.
         assert chunk.patches.untyped_storage().nbytes() <= 4 * BLOCK * 100 * 200
         total += len(chunk)

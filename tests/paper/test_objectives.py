@@ -12,17 +12,7 @@ from torch import Tensor
 
 import mvlib.paper.network
 from mvlib.core.checks import BadInput
-from mvlib.paper.gradient_descent import (
-    BoundedRelativeStep,
-    ConstantStep,
-    FixedSteps,
-    Schedule,
-    SharedStep,
-    Trajectory,
-    WhenFitted,
-    classification_error,
-    train,
-)
+from mvlib.paper.gradient_descent import Trajectory, classification_error, train
 from mvlib.paper.multi_view_data import MultiViewParams, sample
 from mvlib.paper.network import LearnerParams, init_weights, logits
 from mvlib.paper.objectives import (
@@ -32,6 +22,14 @@ from mvlib.paper.objectives import (
     TemperatureDistillation,
     TruncatedDistillation,
     truncated_logit,
+)
+from mvlib.paper.step_rules import (
+    BoundedRelativeStep,
+    ConstantStep,
+    FixedSteps,
+    Schedule,
+    SharedStep,
+    WhenFitted,
 )
 
 K, N = 3, 12

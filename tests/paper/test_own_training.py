@@ -36,8 +36,8 @@ from mvlib import (
     sample,
     train,
 )
-from mvlib.paper.gradient_descent import SharedStep, Trajectory
-from mvlib.paper.multi_view_data import streamed_sample
+from mvlib.paper.gradient_descent import Trajectory
+from mvlib.paper.step_rules import SharedStep
 from mvlib.store.checkpoint import TrainingCheckpoint
 from mvlib.store.entries import canonical_json
 from mvlib.studies.joint_training import JointStudy
@@ -442,7 +442,7 @@ def test_batches_larger_than_the_training_set() -> None:
 
 
 def test_batches_of_a_stream() -> None:
-    drawn = streamed_sample(DATA, N, seed=0, name="train")
+    drawn = sample(DATA, N, seed=0, name="train", streamed=True)
     with pytest.raises(BadInput, match=r"X \(X\) = \(22, 6, 8\) must be held in memory"):
         train(start(dtype=torch.float32), drawn.patches, drawn.labels, CrossEntropy(),
               learner=LEARNER, **ADAM_ON_MINI_BATCHES)  # fmt: skip

@@ -8,7 +8,7 @@ import torch
 
 from mvlib.core.checks import BadInput
 from mvlib.paper import multi_view_data as distribution
-from mvlib.paper.gradient_descent import BoundedRelativeStep, FixedSteps, Schedule, train
+from mvlib.paper.gradient_descent import train
 from mvlib.paper.lottery import takeoff_times
 from mvlib.paper.multi_view_data import (
     MultiViewParams,
@@ -16,10 +16,10 @@ from mvlib.paper.multi_view_data import (
     StreamedPatches,
     feature_vectors,
     sample,
-    streamed_sample,
 )
 from mvlib.paper.network import LearnerParams, init_weights, logits
 from mvlib.paper.objectives import CrossEntropy
+from mvlib.paper.step_rules import BoundedRelativeStep, FixedSteps, Schedule
 from mvlib.studies import one_draw
 from mvlib.studies.one_draw import training_set
 from mvlib.studies.single_model import SingleModelStudy, run_single_model
@@ -34,7 +34,7 @@ N = 620  # blocks of 250, 250 and 120
 def pair(params: MultiViewParams, n: int = N, **more: object) -> tuple[Sample, Sample]:
     return (
         sample(params, n, seed=3, name="train", **more),
-        streamed_sample(params, n, seed=3, name="train", **more),
+        sample(params, n, seed=3, name="train", streamed=True, **more),
     )
 
 

@@ -11,20 +11,18 @@ from torch import Tensor
 
 from mvlib.core.checks import BadInput
 from mvlib.paper.evaluation import view_correlations
-from mvlib.paper.gradient_descent import (
+from mvlib.paper.gradient_descent import Trajectory, classification_error, train
+from mvlib.paper.multi_view_data import MultiViewParams, feature_vectors, sample
+from mvlib.paper.network import LearnerParams, init_weights, logits
+from mvlib.paper.objectives import CrossEntropy, TruncatedDistillation
+from mvlib.paper.step_rules import (
     BoundedRelativeStep,
     ConstantStep,
     FixedSteps,
     Schedule,
     StopRule,
-    Trajectory,
     WhenFitted,
-    classification_error,
-    train,
 )
-from mvlib.paper.multi_view_data import MultiViewParams, feature_vectors, sample
-from mvlib.paper.network import LearnerParams, init_weights, logits
-from mvlib.paper.objectives import CrossEntropy, TruncatedDistillation
 
 DATA = MultiViewParams(n_classes=3, dim=8, n_patches=6, sparsity=1.0, single_view_fraction=0.1,
                        noise_std=0.1)  # fmt: skip

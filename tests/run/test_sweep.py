@@ -20,7 +20,7 @@ from mvlib.core.files import Arrays
 from mvlib.core.threads import environment, threads_each, wait_asleep
 from mvlib.experiments.catalogue import experiments
 from mvlib.experiments.settings import SCALES, Experiment, Scale
-from mvlib.paper.gradient_descent import SharedStep
+from mvlib.paper.step_rules import SharedStep
 from mvlib.run import computing, dispatch, progress, sweep
 from mvlib.run.computing import check_device, steps_of, work
 from mvlib.run.dispatch import ExperimentFailed, Task, entry_of, is_stored, key_of, plan

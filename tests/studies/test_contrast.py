@@ -12,14 +12,10 @@ from shapes import unchecked
 from torch import Tensor
 
 from mvlib.core.checks import BadInput
-from mvlib.paper.gradient_descent import (
-    BoundedRelativeStep,
-    FixedSteps,
-    Schedule,
-    classification_error,
-)
+from mvlib.paper.gradient_descent import classification_error
 from mvlib.paper.multi_view_data import MultiViewParams, Sample, sample
 from mvlib.paper.network import LearnerParams, init_weights
+from mvlib.paper.step_rules import BoundedRelativeStep, FixedSteps, Schedule
 from mvlib.paper.tangent_kernel import kernel_descent, kernel_ridge, ntk, predict, tangent_features
 from mvlib.studies.kernel_contrast import (
     METHODS,

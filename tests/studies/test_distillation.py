@@ -13,7 +13,6 @@ from torch import Tensor
 from toys import TEACHER, student
 
 from mvlib.core.checks import BadInput
-from mvlib.paper.gradient_descent import ConstantStep
 from mvlib.paper.multi_view_data import feature_vectors, sample
 from mvlib.paper.network import init_weights
 from mvlib.paper.objectives import (
@@ -22,6 +21,7 @@ from mvlib.paper.objectives import (
     TemperatureDistillation,
     TruncatedDistillation,
 )
+from mvlib.paper.step_rules import ConstantStep
 from mvlib.studies.distillation import (
     CERTAIN,
     TARGETS,

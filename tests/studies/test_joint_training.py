@@ -11,15 +11,11 @@ from shapes import unchecked
 from toys import TEACHER
 
 from mvlib.core.checks import BadInput
-from mvlib.paper.gradient_descent import (
-    BoundedRelativeStep,
-    FixedSteps,
-    SharedStep,
-    classification_error,
-)
+from mvlib.paper.gradient_descent import classification_error
 from mvlib.paper.multi_view_data import sample
 from mvlib.paper.network import init_weights, logits
 from mvlib.paper.objectives import cross_entropy_residual
+from mvlib.paper.step_rules import BoundedRelativeStep, FixedSteps, SharedStep
 from mvlib.studies.joint_training import JointStudy, joint_flops, joint_steps, run_joint
 from mvlib.studies.one_draw import seeds_of
 from mvlib.studies.single_model import run_single_model

@@ -55,13 +55,12 @@ EXCEPTIONS = {
     "paper.gradient_descent.train: not (ascent is not None)": "said for the types",
     "paper.multi_view_data.StreamedPatches.__len__": OTHERS,
     "paper.multi_view_data.StreamedPatches.is_floating_point": OTHERS,
-    "paper.multi_view_data.StreamedPatches.to": OTHERS,
     "paper.network._budget: DEVICE_FLOATS": "needs a GPU",
     "paper.objectives.cross_entropy: "
     "return -(labels[:, None] * F.log_softmax(dim=-1)).sum(dim=-1)": OTHERS,
     "paper.tangent_kernel._largest_eigenvalue: return float(torch.linalg.eigvalsh(K)[-1])":
         "studies train on 2 k >= 4 samples at least",
-    "paper.tangent_kernel.ntk: _blocks(len(x1), rows)": OTHERS,
+    "paper.tangent_kernel.ntk: blocks(x1, i)": OTHERS,
     "paper.tangent_kernel.ntk: not (alone)": OTHERS,
     "paper.tangent_kernel.ntk: x2": OTHERS,
     "studies.distillation.DistillationStudy.draw": "for figures and findings",

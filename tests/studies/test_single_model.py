@@ -6,9 +6,9 @@ from itertools import product
 import numpy as np
 import pytest
 
-from mvlib.paper.gradient_descent import BoundedRelativeStep, FixedSteps, Schedule, WhenFitted
 from mvlib.paper.multi_view_data import MultiViewParams, sample
 from mvlib.paper.network import LearnerParams
+from mvlib.paper.step_rules import BoundedRelativeStep, FixedSteps, Schedule, WhenFitted
 from mvlib.studies.one_draw import expected_steps, seeds_of
 from mvlib.studies.single_model import (
     SingleModelStudy,
