@@ -132,8 +132,9 @@ lint: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Files of tests side by side, in their order: the largest, which opens the site, is an early one.
 test: lint
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 # Leaves results/ and book/chapters/ alone: they are part of the repository.
 clean:
