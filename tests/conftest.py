@@ -1,12 +1,7 @@
 """Shared by all tests: hypothesis without deadlines or luck, and one store at smoke scale."""
 
-import os
 import signal
 from pathlib import Path
-
-# Before torch is loaded: processes that test side by side (pytest -n) share the cores.
-if workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0")):
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
 
 import matplotlib
 import pytest
@@ -29,9 +24,7 @@ settings.load_profile("mvlib")
 @pytest.fixture(scope="session")
 def smoke_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store holding all that the findings rest on, at smoke scale.  Read it, never change it."""
-    mine = tmp_path_factory.getbasetemp()
-    # Of all processes that test side by side: their sweeps divide the work between them.
-    root = (mine.parent if "PYTEST_XDIST_WORKER" in os.environ else mine) / "smoke" / "results"
+    root = tmp_path_factory.mktemp("smoke") / "results"
     run_all(needed("smoke"), Store(root), show=False)
     return root
 

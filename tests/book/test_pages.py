@@ -1,12 +1,16 @@
 """Pages made from docstrings, from the store and from lists say what their sources say."""
 
+import ast
+import importlib
 import re
+import textwrap
 from pathlib import Path
 
 import pytest
 
 import api
 import trust_lists
+from mvlib.core.source import sources
 from mvlib.findings.claims import CONTROLS
 from mvlib.findings.finding import Finding
 
@@ -200,3 +204,85 @@ def test_every_word_of_the_glossary_leads_on() -> None:
     assert terms == sorted(terms, key=str.lower)
     for term, meaning in entries:
         assert re.search(r"\{(doc|eq|prf:ref)\}`", meaning), term
+
+
+# -- names in what is written by hand ----------------------------------------------------------
+
+WRITTEN = [
+    *(BOOK / f"{name}.md" for name in ("glossary", "index", "notation", "rerun", "trust")),
+    *(api.ROOT / name for name in ("README.md", "CONTRIBUTING.md")),
+]
+written = pytest.mark.parametrize("path", WRITTEN, ids=lambda path: path.stem)
+# The paper's or Python's, not the library's.
+FOREIGN = {"W0", "rho", "varrho", "softmax", "clamp", "range", "mvlib"}
+
+
+def is_there(dotted: str) -> bool:
+    """Whether `package.module.name.field` is."""
+    parts = dotted.split(".")
+    for n in range(len(parts), 0, -1):
+        try:
+            found: object = importlib.import_module(".".join(parts[:n]))
+        except ModuleNotFoundError:
+            continue
+        for part in parts[n:]:
+            fields = getattr(found, "__dataclass_fields__", {})
+            if not hasattr(found, part) and part not in fields:
+                return False
+            found = getattr(found, part, None)
+        return True
+    return False
+
+
+def defined() -> tuple[set[str], set[str]]:
+    """Names of modules, of what they define, and of what their classes hold; and the latter as
+    `Class.name`."""
+    names, held = set(), set()
+    for module, text in sources(PACKAGE).items():
+        names.add(module.rpartition(".")[2])
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, (ast.ClassDef, ast.FunctionDef)):
+                names.add(node.name)
+            elif isinstance(node, ast.AnnAssign):
+                names.add(ast.unparse(node.target))
+            elif isinstance(node, ast.Assign):
+                names.update(map(ast.unparse, node.targets))
+        module_itself = importlib.import_module(f"mvlib.{module}".removesuffix("."))
+        for name, thing in vars(module_itself).items() if "__main__" not in module else ():
+            if isinstance(thing, type):
+                fields = getattr(thing, "__dataclass_fields__", {})
+                held |= {f"{name}.{inside}" for inside in {*dir(thing), *fields}}
+    return names, held
+
+
+@written
+def test_names_of_the_library_are_there(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    said = set(re.findall(r"(?<![\w/.-])mvlib(?:\.[A-Za-z_]\w*)+", text))
+    assert not [name for name in said if not is_there(name)]
+    for code in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
+        for node in ast.walk(ast.parse(textwrap.dedent(code))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("mvlib"):
+                assert all(is_there(f"{node.module}.{alias.name}") for alias in node.names), code
+
+
+@pytest.mark.parametrize("name", ["notation", "trust"])
+def test_words_for_symbols_and_choices_are_there(name: str) -> None:
+    """Also where a page leaves out whose they are."""
+    names, held = defined()
+    text = re.sub(r"\{[\w:]+\}`[^`]*`", "", (BOOK / f"{name}.md").read_text(encoding="utf-8"))
+    found = set(re.findall(r"`([A-Za-z_]\w*(?:\.\w+)?)(?:\[[^`]*\]|\([^`]*\))*`", text))
+    assert len(found) > 15 and not found - FOREIGN - names - held
+
+
+@written
+def test_files_that_pages_name_are_there(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    said = re.findall(r"[`(]([\w.-]+(?:/[\w.-]+)+\.(?:py|md|js|json|toml|yml|cff))[`)]", text)
+    home = path.parent if path.stem != "README" else api.ROOT
+    assert not [name for name in said if not any((h / name).exists() for h in (api.ROOT, home))]
+
+
+def test_a_name_that_is_lost_is_seen() -> None:
+    assert is_there("mvlib.paper.network.LearnerParams.power") and is_there("mvlib.train")
+    assert not is_there("mvlib.LearnerParams.strength") and not is_there("mvlib.learner.train")
