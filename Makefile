@@ -132,8 +132,9 @@ lint: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Files of tests side by side, one core each, in their order: the largest, of the site, comes early.
 test: lint
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 # Leaves results/ and book/chapters/ alone: they are part of the repository.
 clean:

@@ -1,8 +1,8 @@
 """Write the reference of the library's public names from their docstrings.
 
-What a package's `__init__.py` passes on is public, in its order; in a package inside `mvlib` whose
-`__init__.py` passes on nothing, all that has no leading underscore is.  griffe reads the source,
-without importing it, and the page is written to `api.md`:
+What `mvlib/__init__.py` passes on is the catalogue and stands in full, in its order; of whatever
+else has no leading underscore there is the call and the first paragraph, package by package.
+griffe reads the source, without importing it, and the page is written to `api.md`:
 
     python book/api.py
 
@@ -12,11 +12,10 @@ them, which Sphinx's own autodoc does not read.
 
 from __future__ import annotations
 
+import ast
 import logging
 import re
-from collections import Counter
 from collections.abc import Iterator
-from itertools import groupby
 from pathlib import Path
 
 import griffe
@@ -47,9 +46,9 @@ STATED = {
 HEAD = """\
 # API reference
 
-Every public name of `mvlib`, by the module it lives in, in the order of the catalogue,
-`mvlib/__init__.py`.
-Each can be imported as `mvlib.NAME`; modules that are not listed serve these or the book.
+First what a notebook of one's own needs: every name of `import mvlib`, in full.
+Below that all other public names, by package and module, each with its call and what it is; they
+are imported from the module they stand under.
 Words stand for the paper's symbols: {doc}`notation` translates, {doc}`paper-to-code` goes from
 the paper to the code.
 Shapes of arrays are part of the signatures, as `Float[Tensor, "n P d"]`.
@@ -64,11 +63,12 @@ the two disagree.
 Public = griffe.Class | griffe.Function
 
 
-def catalogue(package: Path) -> list[Public]:
-    """The public names of a package and of those inside it, each once, where it is defined.
+def catalogue(package: Path) -> tuple[list[Public], dict[str, list[Public]]]:
+    """What a package passes on, where it is defined; and what else its modules define for others,
+    by module.
 
     Raises:
-        LookupError: if a name that an `__init__.py` passes on is defined nowhere.
+        LookupError: if a name that its `__init__.py` passes on is defined nowhere.
     """
     logging.getLogger("griffe").setLevel(logging.ERROR)  # it asks for types in docstrings
     loaded = griffe.load(
@@ -79,13 +79,21 @@ def catalogue(package: Path) -> list[Public]:
         docstring_options={"warnings": False},
     )
     assert isinstance(loaded, griffe.Module)
-    found: dict[str, Public] = {}
-    for inside in _packages(loaded):
-        passed_on = [p for p in inside.imports.values() if p.startswith(f"{loaded.name}.")]
-        for path in passed_on or ([] if inside is loaded else _own(inside)):
-            target = _defined(loaded, path)
-            found.setdefault(target.path, target)
-    return list(found.values())
+    first = [_defined(loaded, path) for path in _passed_on(package)]
+    shown = {public.path for public in first}
+    others = {}
+    for module in _modules(loaded):
+        own = [m for m in module.members.values() if isinstance(m, Public) and m.is_public]
+        if left := [public for public in own if public.path not in shown]:
+            others[module.path] = left
+    return first, others
+
+
+def _passed_on(package: Path) -> Iterator[str]:
+    """What a package imports as a name of its own, as ``from a.b import c as c``."""
+    for node in ast.parse((package / "__init__.py").read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names if alias.asname)
 
 
 def _defined(package: griffe.Module, path: str) -> Public:
@@ -101,54 +109,55 @@ def _defined(package: griffe.Module, path: str) -> Public:
     return target
 
 
-def _packages(package: griffe.Module) -> Iterator[griffe.Module]:
-    """A package and those inside it."""
-    yield package
+def _modules(package: griffe.Module) -> Iterator[griffe.Module]:
+    """The modules of a package and of those inside it."""
     for _, module in sorted(package.modules.items()):
-        if module.is_subpackage:
-            yield from _packages(module)
-
-
-def _own(package: griffe.Module) -> Iterator[str]:
-    """What a package's modules define for others."""
-    for _, module in sorted(package.modules.items()):
-        for member in module.members.values():
-            if isinstance(member, Public) and member.is_public and not module.is_subpackage:
-                yield member.path
+        yield module
+        yield from _modules(module)
 
 
 def page(package: Path) -> str:
     """The text of the page."""
-    names = catalogue(package)
-    rooms = list(dict.fromkeys(public.module.path for public in names))
-    names.sort(key=lambda public: rooms.index(public.module.path))
-    twice = {name for name, n in Counter(public.name for public in names).items() if n > 1}
-    labels = {public.path: _label(public, twice) for public in names}
-    links = {public.name: labels[public.path] for public in names if public.name not in twice}
-    parts, shown = [HEAD], {package.name}
-    for _, group in groupby(names, key=lambda public: public.module.path):
-        entries = list(group)
-        module = entries[0].module
-        for room in (module.parent, module):
-            if isinstance(room, griffe.Module) and room.path not in shown:
+    first, others = catalogue(package)
+    # Labels do not tell `Sample` from `sample`, hence the kind.
+    links = {public.name: f"api-{public.kind.value}-{public.name}" for public in first}
+    parts = [HEAD, f"\n## `{package.name}`\n"]
+    for public in first:
+        elsewhere = {name: label for name, label in links.items() if name != public.name}
+        text = "\n".join(_text(public, elsewhere))
+        parts.append(
+            f"\n({links[public.name]})=\n### `{public.name}`\n\n"
+            f"*{public.kind.value}* `{public.path}`\n\n"
+            f"```python\n{_signature(public)}\n```\n\n{text}\n"
+        )
+    shown = {package.name}
+    for left in others.values():
+        for room, head in ((left[0].module.parent, "##"), (left[0].module, "###")):
+            if room is not None and room.path not in shown:
                 shown.add(room.path)
-                about = room.docstring.value.split("\n\n")[0] if room.docstring else ""
-                parts.append(f"\n## `{room.path}`\n\n{_linked(about, links)}\n")
-        for public in entries:
-            others = {name: label for name, label in links.items() if name != public.name}
-            text = "\n".join(_text(public, others))
-            parts.append(
-                f"\n({labels[public.path]})=\n### `{public.name}`\n\n"
-                f"*{public.kind.value}* `{public.path}`\n\n"
-                f"```python\n{_signature(public)}\n```\n\n{text}\n"
-            )
+                parts.append(f"\n{head} `{room.path}`\n\n{_about(room, links)}\n")
+        parts += (f"\n`{_call(public)}`\n: {_about(public, links)}\n" for public in left)
     return "".join(parts) + TAIL
 
 
-def _label(public: Public, twice: set[str]) -> str:
-    """Of an entry; labels do not tell `Sample` from `sample`, hence the kind."""
-    name = public.path.replace(".", "-") if public.name in twice else public.name
-    return f"api-{public.kind.value}-{name}"
+def _about(thing: griffe.Object, links: dict[str, str]) -> str:
+    """The first paragraph of a docstring on one line."""
+    first = thing.docstring.value.split("\n\n")[0] if thing.docstring else ""
+    return _linked(" ".join(first.split()), links)
+
+
+def _call(public: Public) -> str:
+    """A name with its arguments, or with the fields of a dataclass; those to be named after `*`."""
+    stars = {griffe.ParameterKind.var_positional: "*", griffe.ParameterKind.var_keyword: "**"}
+    names: list[str] = []
+    for p in (p for p in public.parameters if p.name != "self"):
+        named = p.kind is griffe.ParameterKind.keyword_only
+        if named and not any(name.startswith("*") for name in names):
+            names.append("*")
+        star = stars.get(p.kind, "") if p.kind else ""
+        default = f"={p.default}" if p.default is not None and not star else ""
+        names.append(f"{star}{p.name}{default}")
+    return f"{public.name}({', '.join(names)})"
 
 
 def _signature(public: Public) -> str:

@@ -1,7 +1,7 @@
 """Run the notebooks by papermill and keep the executed chapters.
 
     python book/execute.py [--scale smoke|book|paper] [--jobs N] [--force] [--stamp] [--strict]
-                           [--output DIR] [--results DIR] [NOTEBOOK ...]
+                           [--output DIR] [--results DIR] [--data DIR] [NOTEBOOK ...]
 
 Each ``notebooks/NN-name.ipynb`` becomes ``book/chapters/NN-name.ipynb``, several at a time.  A
 chapter that is current (same cells, same scale, same library, same store entries) is left alone.
@@ -54,6 +54,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # this clone's mvlib, installed or not
 
 from mvlib.core.checks import BadInput, require, require_int  # noqa: E402
+from mvlib.core.folders import choose_data_folder, results_folder  # noqa: E402
 from mvlib.core.source import digest_of, modules_imported  # noqa: E402
 from mvlib.experiments.settings import check_scale  # noqa: E402
 from mvlib.store.entries import digest, read_record  # noqa: E402
@@ -281,7 +282,10 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--strict", action="store_true", help="nothing may be said on stderr")
     parser.add_argument("--output", type=Path, default=ROOT / "book" / "chapters")
-    parser.add_argument("--results", type=Path, default=ROOT / "results", help="the store")
+    parser.add_argument("--results", help="the store (default: MVLIB_RESULTS, or the clone's)")
+    parser.add_argument(
+        "--data", help="folder of photographs (default: MVLIB_DATA, or the clone's)"
+    )
     parser.add_argument("--notebooks", type=Path, default=ROOT / "notebooks")
     return parser.parse_args(arguments)
 
@@ -289,6 +293,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 def run(options: argparse.Namespace) -> int:
     """Check the options, execute what is stale; returns 1 if a chapter failed."""
     scale = check_scale(options.scale)
+    options.results = results_folder(options.results)
+    if options.data:
+        choose_data_folder(options.data)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     jobs = str(options.jobs or cores)
     require(jobs.isdecimal(), "jobs", "--jobs", options.jobs, "be an integer", "e.g. --jobs 2")

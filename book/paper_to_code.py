@@ -1,7 +1,7 @@
 """Write the page that says where each numbered object of the paper lives in the library.
 
 Every such object has one home, whose docstring ends with a tag: ``Paper: Definition 3.1.``  This
-program reads the tags from the source, without importing it, and writes `paper-to-code.md`:
+program reads the tags from the source and writes `paper-to-code.md`:
 
     python book/paper_to_code.py
 """
@@ -10,13 +10,16 @@ from __future__ import annotations
 
 import ast
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from modules import modules, parse
-
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))  # this clone's mvlib, installed or not
+
+from mvlib.core.source import sources  # noqa: E402
+
 PAGE = ROOT / "book" / "paper-to-code.md"
 TAG = re.compile(r"^Paper: (.+)\.$")
 
@@ -70,11 +73,15 @@ class Home:
 
 def homes(package: Path) -> list[Home]:
     """Every tagged docstring of a package, in the order of its modules."""
-    return [home for name, path in modules(package).items() for home in _homes_in(path, name)]
+    return [
+        home
+        for module, text in sources(package).items()
+        for home in _homes_in(text, f"{package.name}.{module}".removesuffix("."))
+    ]
 
 
-def _homes_in(path: Path, module: str) -> Iterator[Home]:
-    waiting: list[tuple[str, ast.AST]] = [(module, parse(path))]
+def _homes_in(text: str, module: str) -> Iterator[Home]:
+    waiting: list[tuple[str, ast.AST]] = [(module, ast.parse(text))]
     while waiting:
         name, node = waiting.pop(0)
         for child in ast.iter_child_nodes(node):

@@ -16,11 +16,10 @@ import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
-from modules import modules, parse
-
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # this clone's mvlib, installed or not
 
+from mvlib.core.source import sources  # noqa: E402
 from mvlib.experiments.settings import Experiment  # noqa: E402
 from mvlib.findings.claims import CONTROLS, findings  # noqa: E402
 from mvlib.findings.finding import Finding  # noqa: E402
@@ -38,13 +37,13 @@ class NotStored(LookupError):
 
 def choices(package: Path) -> Iterator[tuple[str, str]]:
     """(name, text) of every choice, e.g. ("learner.LearnerParams", "the paper takes ...")."""
-    for module, path in modules(package).items():
-        for node in ast.walk(parse(path)):
+    for module, text in sources(package).items():
+        for node in ast.walk(ast.parse(text)):
             if isinstance(node, (ast.ClassDef, ast.FunctionDef)):
                 for part in _parts(ast.get_docstring(node) or ""):
-                    _, found, text = part.partition("Choice: ")
+                    _, found, choice = part.partition("Choice: ")
                     if found:
-                        yield f"{module}.{node.name}".removeprefix(f"{package.name}."), text
+                        yield f"{module}.{node.name}", choice
 
 
 def _parts(docstring: str) -> Iterator[str]:

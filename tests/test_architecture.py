@@ -15,7 +15,7 @@ from mvlib.store.entries import canonical_json
 from mvlib.store.kinds import Kind, own_kinds
 
 PACKAGE = Path(mvlib.__file__).parent
-TREES = {name: ast.parse(text) for name, text in source._sources(PACKAGE).items()}
+TREES = {name: ast.parse(text) for name, text in source.sources(PACKAGE).items()}
 PACKAGES = {name for name in TREES if f"{name}/__init__.py" and (PACKAGE / name).is_dir()} - {""}
 NUMBERED = ["Definition 3.1", "Definition 3.3", "Definition 3.4", "eq. (3.1)", "eq. (4.1)",
             "eq. (4.2)", "eq. (4.3)", "Theorem 1", "Theorem 2", "Theorem 3",

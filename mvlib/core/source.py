@@ -18,7 +18,7 @@ _MODULE = re.compile(r"[A-Za-z_]\w*\.py")
 
 
 @functools.cache
-def _sources(package: Path) -> dict[str, str]:
+def sources(package: Path) -> dict[str, str]:
     """Every module's text by its name below mvlib ("store.entries"; a package has its own name,
     mvlib itself the empty one), as it was when this process began: what is running, even if
     someone edits a file meanwhile."""
@@ -32,7 +32,7 @@ def _sources(package: Path) -> dict[str, str]:
     return found
 
 
-_sources(PACKAGE)
+sources(PACKAGE)
 
 
 @functools.cache  # asked for again with every kind of study
@@ -71,7 +71,7 @@ def _is_docstring(parent: ast.AST, node: ast.AST) -> bool:
 
 def modules_reached(module: str) -> list[str]:
     """Names below mvlib of the modules that `module` imports, itself included, directly or not."""
-    return _closure([module] if module in _sources(PACKAGE) else [])
+    return _closure([module] if module in sources(PACKAGE) else [])
 
 
 def modules_imported(text: str) -> list[str]:
@@ -81,18 +81,18 @@ def modules_imported(text: str) -> list[str]:
 
 
 def _closure(waiting: list[str]) -> list[str]:
-    sources, found = _sources(PACKAGE), set()
+    texts, found = sources(PACKAGE), set()
     while waiting:
         name = waiting.pop()
         if name not in found:
             found.add(name)
-            waiting += _imports(sources[name])
+            waiting += _imports(texts[name])
     return sorted(found)
 
 
 def _imports(text: str) -> list[str]:
     """The mvlib modules that a text names, those behind ``mvlib.name`` among them."""
-    sources = _sources(PACKAGE)
+    modules = sources(PACKAGE)
     named: list[tuple[str, str]] = []  # (module below mvlib, name taken from it)
     aliases: set[str] = set()
     tree = ast.parse(text)
@@ -113,10 +113,10 @@ def _imports(text: str) -> list[str]:
     found = []
     for below, name in named:
         inside = f"{below}.{name}".strip(".")
-        if inside in sources:
+        if inside in modules:
             found.append(inside)
         elif below:
-            found += [below] if below in sources else []
+            found += [below] if below in modules else []
         else:  # of the catalogue's imports that one alone
             found += _behind(name)
     return found
@@ -125,7 +125,7 @@ def _imports(text: str) -> list[str]:
 @functools.cache
 def _catalogue(package: Path) -> dict[str, str]:
     """Which module each of ``mvlib``'s own names comes from."""
-    tree = ast.parse(_sources(package).get("", ""))
+    tree = ast.parse(sources(package).get("", ""))
     return {
         a.asname or a.name: (node.module or "").removeprefix("mvlib.")
         for node in tree.body
@@ -141,14 +141,14 @@ def _behind(name: str) -> list[str]:
 
 def digest_of(modules: Iterable[str]) -> str:
     """Hash of the bare source of some of mvlib's modules."""
-    sources, digest = _sources(PACKAGE), hashlib.sha256()
+    texts, digest = sources(PACKAGE), hashlib.sha256()
     for name in modules:
         digest.update(f"\n# {name}\n".encode())
-        digest.update(bare_source(sources[name]).encode())
+        digest.update(bare_source(texts[name]).encode())
     return digest.hexdigest()
 
 
 @functools.cache
 def fingerprint(module: str | None = None) -> str:
     """Hash of the bare source of `module` and all it reaches; of the whole library by default."""
-    return digest_of(modules_reached(module) if module else sorted(_sources(PACKAGE)))
+    return digest_of(modules_reached(module) if module else sorted(sources(PACKAGE)))

@@ -137,7 +137,9 @@ def probes_of(revision: str, kinds: Sequence[Kind]) -> Probed:
         environment = os.environ | {"PYTHONPATH": str(tree)}
         command = [sys.executable, "-m", "mvlib", "probe", "--save", str(kept)]
         command += [word for kind in kinds for word in ("--kind", kind.name)]
-        done = subprocess.run(command, env=environment, cwd=tree, text=True, stderr=subprocess.PIPE)
+        done = subprocess.run(
+            command, env=environment, cwd=tree, encoding="utf-8", stderr=subprocess.PIPE
+        )
         if done.returncode or not kept.exists():
             said = (done.stderr.strip().splitlines() or ["no message"])[-1]
             raise BadInput(

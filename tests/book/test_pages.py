@@ -1,13 +1,16 @@
 """Pages made from docstrings, from the store and from lists say what their sources say."""
 
+import ast
+import importlib
 import re
+import textwrap
 from pathlib import Path
 
 import pytest
 
 import api
-import modules
 import trust_lists
+from mvlib.core.source import sources
 from mvlib.findings.claims import CONTROLS
 from mvlib.findings.finding import Finding
 
@@ -87,7 +90,6 @@ def test_reference_has_every_public_name() -> None:
 
 def test_reference_reads_docstrings(package: Path) -> None:
     text = api.page(package)
-    assert "## `lib.room`\n\nA room.\n" in text
     assert "(api-class-Thing)=\n### `Thing`\n" in text
     assert (
         "class Thing(ValueError):\n    size: int = 3\n    kind: str\n"
@@ -109,91 +111,34 @@ def test_reference_refuses_a_name_without_a_home(package: Path) -> None:
         api.page(package)
 
 
-def test_reference_shows_what_is_public_in_each_package(package: Path) -> None:
-    for name, passed_on in (("paper", ""), ("store", "from lib.store.files import act as act\n")):
-        (package / name / "inner").mkdir(parents=True)
-        (package / name / "__init__.py").write_text(f'"""The {name}.\n\nMore."""\n{passed_on}')
-        (package / name / "inner" / "__init__.py").write_text("")
-        for path in ("files.py", "inner/deep.py"):
-            (package / name / path).write_text(
-                '"""A room."""\ndef act() -> None:\n    """Do."""\n'
-                'def stay() -> None:\n    """Stay."""\ndef _hide() -> None:\n    """No."""\n'
-            )
+def test_reference_shows_the_rest_in_short(package: Path) -> None:
+    for name in ("", "paper", "paper/inner"):
+        (package / name).mkdir(exist_ok=True)
+    (package / "paper" / "__init__.py").write_text('"""The paper.\n\nMore."""\n')
+    (package / "paper" / "inner" / "__init__.py").write_text("")
+    for path in ("files.py", "inner/deep.py"):
+        (package / "paper" / path).write_text(
+            '"""A room."""\nfrom dataclasses import dataclass\n'
+            'def act(x: int, *more: int, y: float = 1.0) -> None:\n    """Do `act`\n    to it.'
+            '\n\n    More."""\n'
+            '@dataclass\nclass Kept:\n    """Stays."""\n    size: int\n    kind: str = "a"\n'
+            'def _hide() -> None:\n    """No."""\n'
+        )
     # Not Python's: what editors and systems leave.
     (package / "._room.py").write_bytes(b"\0\5\x16\7\xff")
     (package / "paper" / "files (copy).py").write_text("(")
     (package / ".#room.py").symlink_to("nobody@nowhere.1:2")
-    found = [public.path for public in api.catalogue(package)]
-    assert found == [
-        "lib.room.Thing",
-        "lib.room.act",
-        "lib.other.Elsewhere",
-        *("lib.paper.files.act", "lib.paper.files.stay"),
-        *("lib.paper.inner.deep.act", "lib.paper.inner.deep.stay"),
-        "lib.store.files.act",
-        *("lib.store.inner.deep.act", "lib.store.inner.deep.stay"),
-    ]
-    text = api.page(package)
-    assert "## `lib.paper`\n\nThe paper.\n\n## `lib.paper.files`\n\nA room.\n" in text
-    labels = re.findall(r"^\((.*)\)=$", text, re.MULTILINE)
-    assert len(set(labels)) == len(labels) == len(found)
-    # A name that means several things is linked to none of them.
-    assert "see `act` and" in text
-
-
-# -- the modules behind chapters and pages ----------------------------------------------------
-
-
-@pytest.fixture
-def house(tmp_path: Path) -> Path:
-    """A package of packages: what is imported where stands in each name."""
-    files = {
-        "__init__.py": "from lib.paper import network as network\n"
-        "from lib.paper.network import train as train\nversion = 1\n",
-        "__main__.py": "from lib.figures import draw\n",
-        "checks.py": "",
-        "paper/__init__.py": "from .network import train\n"
-        "from lib.paper.data import sample as draw\n",
-        "paper/network.py": "from lib.checks import require\nfrom . import steps\n",
-        "paper/steps.py": "import math\n",
-        "paper/data.py": "import lib.checks as c\ndef sample(): return c.x\n",
-        "figures/__init__.py": "",
-        "figures/one.py": "import lib\ndef f(): return lib.paper.draw()\n",
-        "._checks.py": "(",
-        "paper/data (copy).py": "(",
-    }
-    for name, text in files.items():
-        path = tmp_path / "lib" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    (tmp_path / "lib" / ".#checks.py").symlink_to("nobody@nowhere.1:2")
-    return tmp_path / "lib"
-
-
-def test_modules_are_found_in_packages_and_nothing_else_is(house: Path) -> None:
-    assert list(modules.modules(house)) == [
-        *("lib", "lib.__main__", "lib.checks", "lib.figures", "lib.figures.one"),
-        *("lib.paper", "lib.paper.data", "lib.paper.network", "lib.paper.steps"),
-    ]
-
-
-@pytest.mark.parametrize(
-    ("code", "reached"),
-    [
-        ("import lib", []),
-        ("import math\nmath.lib.train", []),
-        ("from lib.paper import draw", ["checks", "paper.data"]),
-        ("import lib.paper as p\np.draw(1)", ["checks", "paper.data"]),
-        ("import lib\nlib.train()", ["checks", "paper.network", "paper.steps"]),
-        ("from lib import network as n\nn.f", ["checks", "paper.network", "paper.steps"]),
-        ("from lib.figures.one import f", ["checks", "figures.one", "paper.data"]),
-        ("from lib import version", ["", "checks", "paper.network", "paper.steps"]),
-        ("from lib.paper import lost",
-         ["checks", "paper", "paper.data", "paper.network", "paper.steps"]),
-    ],
-)  # fmt: skip
-def test_a_name_leads_to_the_modules_behind_it(house: Path, code: str, reached: list[str]) -> None:
-    assert modules.reached(["x = 1", code], house) == [f"lib.{m}".rstrip(".") for m in reached]
+    first, others = api.catalogue(package)
+    assert [p.path for p in first] == ["lib.room.Thing", "lib.room.act", "lib.other.Elsewhere"]
+    assert {module: [p.name for p in left] for module, left in others.items()} == {
+        "lib.paper.files": ["act", "Kept"], "lib.paper.inner.deep": ["act", "Kept"]
+    }  # fmt: skip
+    short = (
+        "\n## `lib.paper`\n\nThe paper.\n\n### `lib.paper.files`\n\nA room.\n"
+        "\n`act(x, *more, y=1.0)`\n: Do [`act`](#api-function-act) to it.\n"
+        "\n`Kept(size, kind='a')`\n: Stays.\n"
+    )
+    assert short in api.page(package)
 
 
 # -- the lists of the page on trust -----------------------------------------------------------
@@ -259,3 +204,85 @@ def test_every_word_of_the_glossary_leads_on() -> None:
     assert terms == sorted(terms, key=str.lower)
     for term, meaning in entries:
         assert re.search(r"\{(doc|eq|prf:ref)\}`", meaning), term
+
+
+# -- names in what is written by hand ----------------------------------------------------------
+
+WRITTEN = [
+    *(BOOK / f"{name}.md" for name in ("glossary", "index", "notation", "rerun", "trust")),
+    *(api.ROOT / name for name in ("README.md", "CONTRIBUTING.md")),
+]
+written = pytest.mark.parametrize("path", WRITTEN, ids=lambda path: path.stem)
+# The paper's or Python's, not the library's.
+FOREIGN = {"W0", "rho", "varrho", "softmax", "clamp", "range", "mvlib"}
+
+
+def is_there(dotted: str) -> bool:
+    """Whether `package.module.name.field` is."""
+    parts = dotted.split(".")
+    for n in range(len(parts), 0, -1):
+        try:
+            found: object = importlib.import_module(".".join(parts[:n]))
+        except ModuleNotFoundError:
+            continue
+        for part in parts[n:]:
+            fields = getattr(found, "__dataclass_fields__", {})
+            if not hasattr(found, part) and part not in fields:
+                return False
+            found = getattr(found, part, None)
+        return True
+    return False
+
+
+def defined() -> tuple[set[str], set[str]]:
+    """Names of modules, of what they define, and of what their classes hold; and the latter as
+    `Class.name`."""
+    names, held = set(), set()
+    for module, text in sources(PACKAGE).items():
+        names.add(module.rpartition(".")[2])
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, (ast.ClassDef, ast.FunctionDef)):
+                names.add(node.name)
+            elif isinstance(node, ast.AnnAssign):
+                names.add(ast.unparse(node.target))
+            elif isinstance(node, ast.Assign):
+                names.update(map(ast.unparse, node.targets))
+        module_itself = importlib.import_module(f"mvlib.{module}".removesuffix("."))
+        for name, thing in vars(module_itself).items() if "__main__" not in module else ():
+            if isinstance(thing, type):
+                fields = getattr(thing, "__dataclass_fields__", {})
+                held |= {f"{name}.{inside}" for inside in {*dir(thing), *fields}}
+    return names, held
+
+
+@written
+def test_names_of_the_library_are_there(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    said = set(re.findall(r"(?<![\w/.-])mvlib(?:\.[A-Za-z_]\w*)+", text))
+    assert not [name for name in said if not is_there(name)]
+    for code in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
+        for node in ast.walk(ast.parse(textwrap.dedent(code))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("mvlib"):
+                assert all(is_there(f"{node.module}.{alias.name}") for alias in node.names), code
+
+
+@pytest.mark.parametrize("name", ["notation", "trust"])
+def test_words_for_symbols_and_choices_are_there(name: str) -> None:
+    """Also where a page leaves out whose they are."""
+    names, held = defined()
+    text = re.sub(r"\{[\w:]+\}`[^`]*`", "", (BOOK / f"{name}.md").read_text(encoding="utf-8"))
+    found = set(re.findall(r"`([A-Za-z_]\w*(?:\.\w+)?)(?:\[[^`]*\]|\([^`]*\))*`", text))
+    assert len(found) > 15 and not found - FOREIGN - names - held
+
+
+@written
+def test_files_that_pages_name_are_there(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    said = re.findall(r"[`(]([\w.-]+(?:/[\w.-]+)+\.(?:py|md|js|json|toml|yml|cff))[`)]", text)
+    home = path.parent if path.stem != "README" else api.ROOT
+    assert not [name for name in said if not any((h / name).exists() for h in (api.ROOT, home))]
+
+
+def test_a_name_that_is_lost_is_seen() -> None:
+    assert is_there("mvlib.paper.network.LearnerParams.power") and is_there("mvlib.train")
+    assert not is_there("mvlib.LearnerParams.strength") and not is_there("mvlib.learner.train")

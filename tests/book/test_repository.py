@@ -21,8 +21,8 @@ from executed import notebooks_in
 ROOT = Path(__file__).resolve().parents[2]
 CODE = [
     path
-    for folder in ("mvlib", "book", "book/_ext", "benchmarks")
-    for path in sorted((ROOT / folder).glob("*.py"))
+    for pattern in ("mvlib/**/*.py", "book/*.py", "book/_ext/*.py", "benchmarks/*.py")
+    for path in sorted(ROOT.glob(pattern))
 ]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 

@@ -5,12 +5,13 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from typing import Literal
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 
 import nbformat
@@ -29,8 +30,8 @@ FIRST_PAGE, SITE = 1_000_000, 40_000_000
 SOURCES = notebooks_in(ROOT / "notebooks")
 # Findings of axe-core that the theme causes and no style or template of ours can cure, by rule.
 EXCEPTIONS: dict[str, str] = {}
-# In dark mode other colours and other images are shown; nothing else of a page changes.
-IN_DARK = ["color-contrast", "link-in-text-block", "image-alt"]
+# These take most of axe-core's time, and see nothing in a line but what its style gives it.
+COLOURS = ["color-contrast", "link-in-text-block"]
 
 
 @dataclass
@@ -275,10 +276,34 @@ def each_token_once(page: Page) -> None:
     )
 
 
-def audit(page: Page, rules: list[str] | None = None) -> list[str]:
-    """Serious and critical findings of axe-core, the whole page or by some rules only."""
+def each_kind_once(page: Page) -> None:
+    """Leave of lines that consist of the same kinds of words the first: colours are a matter of
+    kinds, and pages have hundreds of lines alike."""
+    page.evaluate(
+        r"""() => {
+            const seen = new Set();
+            const kind = (element) => {
+                let path = "";
+                for (let e = element; e !== document.body; e = e.parentElement)
+                    path += `${e.tagName} ${e.className} ${e.getAttribute("style")} > `;
+                return path;
+            };
+            for (const line of document.querySelectorAll("article :is(dt, dd, li, p)")) {
+                if (!line.isConnected || line.parentElement.closest("[data-kept]")) continue;
+                const words = [line, ...line.querySelectorAll("*")]
+                    .filter((word) => !word.parentElement.closest("mjx-container")).map(kind);
+                if (words.every((word) => seen.has(word))) line.remove();
+                else line.dataset.kept = words.forEach((word) => seen.add(word));
+            }
+        }"""
+    )
+
+
+def audit(page: Page, rules: list[str] | None = None, *, but: Sequence[str] = ()) -> list[str]:
+    """Serious and critical findings of axe-core, by all rules or some."""
     # Without preload: axe would fetch imported style sheets, from the wrong folder.
     options: dict[str, object] = {"resultTypes": ["violations"], "preload": False}
+    options["rules"] = {rule: {"enabled": False} for rule in but}
     if rules:
         options["runOnly"] = rules
     # The script is half a megabyte, and stays in the page.
@@ -294,6 +319,12 @@ def audit(page: Page, rules: list[str] | None = None) -> list[str]:
 
 def look(page: Page, origin: str, address: str) -> list[str]:
     """Faults of one page, wide and narrow, light and dark."""
+
+    def turn(scheme: Literal["light", "dark"]) -> None:
+        page.emulate_media(color_scheme=scheme)
+        if address != "404.html":
+            page.wait_for_selector(f"html[data-theme={scheme}]")
+
     visit = Visit(address)
     visit.watch(page, origin)
     page.goto(origin + address, wait_until="load")
@@ -301,17 +332,21 @@ def look(page: Page, origin: str, address: str) -> list[str]:
     # Colours are judged as they end up, not on their way from one theme to the other.
     page.add_style_tag(content="* { transition: none !important; }")
     visit.faults += page_faults(page)
-    each_token_once(page)
-    visit.faults += audit(page)
-    page.emulate_media(color_scheme="dark")
-    if address != "404.html":
-        page.wait_for_selector("html[data-theme=dark]")
-    visit.faults += [f"dark: {fault}" for fault in audit(page, IN_DARK)]
+    visit.faults += audit(page, but=COLOURS)
+    turn("dark")
     page.set_viewport_size(PHONE)  # type: ignore[arg-type]
     settled(page)
     visit.faults += [f"phone: {fault}" for fault in page_faults(page)]
     # Boxes that scroll on a phone alone must be reached by the keyboard, too.
     visit.faults += [f"phone: {f}" for f in audit(page, ["scrollable-region-focusable"])]
+    page.set_viewport_size(WIDE)  # type: ignore[arg-type]
+    # In dark mode other colours and other images are shown; nothing else of a page changes.
+    visit.faults += [f"dark: {fault}" for fault in audit(page, ["image-alt"])]
+    each_token_once(page)
+    each_kind_once(page)
+    visit.faults += [f"dark: {fault}" for fault in audit(page, COLOURS)]
+    turn("light")
+    visit.faults += audit(page, COLOURS)
     return [f"{address}: {fault}" for fault in visit.faults]
 
 
@@ -362,6 +397,21 @@ def test_a_word_that_cannot_be_read_is_seen(context: BrowserContext) -> None:
     faults = audit(page)
     assert len(faults) == 2 and all("color-contrast" in fault for fault in faults), faults
     assert all(place in fault for place, fault in zip((".one", ".three"), faults, strict=True))
+
+
+def test_a_line_that_cannot_be_read_is_seen(context: BrowserContext) -> None:
+    """Though lines alike are looked at as one."""
+    page = context.new_page()
+    line = "<dt>word</dt><dd><p>words and <code{}>code</code></p></dd>"
+    lines = line.format("") * 5 + line.format(" style='color: #ddd'") + line.format("") * 5
+    page.set_content(
+        '<html lang="en"><head><title>lines</title></head>'
+        f"<main><article><dl>{lines}</dl></article></main>"
+    )
+    each_kind_once(page)
+    assert [page.locator(f"article {tag}").count() for tag in ("dt", "dd", "code")] == [1, 2, 2]
+    [fault] = audit(page, COLOURS)
+    assert "color-contrast" in fault and "#ddd" in fault
 
 
 def test_first_page_is_light(origin: str, context: BrowserContext) -> None:

@@ -177,7 +177,7 @@ def edit(path: Path, old: str, new: str) -> None:
 
 def start_again() -> None:
     """As in a new process: sources are read once, when a process begins."""
-    source._sources.cache_clear()
+    source.sources.cache_clear()
     fingerprint.cache_clear()
 
 
