@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from itertools import pairwise
+from typing import Literal, get_args
 
 import torch
 from jaxtyping import Float
@@ -34,11 +35,10 @@ class FullyConnected(nn.Module):
     def __init__(self, *, n_inputs: int, width: int, depth: int, n_outputs: int) -> None:
         super().__init__()
         sizes = [n_inputs, *[width] * depth]
-        self.hidden = nn.ModuleList(nn.Linear(i, o) for i, o in zip(sizes, sizes[1:], strict=False))
+        self.hidden = nn.ModuleList(nn.Linear(i, o) for i, o in pairwise(sizes))
         self.readout = nn.Linear(sizes[-1], n_outputs)
 
     def forward(self, x: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
-        """Scores of every class."""
         for layer in self.hidden:
             x = torch.relu(layer(x))
         return self.readout(x)
@@ -60,15 +60,10 @@ class Residual(nn.Module):
         self.readout = nn.Linear(width, n_outputs)
 
     def forward(self, x: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
-        """Scores of every class."""
         h = self.readin(x)
         for inner, outer in zip(self.inner, self.outer, strict=True):
-            h = h + outer(torch.relu(inner(_norm(h))))
-        return self.readout(_norm(h))
-
-
-def _norm(h: Tensor) -> Tensor:
-    return functional.layer_norm(h, h.shape[-1:])
+            h = h + outer(torch.relu(inner(functional.layer_norm(h, h.shape[-1:]))))
+        return self.readout(functional.layer_norm(h, h.shape[-1:]))
 
 
 class Convolutional(nn.Module):
@@ -85,13 +80,10 @@ class Convolutional(nn.Module):
         super().__init__()
         self.positions = positions
         channels = [n_inputs // positions, *[width] * depth]
-        self.hidden = nn.ModuleList(
-            nn.Linear(3 * i, o) for i, o in zip(channels, channels[1:], strict=False)
-        )
+        self.hidden = nn.ModuleList(nn.Linear(3 * i, o) for i, o in pairwise(channels))
         self.readout = nn.Linear(positions * channels[-1], n_outputs)
 
     def forward(self, x: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
-        """Scores of every class."""
         h = x.reshape(x.shape[0], self.positions, -1)
         for layer in self.hidden:
             window = torch.cat([h.roll(1, dims=1), h, h.roll(-1, dims=1)], dim=-1)
@@ -163,22 +155,16 @@ def init_many(
     """
     require(len(seeds) > 0, "seeds", "", list(seeds), "not be empty", "name at least one network")
     require_number("readout_scale", "", readout_scale, 0, math.inf, "1 changes nothing")
-    drawn = [_init_one(network, stream(seed, name), dtype) for seed in seeds]
-    weights = {key: torch.stack([one[key] for one in drawn]).to(device) for key in drawn[0]}
-    if "readout.weight" in weights:
-        weights["readout.weight"] *= readout_scale
-    return weights
-
-
-def _init_one(network: nn.Module, generator: torch.Generator, dtype: torch.dtype) -> Weights:
-    weights = {}
+    generators, weights = [stream(seed, name) for seed in seeds], {}
     for key, like in network.named_parameters():
+        w = torch.full((len(seeds), *like.shape), float(key.endswith("weight")), dtype=dtype)
         if like.ndim > 1:
             std = math.sqrt(2 / like.shape[1:].numel())
-            weights[key] = std * torch.randn(like.shape, generator=generator, dtype=dtype)
-        else:
-            fill = 1.0 if key.endswith("weight") else 0.0
-            weights[key] = torch.full(like.shape, fill, dtype=dtype)
+            drawn = [torch.randn(like.shape, generator=g, dtype=dtype) for g in generators]
+            w = std * torch.stack(drawn)
+        weights[key] = w.to(device)
+    if "readout.weight" in weights:
+        weights["readout.weight"] *= readout_scale
     return weights
 
 
@@ -199,14 +185,10 @@ def train_many(
         network: what is computed, see `skeleton`; no batch normalisation or dropout.
         weights: where they start, see `init_many`; not changed.
         X, targets: n samples; labels, or whatever `loss` compares outputs with, one row a sample.
-        plan: optimiser, learning rate, length.
         orders: where the order of the samples comes from: one generator for all networks, or one
             for each.
         loss: of one network on one batch.
         progress: called after each pass with its number of steps so far.
-
-    Returns:
-        The trained weights; on the device and in the dtype of the given ones.
 
     Raises:
         BadInput: if the number of generators fits neither, or targets and samples differ in number.
@@ -228,7 +210,10 @@ def train_many(
         for rows in order.split(plan.batch_size, dim=1):
             batch = rows if own == 0 else rows[0]
             gradient, value = gradients(weights, X[batch], targets[batch])
-            _check_finite(value, step)
+            if not bool(torch.isfinite(value).all()):
+                bad = int((~torch.isfinite(value)).nonzero()[0])
+                said = f"loss of network {bad} is {float(value[bad])} at step {step}"
+                raise FloatingPointError(f"{said}; lower the learning rate.")
             direction = plan.optimiser.direction(state, gradient, step)
             rate = plan.rate(step, steps)
             kept = 1 - rate * plan.weight_decay
@@ -239,22 +224,10 @@ def train_many(
     return weights
 
 
-def _check_finite(loss: Tensor, step: int) -> None:
-    if not bool(torch.isfinite(loss).all()):
-        bad = int((~torch.isfinite(loss)).nonzero()[0])
-        raise FloatingPointError(
-            f"loss of network {bad} is {float(loss[bad])} at step {step}; lower the learning rate."
-        )
-
-
 def outputs_many(
     network: nn.Module, weights: Weights, X: Float[Tensor, "n ..."], *, block: int = 2000
 ) -> Float[Tensor, "seeds n k"]:
     """Scores of every network on every input, in blocks of `block` inputs."""
-
-    def one(w: Weights, x: Tensor) -> Any:
-        return functional_call(network, w, (x,))
-
+    every = vmap(lambda w, x: functional_call(network, w, (x,)), in_dims=(0, None))
     with torch.no_grad():
-        parts = [vmap(one, in_dims=(0, None))(weights, x) for x in X.split(block)]
-    return torch.cat(parts, dim=1)
+        return torch.cat([every(weights, x) for x in X.split(block)], dim=1)

@@ -31,14 +31,12 @@ class Momentum:
 
     def start(self, weights: Weights) -> tuple[Weights, ...]:
         """The state before the first step."""
-        return (_zeros(weights),)
+        return ({k: torch.zeros_like(w) for k, w in weights.items()},)
 
     def direction(self, state: tuple[Weights, ...], gradient: Weights, step: int) -> Weights:
         """Where to go, times the learning rate; the state changes in place."""
         del step
-        for k, g in gradient.items():
-            state[0][k].mul_(self.momentum).add_(g)
-        return state[0]
+        return {k: state[0][k].mul_(self.momentum).add_(g) for k, g in gradient.items()}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,15 +58,12 @@ class Adam:
         require_number("epsilon", "", self.epsilon, 0, math.inf, "try 1e-8", open_low=True)
 
     def start(self, weights: Weights) -> tuple[Weights, ...]:
-        """The state before the first step."""
-        return _zeros(weights), _zeros(weights)
+        """The state before the first step: both running means are 0."""
+        return tuple({k: torch.zeros_like(w) for k, w in weights.items()} for _ in range(2))
 
     def direction(self, state: tuple[Weights, ...], gradient: Weights, step: int) -> Weights:
-        """Where to go, times the learning rate, in step 0, 1, ...; the state changes in place.
-
-        With m and v the running means of g and g^2, corrected for their start at 0, the direction
-        is m / (sqrt(v) + epsilon).
-        """
+        """m / (sqrt(v) + epsilon) in step 0, 1, ..., with m and v the running means of g and g^2,
+        corrected for their start at 0; the state changes in place."""
         mean, square = state
         c1, c2 = 1 - self.beta1 ** (step + 1), 1 - self.beta2 ** (step + 1)
         went = {}
@@ -79,10 +74,6 @@ class Adam:
             root = square[k].sqrt().mul_(c1 / math.sqrt(c2)).add_(c1 * self.epsilon)
             went[k] = mean[k] / root
         return went
-
-
-def _zeros(weights: Weights) -> Weights:
-    return {k: torch.zeros_like(w) for k, w in weights.items()}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

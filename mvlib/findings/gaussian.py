@@ -14,8 +14,7 @@ from mvlib.findings.finding import Finding
 from mvlib.findings.theorems import ensemble_errors, network_errors
 from mvlib.paper.evaluation import error_in_units_of_mu
 from mvlib.store.entries import Arrays
-from mvlib.studies.gains import gains
-from mvlib.studies.gaussian import GaussianStudy
+from mvlib.studies.gaussian import GaussianStudy, gains
 from mvlib.studies.single_model import SingleModelStudy
 
 UNIT_REMOVED = "share of a single network's test errors that the ensemble removes"
@@ -157,7 +156,7 @@ def minority_followed(every: np.ndarray, known: np.ndarray) -> float:
 
 
 def single_view_examples(draws: Sequence[Arrays]) -> list[dict[str, np.ndarray]]:
-    """What `gains.gains` says of the stored single-view test inputs of each draw: those on which
+    """What `gains` says of the stored single-view test inputs of each draw: those on which
     networks of the multi-view data err."""
     measured = [
         gains(torch.as_tensor(a["example_outputs"]), torch.as_tensor(a["example_labels"]))

@@ -1,7 +1,7 @@
 r"""The study behind Theorem 3 and self-distillation: students of one data draw and one teacher.
 
 Teachers are networks of an earlier study on the same draw; all a student needs of them is their
-scores on the training set.  One call is one unit of stored work.
+scores on the training set.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -32,7 +32,7 @@ from mvlib.paper.objectives import (
 from mvlib.store.kinds import Kind, register
 from mvlib.studies.one_draw import (
     as_arrays,
-    check_seeds,
+    check_networks,
     expected_steps,
     train_networks,
     training_flops,
@@ -40,11 +40,12 @@ from mvlib.studies.one_draw import (
 from mvlib.studies.single_model import SingleModelStudy
 
 Target = Literal["labels", "average", "each", "one-hot", "shuffled"]
-TARGETS: tuple[Target, ...] = ("labels", "average", "each", "one-hot", "shuffled")
+TARGETS: tuple[Target, ...] = get_args(Target)
 Form = Literal["capped", "printed", "temperature"]
-FORMS: tuple[Form, ...] = ("capped", "printed", "temperature")
+FORMS: tuple[Form, ...] = get_args(Form)
 # Scores of the one-hot control, times c: far beyond any cap 1/tau^2.
 CERTAIN = 100.0
+PASS = "pass train_outputs of the teaching study"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,8 +94,7 @@ class DistillationStudy:
         require(self.target in TARGETS, "target", "G", self.target, f"be one of {TARGETS}",
                 "pick one")  # fmt: skip
         require(self.form in FORMS, "form", "", self.form, f"be one of {FORMS}", "pick one")
-        require_int("n_students", "L", self.n_students, 1, "train at least one student")
-        check_seeds("n_students", self.n_students)
+        check_networks("n_students", self.n_students, 1, "train at least one student")
         enough = self.target != "each" or self.n_students <= self.n_teachers
         require(enough, "n_students", "L", self.n_students,
                 f"be <= {self.n_teachers}", "each needs a teacher")  # fmt: skip
@@ -116,28 +116,11 @@ class DistillationStudy:
         return self.teacher if isinstance(self.teacher, SingleModelStudy) else self.teacher.base
 
     @property
-    def draw(self) -> int:
-        """The data draw."""
-        return self.base.draw
-
-    @property
     def n_teachers(self) -> int:
         """How many networks the teaching study has."""
         if isinstance(self.teacher, SingleModelStudy):
             return self.teacher.n_networks
         return self.teacher.n_students
-
-
-def distillation_flops(study: DistillationStudy) -> float:
-    """Floating-point operations of training and testing the students, about."""
-    return training_flops(
-        study.base, study.schedule, networks=study.n_students, batches=study.batches
-    )
-
-
-def student_steps(study: DistillationStudy) -> int:
-    """How many steps a student will take, about."""
-    return expected_steps(study.schedule.stop_rule)
 
 
 def target_outputs(study: DistillationStudy, outputs: Tensor, labels: Tensor) -> Tensor:
@@ -150,28 +133,19 @@ def target_outputs(study: DistillationStudy, outputs: Tensor, labels: Tensor) ->
     Raises:
         BadInput: if there are fewer teachers, samples or classes than the study has.
     """
-    base = study.base
-    shape = (study.n_teachers, base.n_train, base.data.n_classes)
-    tip = "pass train_outputs of the teaching study"
-    found = tuple(outputs.shape)
-    require(found == shape, "teacher_outputs", "G", found, f"be {shape}", tip)
-    c = study.teacher_scale
+    base, c = study.base, study.teacher_scale
+    shape, found = (study.n_teachers, base.n_train, base.data.n_classes), tuple(outputs.shape)
+    require(found == shape, "teacher_outputs", "G", found, f"be {shape}", PASS)
     if study.target == "one-hot":
         return c * CERTAIN * torch.nn.functional.one_hot(labels, shape[2]).to(outputs)[None]
     if study.target == "each":
         return c * outputs[: study.n_students]
     G = ensemble_outputs(outputs, scale=c)[None]
-    return G[:, _within_classes(labels, base.draw)] if study.target == "shuffled" else G
-
-
-def _within_classes(labels: Tensor, seed: int) -> Tensor:
-    """A random renumbering of samples that keeps every label, (N,)."""
-    order = torch.arange(len(labels), device=labels.device)
-    generator = stream(seed, "shuffled teacher")
-    for i in labels.unique().tolist():
+    generator = stream(base.draw, "shuffled teacher")
+    for i in labels.unique().tolist() if study.target == "shuffled" else ():
         rows = (labels == i).nonzero().squeeze(1)
-        order[rows] = rows[torch.randperm(len(rows), generator=generator).to(rows.device)]
-    return order
+        G[:, rows] = G[:, rows[torch.randperm(len(rows), generator=generator).to(rows.device)]]
+    return G
 
 
 def student_objective(
@@ -185,18 +159,15 @@ def student_objective(
     if study.target == "labels":
         return CrossEntropy()
     wanted = f"be given for target {study.target!r}"
-    tip = "pass train_outputs of the teaching study"
-    require(outputs is not None, "teacher_outputs", "G", outputs, wanted, tip)
+    require(outputs is not None, "teacher_outputs", "G", outputs, wanted, PASS)
     G = target_outputs(study, torch.as_tensor(outputs, device=labels.device), labels)
     if study.form == "temperature":
         return TemperatureDistillation(
             teacher_outputs=G, temperature=study.temperature, weight=study.weight
         )
+    capped = study.form == "capped"
     return TruncatedDistillation(
-        teacher_outputs=G,
-        tau=study.tau,
-        rate_ratio=study.rate_ratio,
-        stop_at_cap=study.form == "capped",
+        teacher_outputs=G, tau=study.tau, rate_ratio=study.rate_ratio, stop_at_cap=capped
     )
 
 
@@ -211,11 +182,9 @@ def run_distillation(
     """Train the students and test them as `run_single_model` tests networks, on the same inputs.
 
     Args:
-        study: the configuration.
         teacher_outputs: train_outputs of the teaching study, (teachers, N, k); not used for
             "labels".
-        progress, checkpoint: as in `train`.
-        device: where tensors live.
+        progress, device, checkpoint: as in `train_networks`.
 
     Returns:
         what `one_draw.Trained` gives as lottery and results, networks being students; and
@@ -226,19 +195,13 @@ def run_distillation(
         BadInput: if a teacher is needed and none, or one of another shape, is given.
     """
     found = train_networks(
-        study.base,
-        partial(student_objective, study, teacher_outputs),
-        study.schedule,
+        study.base, partial(student_objective, study, teacher_outputs), study.schedule,
         networks=study.n_students,
         # Students share nothing with the networks of the same seeds, nor generations.
         name="student" if study.generation == 1 else f"student {study.generation}",
-        record_every=study.record_every,
-        n_watch=study.n_watch,
-        batches=study.batches,
-        progress=progress,
-        device=device,
-        checkpoint=checkpoint,
-    )
+        record_every=study.record_every, n_watch=study.n_watch, batches=study.batches,
+        progress=progress, device=device, checkpoint=checkpoint,
+    )  # fmt: skip
     wrong = teacher_train_error(study, teacher_outputs, found.data.labels.cpu())
     return as_arrays({"teacher_train_error": wrong} | found.lottery() | found.results())
 
@@ -255,5 +218,10 @@ def teacher_train_error(
     return classification_error(own, labels)
 
 
-register(Kind(name="students", configuration=DistillationStudy, run=run_distillation,
-              work=distillation_flops, steps=student_steps))  # fmt: skip
+register(Kind(
+    name="students", configuration=DistillationStudy, run=run_distillation,
+    work=lambda study: training_flops(
+        study.base, study.schedule, networks=study.n_students, batches=study.batches
+    ),
+    steps=lambda study: expected_steps(study.schedule.stop_rule),
+))  # fmt: skip

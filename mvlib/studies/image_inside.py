@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 
 import numpy as np
 import torch
@@ -22,6 +23,7 @@ from mvlib.paper.ensemble import ensemble_outputs
 from mvlib.paper.gradient_descent import Progress
 from mvlib.store.kinds import Kind, register
 from mvlib.studies.images import ImageStudy, image_flops, image_steps, trained_learners
+from mvlib.studies.one_draw import as_arrays
 
 WAYS = ("random", "by class")
 RIDGE = 1e-3  # of the readout's second fit, in units of the mean square of its inputs
@@ -74,18 +76,16 @@ def run_inside(
     sets = image_sets(study.base.data, device=device)
     _places(sets.X, study.patch, study.stride)  # refused before the training, not after it
     networks = [one[0] for one in trained_learners(study.base, sets, progress=progress)]
-    arrays = deletion(study, networks, sets)
     shown, labels = sets.X_test[: study.n_heat], sets.y_test[: study.n_heat]
-    arrays["heat"] = torch.stack(
-        [occlusion(W, shown, labels, patch=study.patch, stride=study.stride) for W in networks]
-    )
-    arrays["heat_images"], arrays["heat_labels"] = shown, labels
     shape, seed = tuple(shown.shape[1:]), study.base.data.draw
-    arrays["favourites"] = favourites(networks[0], range(study.n_channels), shape=shape, seed=seed)
-    return {name: array.cpu().numpy() for name, array in arrays.items()}
-
-
-# ---------------------------------------------------------------- Figure 9
+    heat = [occlusion(W, shown, labels, patch=study.patch, stride=study.stride) for W in networks]
+    return as_arrays({
+        **deletion(study, networks, sets),
+        "heat": torch.stack(heat),
+        "heat_images": shown,
+        "heat_labels": labels,
+        "favourites": favourites(networks[0], range(study.n_channels), shape=shape, seed=seed),
+    })  # fmt: skip
 
 
 def kept_channels(
@@ -103,9 +103,7 @@ def kept_channels(
     if way == "by class":
         owner = (scores / (scores.mean(dim=1, keepdim=True) + 1e-9)).argmax(dim=1)
         order = order[owner[order].argsort(stable=True)]
-    kept = torch.ones(n, dtype=torch.bool, device=scores.device)
-    kept[order[: round(share * n)]] = False
-    return kept
+    return ~torch.isin(torch.arange(n, device=order.device), order[: round(share * n)])
 
 
 def deletion(study: InsideStudy, networks: Sequence[Weights], sets: ImageSets) -> dict[str, Tensor]:
@@ -113,16 +111,20 @@ def deletion(study: InsideStudy, networks: Sequence[Weights], sets: ImageSets) -
     the rest as trained and with the readout fitted again (ridge on the training set)."""
     shares = (0.0, *study.deleted)
     errors = torch.zeros(2, len(WAYS), len(shares), len(networks) + 1)
+    targets = nnf.one_hot(sets.y, sets.n_classes).float()
     layers = [[in_blocks(partial(lower, W), X) for X in (sets.X, sets.X_test)] for W in networks]
-    for i, way in enumerate(WAYS):
-        for j, share in enumerate(shares):
-            outputs = []
-            for seed, W, (A, A_test) in zip(study.base.seeds, networks, layers, strict=True):
-                kept = kept_channels(mean_answers(A, sets), share, way, seed=seed)
-                outputs.append(_without(W, A, A_test, kept, sets))
-            for how, stack in enumerate(torch.stack(outputs, dim=1)):
-                every = torch.cat([stack, ensemble_outputs(stack)[None]])
-                errors[how, i, j] = (every.argmax(dim=-1) != sets.y_test).float().mean(dim=1)
+    for (i, way), (j, share) in product(enumerate(WAYS), enumerate(shares)):
+        outputs = []
+        for seed, W, both in zip(study.base.seeds, networks, layers, strict=True):
+            kept = kept_channels(mean_answers(both[0], sets), share, way, seed=seed)
+            mask = kept.to(both[0].dtype)[:, None, None]
+            H, H_test = (in_blocks(partial(_masked_top, W, mask), A) for A in both)
+            outputs.append(torch.stack([
+                H_test @ W["readout"].T, H_test @ fitted_readout(H, targets)
+            ]))  # fmt: skip
+        for how, stack in enumerate(torch.stack(outputs, dim=1)):
+            every = torch.cat([stack, ensemble_outputs(stack)[None]])
+            errors[how, i, j] = (every.argmax(dim=-1) != sets.y_test).float().mean(dim=1)
     return {
         "as_trained_error": errors[0, ..., :-1],
         "as_trained_ensemble_error": errors[0, ..., -1],
@@ -131,21 +133,14 @@ def deletion(study: InsideStudy, networks: Sequence[Weights], sets: ImageSets) -
     }
 
 
+def _masked_top(W: Weights, mask: Tensor, A: Tensor) -> Tensor:
+    return top(W, A * mask)
+
+
 def mean_answers(A: Float[Tensor, "n c h w"], sets: ImageSets) -> Float[Tensor, "c k"]:
     """Mean of each channel over positions and the training images of each class."""
-    by_image = A.mean(dim=(2, 3))
-    classes = range(sets.n_classes)
+    by_image, classes = A.mean(dim=(2, 3)), range(sets.n_classes)
     return torch.stack([by_image[sets.true_y == c].mean(dim=0) for c in classes], dim=1)
-
-
-def _without(
-    W: Weights, A: Tensor, A_test: Tensor, kept: Bool[Tensor, " c"], sets: ImageSets
-) -> Float[Tensor, "2 n k"]:
-    """Outputs on the test set without the other channels: as trained, and refitted."""
-    mask = kept.to(A.dtype)[:, None, None]
-    H, H_test = (in_blocks(lambda a: top(W, a * mask), part) for part in (A, A_test))
-    readout = fitted_readout(H, nnf.one_hot(sets.y, sets.n_classes).float())
-    return torch.stack([H_test @ W["readout"].T, H_test @ readout])
 
 
 def fitted_readout(
@@ -157,16 +152,8 @@ def fitted_readout(
     return H.T @ torch.linalg.solve(K, targets.double()).to(H.dtype)
 
 
-# ---------------------------------------------------------------- Figure 5
-
-
 def occlusion(
-    W: Weights,
-    X: Float[Tensor, "n ch h w"],
-    labels: Int[Tensor, " n"],
-    *,
-    patch: int,
-    stride: int,
+    W: Weights, X: Float[Tensor, "n ch h w"], labels: Int[Tensor, " n"], *, patch: int, stride: int
 ) -> Float[Tensor, "n rows columns"]:
     """How much of the label's log-probability is lost where a square of the image is grey (0).
 
@@ -176,15 +163,14 @@ def occlusion(
     rows, columns = _places(X, patch, stride)
 
     def score(x: Tensor) -> Tensor:
-        log_p = in_blocks(lambda part: image_outputs(W, part), x).log_softmax(dim=1)
+        log_p = in_blocks(partial(image_outputs, W), x).log_softmax(dim=1)
         return log_p.gather(1, labels[:, None]).squeeze(1)
 
     whole, heat = score(X), X.new_empty(len(X), len(rows), len(columns))
-    for i, top_row in enumerate(rows):
-        for j, left in enumerate(columns):
-            covered = X.clone()
-            covered[:, :, top_row : top_row + patch, left : left + patch] = 0
-            heat[:, i, j] = whole - score(covered)
+    for (i, upper), (j, left) in product(enumerate(rows), enumerate(columns)):
+        covered = X.clone()
+        covered[:, :, upper : upper + patch, left : left + patch] = 0
+        heat[:, i, j] = whole - score(covered)
     return heat
 
 
@@ -192,9 +178,6 @@ def _places(X: Tensor, patch: int, stride: int) -> list[range]:
     side = min(X.shape[2:])
     require(patch <= side, "patch", "", patch, f"be <= {side}", "it must fit into the image")
     return [range(0, side - patch + 1, stride) for side in X.shape[2:]]
-
-
-# ---------------------------------------------------------------- Figure 3
 
 
 def favourites(

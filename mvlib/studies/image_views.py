@@ -16,6 +16,7 @@ from mvlib.paper.ensemble import ensemble_outputs
 from mvlib.paper.gradient_descent import Progress
 from mvlib.store.kinds import Kind, register
 from mvlib.studies.images import ImageStudy, image_flops, image_steps, outputs_of, trained_learners
+from mvlib.studies.one_draw import as_arrays
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,12 +43,11 @@ def run_views(
     outputs = torch.stack([outputs_of(learners, only_half(sets.X_test, half)) for half in HALVES])
     together = torch.stack([ensemble_outputs(some) for some in outputs])
     train = outputs_of(learners, sets.X)
-    arrays = {
+    return as_arrays({
         "wrong": outputs.argmax(dim=-1) != sets.y_test,
         "ensemble_wrong": together.argmax(dim=-1) != sets.y_test,
         "train_error": (train.argmax(dim=-1) != sets.y).float().mean(dim=1),
-    }
-    return {name: array.cpu().numpy() for name, array in arrays.items()}
+    })  # fmt: skip
 
 
 register(Kind(name="image views", configuration=ViewStudy, run=run_views,

@@ -29,9 +29,10 @@ from mvlib.deep.optimisers import Weights
 from mvlib.paper.ensemble import ensemble_outputs, size_curve
 from mvlib.paper.gradient_descent import Progress
 from mvlib.store.kinds import Kind, register
-from mvlib.studies.gains import SUBSETS
+from mvlib.studies.one_draw import as_arrays, ticker
 
 LESSONS = ("labels", "average", "each")
+SUBSETS = 20  # ensembles tried of every size
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,18 +71,16 @@ class ImageStudy:
         require_int("first_seed", "seed", self.first_seed, 0, "pass a plain int")
         require_int("members", "L", self.members, 1, "train at least one network")
         require_number("temperature", "T", self.temperature, 0, math.inf, "try 4", open_low=True)
-        known, taught = self.target in LESSONS, self.target != "labels"
-        require(known, "target", "", self.target, f"be one of {LESSONS}", "pick one")
-        fits = taught == (self.teacher is not None)
-        bound, remedy = "have a teacher, or be labels", "set target and teacher together"
-        require(fits, "teacher", "G", self.target, bound, remedy)
-        if self.teacher:
-            fits, remedy = self.teacher.data == self.data, "teach on the same training set"
-            require(fits, "teacher", "G", "its data", "be the student's own", remedy)
-            most = self.teacher.n_learners
-            fits = self.target != "each" or self.n_learners <= most
-            remedy = "each needs a teacher of its own"
-            require(fits, "n_learners", "L", self.n_learners, f"be <= {most}", remedy)
+        target, teacher = self.target, self.teacher
+        require(target in LESSONS, "target", "", target, f"be one of {LESSONS}", "pick one")
+        require((target == "labels") == (teacher is None), "teacher", "G", target,
+                "have a teacher, or be labels", "set target and teacher together")  # fmt: skip
+        if teacher:
+            require(teacher.data == self.data, "teacher", "G", "its data", "be the student's own",
+                    "teach on the same training set")  # fmt: skip
+            n, most = self.n_learners, teacher.n_learners
+            require(target != "each" or n <= most, "n_learners", "L", n, f"be <= {most}",
+                    "each needs a teacher of its own")  # fmt: skip
 
     @property
     def seeds(self) -> list[int]:
@@ -123,13 +122,12 @@ def run_image_study(
     sets = image_sets(study.data, device=device)
     learners = trained_learners(study, sets, teacher_outputs=teacher_outputs, progress=progress)
     train, test = (outputs_of(learners, X) for X in (sets.X, sets.X_test))
-    arrays = {
+    return as_arrays({
         **learner_errors(test.cpu(), sets.y_test.cpu()),
         "train_error": (train.argmax(dim=-1) != sets.y).float().mean(dim=1),
         "true_train_error": (train.argmax(dim=-1) != sets.true_y).float().mean(dim=1),
         "train_outputs": train,
-    }
-    return {name: array.cpu().numpy() for name, array in arrays.items()}
+    })  # fmt: skip
 
 
 def trained_learners(
@@ -146,15 +144,7 @@ def trained_learners(
     """
     channels, side = sets.X.shape[1:3]
     net = ResidualNet(n_classes=sets.n_classes, channels=channels, side=side, width=study.width)
-    done, total = 0, image_steps(study)
-
-    def tick() -> None:
-        nonlocal done
-        done += 1
-        if progress:
-            progress(done, 1 - done / total)
-
-    trained = []
+    tick, trained = ticker(image_steps(study), progress), []
     lessons = _lessons(study, sets, teacher_outputs)
     for seed, (targets, loss) in zip(study.seeds, lessons, strict=True):
         seeds = [seed] if study.members == 1 else [1000 * seed + i for i in range(study.members)]

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mvlib.core.checks import require, require_int
+from mvlib.core.checks import require
 from mvlib.paper.gradient_descent import Checkpoint, Progress, SharedStep
 from mvlib.paper.objectives import AverageCrossEntropy, CrossEntropy
 from mvlib.store.kinds import Kind, register
 from mvlib.studies.one_draw import (
     as_arrays,
-    check_seeds,
+    check_networks,
     expected_steps,
     train_networks,
     training_flops,
@@ -37,8 +37,7 @@ class JointStudy:
     mean: bool
 
     def __post_init__(self) -> None:
-        require_int("n_members", "L", self.n_members, 1, "train at least one network")
-        check_seeds("n_members", self.n_members)
+        check_networks("n_members", self.n_members, 1, "train at least one network")
         own = self.base.objective
         require(own == CrossEntropy(), "objective", "a", own, "be CrossEntropy() in the base",
                 "members are trained on that of their average")  # fmt: skip
@@ -46,22 +45,6 @@ class JointStudy:
         require(self.n_members == 1 or isinstance(rule, SharedStep), "step_rule", "eta", rule,
                 "be a SharedStep", "members of one average take one step: wrap it")  # fmt: skip
         require(isinstance(self.mean, bool), "mean", "", self.mean, "be True or False", "pick one")
-
-    @property
-    def draw(self) -> int:
-        """The data draw."""
-        return self.base.draw
-
-
-def joint_flops(study: JointStudy) -> float:
-    """Floating-point operations of training and testing, about."""
-    base = study.base
-    return training_flops(base, base.schedule, networks=study.n_members, batches=base.batches)
-
-
-def joint_steps(study: JointStudy) -> int:
-    """How many steps the members will take, about."""
-    return expected_steps(study.base.schedule.stop_rule)
 
 
 def run_joint(
@@ -71,12 +54,8 @@ def run_joint(
     device: str = "cpu",
     checkpoint: Checkpoint | None = None,
 ) -> dict[str, np.ndarray]:
-    """Train the members together and test each of them and their average.
-
-    Args:
-        study: the configuration.
-        progress, checkpoint: as in `train`.
-        device: where tensors live.
+    """Train the members together and test each of them and their average; progress, device,
+    checkpoint as in `train_networks`.
 
     Returns:
         what `one_draw.Trained` gives as results, networks being members; the average's errors are
@@ -84,18 +63,16 @@ def run_joint(
     """
     base, scale = study.base, 1 / study.n_members if study.mean else 1.0
     found = train_networks(
-        base,
-        AverageCrossEntropy(scale=scale),
-        base.schedule,
-        networks=study.n_members,
-        watch=False,
-        batches=base.batches,
-        progress=progress,
-        device=device,
-        checkpoint=checkpoint,
-    )
+        base, AverageCrossEntropy(scale=scale), base.schedule, networks=study.n_members,
+        watch=False, batches=base.batches, progress=progress, device=device, checkpoint=checkpoint,
+    )  # fmt: skip
     return as_arrays(found.results())
 
 
-register(Kind(name="joint training", configuration=JointStudy, run=run_joint, work=joint_flops,
-              steps=joint_steps))  # fmt: skip
+register(Kind(
+    name="joint training", configuration=JointStudy, run=run_joint,
+    work=lambda study: training_flops(
+        study.base, study.base.schedule, networks=study.n_members, batches=study.base.batches
+    ),
+    steps=lambda study: expected_steps(study.base.schedule.stop_rule),
+))  # fmt: skip

@@ -8,6 +8,7 @@ real, to see how far it leaves this picture.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -19,7 +20,7 @@ from torch import Tensor
 
 from mvlib.core.checks import require, require_int, require_number
 from mvlib.paper.ensemble import ensemble_outputs
-from mvlib.paper.gradient_descent import FixedSteps, Progress, misclassified, train
+from mvlib.paper.gradient_descent import FixedSteps, Progress, Schedule, misclassified, train
 from mvlib.paper.multi_view_data import BLOCK, SampleKind, chunked_sample, sample, stored
 from mvlib.paper.network import LearnerParams, init_weights
 from mvlib.paper.objectives import CrossEntropy
@@ -33,8 +34,14 @@ from mvlib.paper.tangent_kernel import (
     tangent_weights,
 )
 from mvlib.store.kinds import Kind, register
-from mvlib.studies.one_draw import as_arrays, check_seeds, seeds_of
-from mvlib.studies.single_model import SingleModelStudy, single_model_flops
+from mvlib.studies.one_draw import (
+    as_arrays,
+    check_networks,
+    seeds_of,
+    ticker,
+    training_flops,
+)
+from mvlib.studies.single_model import SingleModelStudy
 
 METHODS = ("ridge", "descent")
 WHO = ("single", "ensemble", "average", "hard_student", "distilled_student")
@@ -43,6 +50,8 @@ SLOWNESS = 8  # of factors and of whatever waits for memory, beside large produc
 
 Chunks = Iterable[tuple[Tensor, Tensor]]  # inputs (n, P, d) and labels (n,)
 Tick = Callable[[], None]  # one more step of progress
+# Of each network W_0, and theta (methods, two, k, m, d): two models on its features by each method.
+Models = list[tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,12 +79,9 @@ class ContrastStudy:
     n_watch: int
 
     def __post_init__(self) -> None:
-        require_int("n_seeds", "L", self.n_seeds, 2, "an ensemble needs two members")
-        require_int("n_students", "L", self.n_students, 1, "train at least one student")
-        check_seeds("n_seeds", self.n_seeds)
-        check_seeds("n_students", self.n_students)
-        big = float("inf")
-        require_number("diag_reg", "lambda", self.diag_reg, 0, big, "try 0.01", open_low=True)
+        check_networks("n_seeds", self.n_seeds, 2, "an ensemble needs two members")
+        check_networks("n_students", self.n_students, 1, "train at least one student")
+        require_number("diag_reg", "lambda", self.diag_reg, 0, math.inf, "try 0.01", open_low=True)
         require_int("descent_steps", "T", self.descent_steps, 1, "train for at least one step")
         require_int("watch_steps", "T", self.watch_steps, 1, "watch at least one step")
         require_int("n_watch", "n", self.n_watch, 1, "watch at least one input")
@@ -85,11 +91,15 @@ class ContrastStudy:
         N = self.base.n_train
         require(self.n_watch <= N, "n_watch", "n", self.n_watch, f"be <= N = {N}", "choose fewer")
 
+    @property
+    def n_reports(self) -> int:
+        """Of progress: one for each feature map, the average and the network trained for real."""
+        return self.n_seeds + 1 + self.n_students + 1
 
-def contrast_steps(study: ContrastStudy) -> int:
-    """How often `run_contrast` reports progress: once for each feature map, for the average and
-    for the network trained for real."""
-    return study.n_seeds + 1 + study.n_students + 1
+    @property
+    def watched(self) -> Schedule:
+        """Of the network trained for real: a fixed number of steps."""
+        return replace(self.base.schedule, stop_rule=FixedSteps(steps=self.watch_steps))
 
 
 def contrast_flops(study: ContrastStudy) -> float:
@@ -106,7 +116,8 @@ def contrast_flops(study: ContrastStudy) -> float:
     descent = 2.0 * k * N**2 * study.descent_steps * fits
     features = 2 * one_pass * 3 * N * maps  # for the kernel, for weights, for the average's
     slow = factors + descent + features
-    return kernels + outputs + SLOWNESS * slow + single_model_flops(_watched_study(study))
+    trained = training_flops(base, study.watched, networks=1)
+    return kernels + outputs + SLOWNESS * slow + trained
 
 
 def run_contrast(
@@ -133,72 +144,40 @@ def run_contrast(
         records first: steps, watched_train_error, linearisation_error, kernel_drift.
     """
     base = study.base
+    learner = base.learner
     drawn = sample(base.data, base.n_train, seed=base.draw, name="train", device=device)
     X, labels = stored(drawn), drawn.labels
     hard = torch.nn.functional.one_hot(labels, base.data.n_classes).to(X.dtype)
-    tick = _ticker(contrast_steps(study), progress)
+    tick = ticker(study.n_reports, progress)
     members = _members(study, X, hard, tick)
-    single = torch.cat([members.outputs(x, base.learner)[:, 0] for x in X.split(BLOCK)], dim=-2)
+    single = torch.cat([_outputs(members, x, learner)[:, 0] for x in X.split(BLOCK)], dim=-2)
     ridge, descent = _over_networks(single)[:, 0]
     soft = torch.stack([ridge, descent.softmax(dim=-1)])  # (methods, N, k)
     students = _students(study, X, torch.stack([hard.expand_as(soft), soft], dim=1), tick)
     gaps = zip(METHODS, (soft - hard).abs().mean(dim=(1, 2)), strict=True)
-    found = {
-        **{f"{method}_ensemble_train_gap": gap for method, gap in gaps},
-        **_errors(study, X, labels, partial(_wrong, members, students, base.learner)),
-        **_watched(study, X, labels),
-    }
+    found = {f"{method}_ensemble_train_gap": gap for method, gap in gaps}
+    wrong = partial(_wrong, members, students, learner)
+    for name, rows in wrong(zip(X.split(BLOCK), labels.split(BLOCK), strict=True)).items():
+        found[f"{name}_train_error"] = rows.float().mean(dim=1)
+    tests: dict[SampleKind, int] = {"single": base.n_test_single, "multi": base.n_test_multi}
+    for kind, n in tests.items():
+        chunks = chunked_sample(base.data, n, seed=base.draw, name="test", kind=kind,
+                                device=device)  # fmt: skip
+        by_name = wrong((stored(chunk), chunk.labels) for chunk in chunks)
+        found |= {f"{name}_{kind}_wrong": rows for name, rows in by_name.items()}
+    found |= _watched(study, X, labels)
     tick()
     return as_arrays(found)
 
 
-def _ticker(total: int, progress: Progress | None) -> Tick:
-    done = iter(range(1, total + 1))
-
-    def tick() -> None:
-        step = next(done)
-        if progress:
-            progress(step, 1 - step / total)
-
-    return tick
+def _outputs(
+    models: Models, X: Float[Tensor, "n P d"], learner: LearnerParams
+) -> Float[Tensor, "methods two networks n k"]:
+    outputs = [tangent_outputs(W0, theta, X, learner) for W0, theta in models]
+    return torch.stack(outputs, dim=2)
 
 
-def _errors(
-    study: ContrastStudy, X: Tensor, labels: Tensor, wrong: Callable[[Chunks], dict[str, Tensor]]
-) -> dict[str, Tensor]:
-    """Errors on the training set as shares, on fresh test inputs one by one."""
-    base = study.base
-    on_training = wrong(zip(X.split(BLOCK), labels.split(BLOCK), strict=True))
-    found = {f"{name}_train_error": rows.float().mean(dim=1) for name, rows in on_training.items()}
-    tests: dict[SampleKind, int] = {"single": base.n_test_single, "multi": base.n_test_multi}
-    for kind, n in tests.items():
-        chunks = chunked_sample(base.data, n, seed=base.draw, name="test", kind=kind,
-                                device=str(X.device))  # fmt: skip
-        rows_by_name = wrong((stored(chunk), chunk.labels) for chunk in chunks)
-        found |= {f"{name}_{kind}_wrong": rows for name, rows in rows_by_name.items()}
-    return found
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Frozen:
-    """Feature maps, one a network, and weights on them.
-
-    Attributes:
-        starts: W_0 of each network.
-        weights: theta; by method, and two models on the features of each network.
-    """
-
-    starts: Float[Tensor, "networks k m d"]
-    weights: Float[Tensor, "networks methods two k m d"]
-
-    def outputs(
-        self, X: Float[Tensor, "n P d"], learner: LearnerParams
-    ) -> Float[Tensor, "methods two networks n k"]:
-        both = zip(self.starts, self.weights, strict=True)
-        return torch.stack([tangent_outputs(*pair, X, learner) for pair in both], dim=2)
-
-
-def _members(study: ContrastStudy, X: Tensor, hard: Tensor, tick: Tick) -> _Frozen:
+def _members(study: ContrastStudy, X: Tensor, hard: Tensor, tick: Tick) -> Models:
     """The ensemble's members: each fitted by itself, and its part in the average."""
     learner, L = study.base.learner, study.n_seeds
     starts = _starts(study, L, "init", X)
@@ -215,27 +194,25 @@ def _members(study: ContrastStudy, X: Tensor, hard: Tensor, tick: Tick) -> _Froz
     dual = _fit(mean, targets, study)
     parts = [tangent_weights(W0, X, dual, learner) for W0 in starts]
     tick()
-    return _Frozen(starts=starts, weights=torch.cat([torch.stack(own), torch.stack(parts)], dim=2))
+    both = [torch.cat(pair, dim=1) for pair in zip(own, parts, strict=True)]
+    return list(zip(starts, both, strict=True))
 
 
-def _students(study: ContrastStudy, X: Tensor, targets: Tensor, tick: Tick) -> _Frozen:
+def _students(study: ContrastStudy, X: Tensor, targets: Tensor, tick: Tick) -> Models:
     """Fresh features, each fitted to both kinds of targets, (methods, two, N, k)."""
-    learner = study.base.learner
-    starts = _starts(study, study.n_students, "student", X)
-    weights = []
-    for W0 in starts:
+    learner, models = study.base.learner, []
+    for W0 in _starts(study, study.n_students, "student", X):
         dual = _fit(ntk(W0, X, None, learner), targets, study)
-        weights.append(tangent_weights(W0, X, dual, learner))
+        models.append((W0, tangent_weights(W0, X, dual, learner)))
         tick()
-    return _Frozen(starts=starts, weights=torch.stack(weights))
+    return models
 
 
 def _starts(study: ContrastStudy, n: int, name: str, X: Tensor) -> Tensor:
     """Initial weights, where X is."""
-    data, learner = study.base.data, study.base.learner
-    seeds = seeds_of(study.base.draw, n)
-    return init_weights(seeds, learner, n_classes=data.n_classes, dim=data.dim, name=name,
-                        device=str(X.device))  # fmt: skip
+    data, seeds = study.base.data, seeds_of(study.base.draw, n)
+    return init_weights(seeds, study.base.learner, n_classes=data.n_classes, dim=data.dim,
+                        name=name, device=str(X.device))  # fmt: skip
 
 
 def _fit(
@@ -255,24 +232,18 @@ def _over_networks(
 
 
 def _wrong(
-    members: _Frozen, students: _Frozen, learner: LearnerParams, chunks: Chunks
+    members: Models, students: Models, learner: LearnerParams, chunks: Chunks
 ) -> dict[str, Bool[Tensor, "networks n"]]:
     """Which inputs each learner misclassifies, by ``{method}_{who}``."""
     found: dict[str, list[Tensor]] = {}
     for X, labels in chunks:
-        single, parts = members.outputs(X, learner).unbind(dim=1)
-        taught = students.outputs(X, learner).unbind(dim=1)
+        single, parts = _outputs(members, X, learner).unbind(dim=1)
+        taught = _outputs(students, X, learner).unbind(dim=1)
         outputs = (single, _over_networks(single), _over_networks(parts), *taught)
         for who, by_method in zip(WHO, outputs, strict=True):
             for method, F in zip(METHODS, by_method, strict=True):
                 found.setdefault(f"{method}_{who}", []).append(misclassified(F, labels))
     return {name: torch.cat(parts, dim=1) for name, parts in found.items()}
-
-
-def _watched_study(study: ContrastStudy) -> SingleModelStudy:
-    """Network 0, trained for a fixed number of steps."""
-    schedule = replace(study.base.schedule, stop_rule=FixedSteps(steps=study.watch_steps))
-    return replace(study.base, n_networks=1, schedule=schedule)
 
 
 def _watched(study: ContrastStudy, X: Tensor, labels: Tensor) -> dict[str, Tensor]:
@@ -281,7 +252,7 @@ def _watched(study: ContrastStudy, X: Tensor, labels: Tensor) -> dict[str, Tenso
     W0 = _starts(study, 1, "init", X)
     start = ntk(W0[0], watched, None, learner)
     trajectory = train(
-        W0, X, labels, CrossEntropy(), learner=learner, schedule=_watched_study(study).schedule,
+        W0, X, labels, CrossEntropy(), learner=learner, schedule=study.watched,
         seeds=seeds_of(study.base.draw, 1),
         record_every=max(1, study.watch_steps // RECORDS),
         probes={
@@ -297,4 +268,4 @@ def _watched(study: ContrastStudy, X: Tensor, labels: Tensor) -> dict[str, Tenso
 
 
 register(Kind(name="tangent kernels", configuration=ContrastStudy, run=run_contrast,
-              work=contrast_flops, steps=contrast_steps))  # fmt: skip
+              work=contrast_flops, steps=lambda study: study.n_reports))  # fmt: skip

@@ -23,7 +23,7 @@ from mvlib.findings.gaussian import (
     variance_share,
 )
 from mvlib.store.entries import Arrays
-from mvlib.studies.gains import gains
+from mvlib.studies.gaussian import gains
 
 
 def cell(

@@ -43,7 +43,7 @@ from mvlib.studies.image_inside import (
     occlusion,
     run_inside,
 )
-from mvlib.studies.image_kernels import ROWS, ImageKernelStudy, kernel_steps, run_image_kernels
+from mvlib.studies.image_kernels import ROWS, ImageKernelStudy, run_image_kernels
 from mvlib.studies.image_views import ViewStudy, run_views
 from mvlib.studies.images import (
     ImageStudy,
@@ -233,7 +233,7 @@ KINDS = [
     (run_views, ViewStudy(base=SHORT), image_steps(SHORT)),
     (run_inside, InsideStudy(base=SHORT, deleted=(), n_heat=1, patch=9, stride=9, n_channels=1),
      image_steps(SHORT)),
-    (run_image_kernels, KERNELS, kernel_steps(KERNELS)),
+    (run_image_kernels, KERNELS, 3 + 2),
 ]  # fmt: skip
 
 
