@@ -122,8 +122,8 @@ def base_study(scale: Scale, *, draw: int = FIRST_DRAW) -> SingleModelStudy:
     Theorems 1 and 3 need room between growth rates (`mvlib.paper.growth_rates`), which k alone
     gives in the limit and these choices give at k = 10.  Many samples (N) and faint views at the
     upper end of the definition's interval make the weak appearances of a view worth learning; a
-    class's own views are spread over C_p = 4 patches (Remark 3.2), so that they are not learned from
-    other classes' samples by mistake, and so that the left-over single-view samples teach little.
+    class's own views are spread over C_p = 4 patches (Remark 3.2), so that they are not learned
+    from other classes' samples by mistake, and so that the left-over single-view samples teach little.
     The noise is weak enough not to be memorised before the weak views are learned, and strong
     enough to memorise the left-over samples.  A class's score is then the sum of several
     patches', and passes a few log k soon after its winner crosses varrho = 1; chapter 3 shows

@@ -6,22 +6,33 @@ content: one that is changed gets another name.
 
 from __future__ import annotations
 
+import gzip
+import io
+import pickle
+import tarfile
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from mvlib.core.checks import BadInput
-from mvlib.core.files import Arrays
+from mvlib.core.files import Arrays, write_whole
+from mvlib.deep import image_networks
 from mvlib.deep.image_networks import Epochs
 from mvlib.deep.image_sets import ImageData
 from mvlib.deep.networks import Architecture
 from mvlib.deep.optimisers import Adam, Momentum, Plan
-from mvlib.paper.batches import MiniBatches
+from mvlib.deep.photographs import ARCHIVES, PARTS, load
+from mvlib.paper import multi_view_data, network
+from mvlib.paper.activation import Activation
+from mvlib.paper.batches import Batch, Batches, MiniBatches
 from mvlib.paper.data_parameters import MultiViewParams
 from mvlib.paper.network import LearnerParams
 from mvlib.paper.step_rules import (
@@ -36,7 +47,7 @@ from mvlib.paper.step_rules import (
 from mvlib.store.checkpoint import TrainingCheckpoint
 from mvlib.store.kinds import Kind, kind_of
 from mvlib.store.stamps import Probed
-from mvlib.studies import one_draw
+from mvlib.studies import image_kernels, one_draw
 from mvlib.studies.distillation import FORMS, TARGETS, DistillationStudy
 from mvlib.studies.gaussian import GaussianData, GaussianStudy
 from mvlib.studies.image_inside import InsideStudy
@@ -66,6 +77,28 @@ IMAGES = ImageStudy(
 Probes = dict[str, Any]
 
 
+@dataclass(frozen=True)
+class _Cube(Activation):
+    def value(self, z: Tensor) -> Tensor:
+        return z.clamp(min=0) ** 3 / 3
+
+    def slope(self, z: Tensor) -> Tensor:
+        return z.clamp(min=0) ** 2
+
+    def onset(self) -> tuple[int, float]:
+        return 3, 1.0
+
+
+@dataclass(frozen=True)
+class _Mixed(Batches):
+    """Halfway between neighbours, soft labels and all: inputs that no teacher knows."""
+
+    def batch(self, step: int, X: Tensor, labels: Tensor, n_classes: int, seed: int) -> Batch:
+        soft = torch.nn.functional.one_hot(labels, n_classes).to(X.dtype)
+        mixed, y = ((whole + whole.roll(step + 1, 0)) / 2 for whole in (X, soft))
+        return Batch(X=mixed, labels=y)
+
+
 def _data(**changes: Any) -> SingleModelStudy:
     return replace(NETWORKS, data=replace(NETWORKS.data, **changes))
 
@@ -87,7 +120,25 @@ def _networks() -> Probes:
         "Adam on mini-batches": replace(NETWORKS, batches=MiniBatches(20), schedule=adam),
         "one network": replace(NETWORKS, n_networks=1, draw=5),
     }
-    return studies | {"streamed": _streamed, "resumed": _resumed}
+    few = replace(NETWORKS, schedule=replace(FIXED, stop_rule=FixedSteps(steps=4)))
+    many = replace(few, n_train=300, n_test_single=260)
+    blank = replace(few, data=_data(single_view_fraction=0.0).data, n_test_single=4, n_watch=5)
+    return studies | {
+        "many networks": replace(few, n_networks=8),
+        "few test inputs, no single-view samples": blank,
+        "an activation of one's own": replace(few, learner=LearnerParams(activation=_Cube())),
+        "batches of one's own": replace(few, batches=_Mixed()),
+        "streamed": partial(_streamed, NETWORKS),
+        "streamed, watched": partial(_streamed, replace(NETWORKS, record_every=4, n_watch=20)),
+        "in blocks": partial(_under, NETWORKS, network, CACHE_FLOATS=2000),
+        "in parts": partial(_under, few, network, CACHE_FLOATS=100, SAMPLE_FLOATS=100),
+        "in chunks": partial(_under, many, multi_view_data, CHUNK_FLOATS=16_000),
+        "resumed": partial(_resumed, replace(NETWORKS, record_every=3), _after_7),
+        "resumed, some stopped": partial(_resumed, NETWORKS, _after_a_stop),
+        "Adam, resumed, some stopped": partial(
+            _resumed, replace(NETWORKS, schedule=adam), _after_a_stop
+        ),
+    }
 
 
 def _students() -> Probes:
@@ -98,7 +149,11 @@ def _students() -> Probes:
     studies |= {"second generation": chain,
                 "mini-batches": replace(base, batches=MiniBatches(20)),
                 "watched": replace(base, record_every=5, n_watch=20)}  # fmt: skip
-    return studies
+    fitted = replace(base, target="each", n_students=3, schedule=NETWORKS.schedule)
+    return studies | {
+        "streamed": partial(_streamed, base),
+        "resumed, some stopped": partial(_resumed, fitted, _after_a_stop),
+    }
 
 
 def _joint() -> Probes:
@@ -112,7 +167,7 @@ def _joint() -> Probes:
 def _kernels() -> Probes:
     study = ContrastStudy(base=NETWORKS, n_seeds=2, n_students=1, diag_reg=0.01,
                           descent_steps=8, watch_steps=6, n_watch=10)  # fmt: skip
-    return {"plain": study}
+    return {"plain": study, "many samples": replace(study, base=replace(NETWORKS, n_train=260))}
 
 
 def _gaussian() -> Probes:
@@ -148,17 +203,24 @@ def _image_networks() -> Probes:
         "taught by the average": taught("average"),
         "taught by one each": taught("each"),
         "wrong labels, halves": replace(IMAGES, data=noisy),
+        "in blocks": partial(_under, IMAGES, image_networks, BLOCK=32),
+        "files": _collections,
     }
 
 
 def _image_kernels() -> Probes:
-    return {
+    studies: Probes = {
         features: ImageKernelStudy(
             data=IMAGES.data, features=features, width=4, n_seeds=2, n_students=1, first_seed=3,
             diag_reg=1e-3,
         )
         for features in MAPS
     }  # fmt: skip
+    chunks = {
+        f"{features}, in chunks": partial(_under, study, image_kernels, CHUNK=25)
+        for features, study in studies.items()
+    }
+    return studies | chunks
 
 
 def _image_views() -> Probes:
@@ -214,26 +276,42 @@ def _run(study: Any, **more: Any) -> Arrays:
     return kind_of(study).compute(study, outputs=outputs, teacher_outputs=outputs, **more)
 
 
-def _streamed() -> Arrays:
+def _under(study: Any, module: object, **values: int) -> Arrays:
+    """Run where some sizes of a module's are small, so that a small study has parts."""
+    with _changed(module, values):
+        return _run(study)
+
+
+def _streamed(study: Any) -> Arrays:
     """Training inputs that are made anew in every pass, as those too large to be stored are."""
-    with _changed(one_draw, "STORED_BYTES", 0):
-        return _run(NETWORKS)
+    return _under(study, one_draw, STORED_BYTES=0)
 
 
 class _Interrupted(Exception):
     pass
 
 
-def _resumed() -> Arrays:
-    """Interrupted after a few steps, and gone on from its checkpoint."""
+def _after_7(shares: Sequence[float]) -> bool:
+    return len(shares) == 8
+
+
+def _after_a_stop(shares: Sequence[float]) -> bool:
+    """When a checkpoint has been written that some network has stopped before."""
+    return len(shares) > 1 and shares[-2] < 1
+
+
+def _resumed(study: Any, when: Callable[[Sequence[float]], bool]) -> Arrays:
+    """Interrupted when that holds of the shares still training in steps 0, 1, ..., and gone on
+    from its checkpoint."""
+    shares = []
 
     def interrupt(step: int, share: float) -> None:
-        if step == 7:
+        shares.append(share)
+        if when(shares):
             raise _Interrupted
 
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "state.npz"
-        study = replace(NETWORKS, record_every=3)
         try:
             _run(study, checkpoint=TrainingCheckpoint(path, every_seconds=0), progress=interrupt)
         except _Interrupted:
@@ -241,11 +319,53 @@ def _resumed() -> Arrays:
     raise AssertionError("the probe's training ended before it was interrupted")
 
 
+def _collections() -> Arrays:
+    """A few made-up photographs in the files, packed or not, in which each collection comes."""
+    with tempfile.TemporaryDirectory() as scratch:
+        for path, content in _files():
+            file = Path(scratch) / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(file, content)
+        found = {name: load(name, scratch, check=False) for name in PARTS}
+    words = ("train_pixels", "train_labels", "test_pixels", "test_labels")
+    return {f"{name} {word}": getattr(one, word) for name, one in found.items() for word in words}
+
+
+def _files() -> Iterator[tuple[str, bytes]]:
+    pixels, labels = np.arange(2 * 3072, dtype=np.uint8).reshape(2, 3072), np.array([7, 3])
+    for part in PARTS["fashion-mnist"]:
+        values = pixels.reshape(-1, 32, 32) if "images" in part else np.arange(6, dtype=np.uint8)
+        head = bytes([0, 0, 8, values.ndim]) + np.array(values.shape, ">u4").tobytes()
+        yield f"FashionMNIST/raw/{part}.gz", gzip.compress(head + values.tobytes())
+    for part in PARTS["cifar-100"]:
+        batch = pickle.dumps({"data": pixels, "fine_labels": labels})
+        yield f"cifar-100-python/{part}", batch
+    members = {
+        # As Python 2 wrote it: words are bytes.
+        f"cifar-10-batches-py/{part}": pickle.dumps(
+            {b"data": pixels + np.uint8(i), b"labels": [i, 9]}, protocol=2
+        )
+        for i, part in enumerate(PARTS["cifar-10"])
+    }
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        folder = tarfile.TarInfo("test_batch")
+        folder.type = tarfile.DIRTYPE
+        tar.addfile(folder)
+        for name, content in (members | {"__MACOSX/test_batch": b"a note"}).items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    yield ARCHIVES["cifar-10"], archive.getvalue()
+
+
 @contextmanager
-def _changed(module: object, name: str, value: object) -> Iterator[None]:
-    before = getattr(module, name)
-    setattr(module, name, value)
+def _changed(module: object, values: Mapping[str, int]) -> Iterator[None]:
+    before = {name: getattr(module, name) for name in values}
     try:
+        for name, value in values.items():
+            setattr(module, name, value)
         yield
     finally:
-        setattr(module, name, before)
+        for name, value in before.items():
+            setattr(module, name, value)
