@@ -72,8 +72,8 @@ class ResidualNet:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Epochs:
-    """How networks for images are trained: Adam with a warm-up over the first tenth and then a
-    cosine to zero.
+    """How networks for images are trained: Adam, with a warm-up over the first tenth of a cosine
+    to zero.
 
     Choice: Adam, and no weight decay, augmentation or normalisation: a network that fits 1,000
     images in seconds on one core.  All networks and students of the book train equally long.
@@ -99,10 +99,9 @@ class Epochs:
 
     def rate(self, step: int, n_train: int) -> float:
         """Step size of step 0, 1, ..."""
-        share = step / self.steps(n_train)
-        return self.step_size * min(1.0, (share + 1 / self.steps(n_train)) / 0.1) * (
-            0.5 + 0.5 * math.cos(math.pi * share)
-        )  # fmt: skip
+        share, one = step / self.steps(n_train), 1 / self.steps(n_train)
+        cosine = 0.5 + 0.5 * math.cos(math.pi * share)
+        return self.step_size * min(1.0, (share + one) / 0.1) * cosine
 
 
 def init_network(seed: int, net: ResidualNet, *, device: str = "cpu") -> Weights:
@@ -151,9 +150,7 @@ def soft_labels(
     teacher: Float[Tensor, "n k"], temperature: float
 ) -> tuple[Float[Tensor, "n k"], Loss]:
     r"""Targets $\mathrm{softmax}(G/T)$, and the loss that compares outputs F with them: $T^2$ times
-    their cross-entropy with $\mathrm{softmax}(F/T)$.
-
-    The teacher's outputs alone, no labels beside them.
+    their cross-entropy with $\mathrm{softmax}(F/T)$; no labels beside them.
 
     Raises:
         BadInput: if T <= 0.
@@ -168,18 +165,11 @@ def soft_labels(
 
 
 def train_together(
-    starts: Sequence[Weights],
-    X: Float[Tensor, "n ch h w"],
-    targets: Tensor,
-    schedule: Epochs,
-    *,
-    seed: int,
-    loss: Loss = nnf.cross_entropy,
-    tick: Callable[[], None] | None = None,
-) -> list[Weights]:
-    """Train the mean of several networks' outputs as one learner; one start is one network.
-
-    Adam divides by the gradient's size, so that the mean's factor 1/L changes nothing.
+    starts: Sequence[Weights], X: Float[Tensor, "n ch h w"], targets: Tensor, schedule: Epochs, *,
+    seed: int, loss: Loss = nnf.cross_entropy, tick: Callable[[], None] | None = None,
+) -> list[Weights]:  # fmt: skip
+    """Train the mean of several networks' outputs as one learner; one start is one network.  (Adam
+    divides by the gradient's size, so that the mean's factor 1/L changes nothing.)
 
     Args:
         targets: labels, or whatever `loss` compares outputs with, one row an image.

@@ -1,8 +1,7 @@
 r"""Small deep networks, and many seeds of one of them trained at once.
 
 A network here is a `torch.nn.Module` without state; the weights of S networks of one architecture
-are one dictionary, name -> (S, *shape), and `torch.func` does the rest.  Networks do not interact:
-each has its own weights and, if wished, its own order of the data.
+are one dictionary, name -> (S, *shape).  Networks do not interact.
 """
 
 from __future__ import annotations
@@ -70,13 +69,11 @@ class Convolutional(nn.Module):
     """`depth` convolutions over windows of three neighbouring positions with ReLU, then a linear
     read-out of all positions.
 
-    An input of d numbers is a circle of `positions` places with d / positions channels each.  Each
-    convolution is a linear map of windows, so that many networks at once are one matrix product.
+    An input of d numbers is a circle of `positions` places with d / positions channels each.
     """
 
-    def __init__(
-        self, *, n_inputs: int, positions: int, width: int, depth: int, n_outputs: int
-    ) -> None:
+    def __init__(self, *, n_inputs: int, positions: int, width: int, depth: int,
+                 n_outputs: int) -> None:  # fmt: skip
         super().__init__()
         self.positions = positions
         channels = [n_inputs // positions, *[width] * depth]
@@ -128,27 +125,20 @@ class Architecture:
 
 
 def skeleton(build: Callable[..., nn.Module], **sizes: int) -> nn.Module:
-    """A network without weights: it says what is computed and which shapes that takes.  No random
-    number is drawn, as building one in the usual way would."""
+    """A network without weights: it says what is computed and which shapes that takes."""
     with torch.device("meta"):
         return build(**sizes)
 
 
 def init_many(
-    network: nn.Module,
-    seeds: Sequence[int],
-    *,
-    name: str = "init",
-    readout_scale: float = 1.0,
-    dtype: torch.dtype = torch.float32,
-    device: torch.device | str = "cpu",
-) -> Weights:
+    network: nn.Module, seeds: Sequence[int], *, name: str = "init", readout_scale: float = 1.0,
+    dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu",
+) -> Weights:  # fmt: skip
     r"""Weights of one network a seed: $\mathcal N(0, 2 / \mathrm{fan\ in})$, offsets 0.
 
     Weights of the module called readout are multiplied by `readout_scale` >= 0: small values start
-    near F = 0, as the networks of Definition 3.4 do.
-    Network r comes from the stream of its own seed, so it is the same alone or among others, and
-    the same numbers on every device.  Scales of a learned norm (vectors called weight) are 1.
+    near F = 0, as the networks of Definition 3.4 do.  Each network has its seed's own stream: it is
+    the same alone or among others.  Scales of a learned norm (vectors called weight) are 1.
 
     Raises:
         BadInput: if there are no seeds.
@@ -169,25 +159,17 @@ def init_many(
 
 
 def train_many(
-    network: nn.Module,
-    weights: Weights,
-    X: Float[Tensor, "n ..."],
-    targets: Tensor,
-    *,
-    plan: Plan,
-    orders: Sequence[torch.Generator],
-    loss: Loss = functional.cross_entropy,
+    network: nn.Module, weights: Weights, X: Float[Tensor, "n ..."], targets: Tensor, *, plan: Plan,
+    orders: Sequence[torch.Generator], loss: Loss = functional.cross_entropy,
     progress: Progress | None = None,
-) -> Weights:
+) -> Weights:  # fmt: skip
     """Train every network of `weights` on the same data, all at once.
 
     Args:
         network: what is computed, see `skeleton`; no batch normalisation or dropout.
         weights: where they start, see `init_many`; not changed.
         X, targets: n samples; labels, or whatever `loss` compares outputs with, one row a sample.
-        orders: where the order of the samples comes from: one generator for all networks, or one
-            for each.
-        loss: of one network on one batch.
+        orders: one generator of the order of the samples for all networks, or one for each.
         progress: called after each pass with its number of steps so far.
 
     Raises:

@@ -17,26 +17,12 @@ from torch import Tensor
 
 from mvlib.core.checks import require, require_int, require_number
 from mvlib.core.randomness import stream
+from mvlib.paper import objectives
 from mvlib.paper.batches import Batches, check_batches
 from mvlib.paper.ensemble import ensemble_outputs
 from mvlib.paper.gradient_descent import Checkpoint, Progress, Schedule, classification_error
-from mvlib.paper.objectives import (
-    RATE_RATIO,
-    TAU,
-    TEACHER_SCALE,
-    CrossEntropy,
-    Objective,
-    TemperatureDistillation,
-    TruncatedDistillation,
-)
 from mvlib.store.kinds import Kind, register
-from mvlib.studies.one_draw import (
-    as_arrays,
-    check_networks,
-    expected_steps,
-    train_networks,
-    training_flops,
-)
+from mvlib.studies import one_draw
 from mvlib.studies.single_model import SingleModelStudy
 
 Target = Literal["labels", "average", "each", "one-hot", "shuffled"]
@@ -80,9 +66,9 @@ class DistillationStudy:
     target: Target = "average"
     form: Form = "capped"
     generation: int = 1
-    teacher_scale: float = TEACHER_SCALE
-    tau: float = TAU
-    rate_ratio: float = RATE_RATIO
+    teacher_scale: float = objectives.TEACHER_SCALE
+    tau: float = objectives.TAU
+    rate_ratio: float = objectives.RATE_RATIO
     temperature: float = 4.0
     weight: float = 1.0
     record_every: int = 0
@@ -94,7 +80,7 @@ class DistillationStudy:
         require(self.target in TARGETS, "target", "G", self.target, f"be one of {TARGETS}",
                 "pick one")  # fmt: skip
         require(self.form in FORMS, "form", "", self.form, f"be one of {FORMS}", "pick one")
-        check_networks("n_students", self.n_students, 1, "train at least one student")
+        one_draw.check_networks("n_students", self.n_students, 1, "train at least one student")
         enough = self.target != "each" or self.n_students <= self.n_teachers
         require(enough, "n_students", "L", self.n_students,
                 f"be <= {self.n_teachers}", "each needs a teacher")  # fmt: skip
@@ -150,35 +136,32 @@ def target_outputs(study: DistillationStudy, outputs: Tensor, labels: Tensor) ->
 
 def student_objective(
     study: DistillationStudy, outputs: np.ndarray | None, labels: Tensor
-) -> Objective:
+) -> objectives.Objective:
     """What the students are trained on.
 
     Raises:
         BadInput: if a teacher is needed and none is given.
     """
     if study.target == "labels":
-        return CrossEntropy()
+        return objectives.CrossEntropy()
     wanted = f"be given for target {study.target!r}"
     require(outputs is not None, "teacher_outputs", "G", outputs, wanted, PASS)
     G = target_outputs(study, torch.as_tensor(outputs, device=labels.device), labels)
     if study.form == "temperature":
-        return TemperatureDistillation(
+        return objectives.TemperatureDistillation(
             teacher_outputs=G, temperature=study.temperature, weight=study.weight
         )
     capped = study.form == "capped"
-    return TruncatedDistillation(
+    return objectives.TruncatedDistillation(
         teacher_outputs=G, tau=study.tau, rate_ratio=study.rate_ratio, stop_at_cap=capped
     )
 
 
 def run_distillation(
-    study: DistillationStudy,
-    teacher_outputs: np.ndarray | None = None,
-    progress: Progress | None = None,
-    *,
-    device: str = "cpu",
+    study: DistillationStudy, teacher_outputs: np.ndarray | None = None,
+    progress: Progress | None = None, *, device: str = "cpu",
     checkpoint: Checkpoint | None = None,
-) -> dict[str, np.ndarray]:
+) -> dict[str, np.ndarray]:  # fmt: skip
     """Train the students and test them as `run_single_model` tests networks, on the same inputs.
 
     Args:
@@ -194,7 +177,7 @@ def run_distillation(
     Raises:
         BadInput: if a teacher is needed and none, or one of another shape, is given.
     """
-    found = train_networks(
+    found = one_draw.train_networks(
         study.base, partial(student_objective, study, teacher_outputs), study.schedule,
         networks=study.n_students,
         # Students share nothing with the networks of the same seeds, nor generations.
@@ -203,14 +186,13 @@ def run_distillation(
         progress=progress, device=device, checkpoint=checkpoint,
     )  # fmt: skip
     wrong = teacher_train_error(study, teacher_outputs, found.data.labels.cpu())
-    return as_arrays({"teacher_train_error": wrong} | found.lottery() | found.results())
+    return one_draw.as_arrays({"teacher_train_error": wrong} | found.lottery() | found.results())
 
 
 def teacher_train_error(
     study: DistillationStudy, outputs: np.ndarray | None, labels: Tensor
 ) -> Tensor:
-    """Share of the training set that each teacher gets wrong, (1,) or (students,); NaN where
-    there is none."""
+    """Share of the training set that each teacher gets wrong, (1,) or (students,); NaN without."""
     if study.target == "labels" or outputs is None:
         return torch.full((1,), math.nan)
     own = torch.as_tensor(outputs)
@@ -220,8 +202,8 @@ def teacher_train_error(
 
 register(Kind(
     name="students", configuration=DistillationStudy, run=run_distillation,
-    work=lambda study: training_flops(
+    work=lambda study: one_draw.training_flops(
         study.base, study.schedule, networks=study.n_students, batches=study.batches
     ),
-    steps=lambda study: expected_steps(study.schedule.stop_rule),
+    steps=lambda study: one_draw.expected_steps(study.schedule.stop_rule),
 ))  # fmt: skip

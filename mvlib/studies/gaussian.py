@@ -158,15 +158,13 @@ def labelled(
 ) -> tuple[Float[Tensor, "n d"], Int[Tensor, " n"]]:
     """n inputs that keep the margin, with their true labels; a larger n appends."""
     generator = stream(seed, *name)
-    X, y, kept = [], [], 0
-    while kept < n:
+    X, y = torch.empty(0, function.means.shape[1]), torch.empty(0, dtype=torch.long)
+    while len(y) < n:
         x = inputs(function.means, BLOCK, generator)
         scores = function.scores(x)
         rows = top_gap(scores) >= function.least_gap
-        X.append(x[rows])
-        y.append(scores[rows].argmax(dim=1))
-        kept += len(X[-1])
-    return torch.cat(X)[:n], torch.cat(y)[:n]
+        X, y = torch.cat([X, x[rows]]), torch.cat([y, scores[rows].argmax(dim=1)])
+    return X[:n], y[:n]
 
 
 def with_noise(
@@ -237,16 +235,14 @@ def gains(
 
     Returns:
         single_error, single_loss (members,): of each network, loss being the cross-entropy;
-        ensemble_error, ensemble_loss: of their average; disagreement, see there;
-        variance_curve (members // 2,) and output_power, see `variance_curve`; size_curve
-        (members,): mean error of ensembles of 1, 2, ...; agreement, agreement_ensemble
-        (members + 1,), see `agreement`; bootstrap_single, bootstrap_ensemble (resamples,), see
-        `paired_bootstrap`.
+        ensemble_error, ensemble_loss: of their average; size_curve (members,): mean error of
+        ensembles of 1, 2, ...; disagreement, variance_curve (members // 2,), agreement
+        (members + 1,), agreement_ensemble, and bootstrap_single and bootstrap_ensemble
+        (resamples,), by the functions of these names; output_power, of centred outputs.
     """
     mean = ensemble_outputs(outputs)[None]
     single, together = paired_bootstrap(outputs, labels, seed=seed)
     known, rescued = agreement(outputs, labels)
-    curve = size_curve(outputs, labels, at_most=SUBSETS, seed=seed)
     return {
         "single_error": classification_error(outputs, labels),
         "ensemble_error": classification_error(mean, labels)[0],
@@ -255,7 +251,7 @@ def gains(
         "disagreement": disagreement(outputs),
         "variance_curve": variance_curve(outputs),
         "output_power": centred(outputs).square().mean(),
-        "size_curve": curve.nanmean(dim=1),
+        "size_curve": size_curve(outputs, labels, at_most=SUBSETS, seed=seed).nanmean(dim=1),
         "agreement": known,
         "agreement_ensemble": rescued,
         "bootstrap_single": single,
@@ -286,8 +282,7 @@ def disagreement(outputs: Float[Tensor, "members n k"]) -> Float[Tensor, ""]:
     """How often two different networks give different answers, mean over pairs and inputs."""
     members, n, k = outputs.shape
     votes = functional.one_hot(outputs.argmax(dim=-1), k).sum(dim=0).to(outputs.dtype)
-    same = (votes * (votes - 1)).sum(dim=1) / (members * (members - 1))
-    return 1 - same.mean()
+    return 1 - ((votes * (votes - 1)).sum(dim=1) / (members * (members - 1))).mean()
 
 
 def agreement(
@@ -303,12 +298,9 @@ def agreement(
 
 
 def paired_bootstrap(
-    outputs: Float[Tensor, "members n k"],
-    labels: Int[Tensor, " n"],
-    *,
-    seed: int,
+    outputs: Float[Tensor, "members n k"], labels: Int[Tensor, " n"], *, seed: int,
     n_resamples: int = RESAMPLES,
-) -> tuple[Float[Tensor, " resamples"], Float[Tensor, " resamples"]]:
+) -> tuple[Float[Tensor, " resamples"], Float[Tensor, " resamples"]]:  # fmt: skip
     """Mean error of single networks and error of their average, with networks and inputs
     resampled with replacement, the same for both.
 

@@ -118,7 +118,7 @@ def deletion(study: InsideStudy, networks: Sequence[Weights], sets: ImageSets) -
         for seed, W, both in zip(study.base.seeds, networks, layers, strict=True):
             kept = kept_channels(mean_answers(both[0], sets), share, way, seed=seed)
             mask = kept.to(both[0].dtype)[:, None, None]
-            H, H_test = (in_blocks(partial(_masked_top, W, mask), A) for A in both)
+            H, H_test = (in_blocks(partial(top, W), A * mask) for A in both)
             outputs.append(torch.stack([
                 H_test @ W["readout"].T, H_test @ fitted_readout(H, targets)
             ]))  # fmt: skip
@@ -131,10 +131,6 @@ def deletion(study: InsideStudy, networks: Sequence[Weights], sets: ImageSets) -
         "refitted_error": errors[1, ..., :-1],
         "refitted_ensemble_error": errors[1, ..., -1],
     }
-
-
-def _masked_top(W: Weights, mask: Tensor, A: Tensor) -> Tensor:
-    return top(W, A * mask)
 
 
 def mean_answers(A: Float[Tensor, "n c h w"], sets: ImageSets) -> Float[Tensor, "c k"]:

@@ -1,7 +1,7 @@
 r"""Two views made by hand: the left and the right half of a photograph.
 
-Some training images have only one half.  A network that has learned to read one half of a class
-alone would err on half of the images that show the other: Theorem 1 on real pixels.
+A network that has learned to read one half of a class alone would err on half of the images that
+show the other: Theorem 1 on real pixels.
 """
 
 from __future__ import annotations

@@ -10,13 +10,7 @@ from mvlib.core.checks import require
 from mvlib.paper.gradient_descent import Checkpoint, Progress, SharedStep
 from mvlib.paper.objectives import AverageCrossEntropy, CrossEntropy
 from mvlib.store.kinds import Kind, register
-from mvlib.studies.one_draw import (
-    as_arrays,
-    check_networks,
-    expected_steps,
-    train_networks,
-    training_flops,
-)
+from mvlib.studies import one_draw
 from mvlib.studies.single_model import SingleModelStudy
 
 
@@ -37,7 +31,7 @@ class JointStudy:
     mean: bool
 
     def __post_init__(self) -> None:
-        check_networks("n_members", self.n_members, 1, "train at least one network")
+        one_draw.check_networks("n_members", self.n_members, 1, "train at least one network")
         own = self.base.objective
         require(own == CrossEntropy(), "objective", "a", own, "be CrossEntropy() in the base",
                 "members are trained on that of their average")  # fmt: skip
@@ -48,12 +42,9 @@ class JointStudy:
 
 
 def run_joint(
-    study: JointStudy,
-    progress: Progress | None = None,
-    *,
-    device: str = "cpu",
+    study: JointStudy, progress: Progress | None = None, *, device: str = "cpu",
     checkpoint: Checkpoint | None = None,
-) -> dict[str, np.ndarray]:
+) -> dict[str, np.ndarray]:  # fmt: skip
     """Train the members together and test each of them and their average; progress, device,
     checkpoint as in `train_networks`.
 
@@ -62,17 +53,17 @@ def run_joint(
         ensemble_single_error and ensemble_multi_error.
     """
     base, scale = study.base, 1 / study.n_members if study.mean else 1.0
-    found = train_networks(
+    found = one_draw.train_networks(
         base, AverageCrossEntropy(scale=scale), base.schedule, networks=study.n_members,
         watch=False, batches=base.batches, progress=progress, device=device, checkpoint=checkpoint,
     )  # fmt: skip
-    return as_arrays(found.results())
+    return one_draw.as_arrays(found.results())
 
 
 register(Kind(
     name="joint training", configuration=JointStudy, run=run_joint,
-    work=lambda study: training_flops(
+    work=lambda study: one_draw.training_flops(
         study.base, study.base.schedule, networks=study.n_members, batches=study.base.batches
     ),
-    steps=lambda study: expected_steps(study.base.schedule.stop_rule),
+    steps=lambda study: one_draw.expected_steps(study.base.schedule.stop_rule),
 ))  # fmt: skip

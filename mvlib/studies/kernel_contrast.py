@@ -34,13 +34,7 @@ from mvlib.paper.tangent_kernel import (
     tangent_weights,
 )
 from mvlib.store.kinds import Kind, register
-from mvlib.studies.one_draw import (
-    as_arrays,
-    check_networks,
-    seeds_of,
-    ticker,
-    training_flops,
-)
+from mvlib.studies import one_draw
 from mvlib.studies.single_model import SingleModelStudy
 
 METHODS = ("ridge", "descent")
@@ -79,8 +73,8 @@ class ContrastStudy:
     n_watch: int
 
     def __post_init__(self) -> None:
-        check_networks("n_seeds", self.n_seeds, 2, "an ensemble needs two members")
-        check_networks("n_students", self.n_students, 1, "train at least one student")
+        one_draw.check_networks("n_seeds", self.n_seeds, 2, "an ensemble needs two members")
+        one_draw.check_networks("n_students", self.n_students, 1, "train at least one student")
         require_number("diag_reg", "lambda", self.diag_reg, 0, math.inf, "try 0.01", open_low=True)
         require_int("descent_steps", "T", self.descent_steps, 1, "train for at least one step")
         require_int("watch_steps", "T", self.watch_steps, 1, "watch at least one step")
@@ -92,19 +86,19 @@ class ContrastStudy:
         require(self.n_watch <= N, "n_watch", "n", self.n_watch, f"be <= N = {N}", "choose fewer")
 
     @property
-    def n_reports(self) -> int:
-        """Of progress: one for each feature map, the average and the network trained for real."""
-        return self.n_seeds + 1 + self.n_students + 1
-
-    @property
     def watched(self) -> Schedule:
         """Of the network trained for real: a fixed number of steps."""
         return replace(self.base.schedule, stop_rule=FixedSteps(steps=self.watch_steps))
 
 
+def _reports(study: ContrastStudy) -> int:
+    """Of progress: one for each feature map, the average and the network trained for real."""
+    return study.n_seeds + 1 + study.n_students + 1
+
+
 def contrast_flops(study: ContrastStudy) -> float:
-    """Floating-point operations, about, for time estimates.  Factors and eigenvalues of kernels,
-    the products of descent and the making of features count `SLOWNESS`-fold."""
+    """Floating-point operations, about; factors and eigenvalues of kernels, the products of
+    descent and the making of features count `SLOWNESS`-fold."""
     base, data, m = study.base, study.base.data, study.base.learner.n_neurons
     k, N, md = data.n_classes, base.n_train, m * data.dim
     maps = study.n_seeds + study.n_students
@@ -115,9 +109,8 @@ def contrast_flops(study: ContrastStudy) -> float:
     factors = 5 / 3 * k * N**3 * (maps + 1)  # 1/3 Cholesky, 4/3 eigenvalues
     descent = 2.0 * k * N**2 * study.descent_steps * fits
     features = 2 * one_pass * 3 * N * maps  # for the kernel, for weights, for the average's
-    slow = factors + descent + features
-    trained = training_flops(base, study.watched, networks=1)
-    return kernels + outputs + SLOWNESS * slow + trained
+    trained = one_draw.training_flops(base, study.watched, networks=1)
+    return kernels + outputs + SLOWNESS * (factors + descent + features) + trained
 
 
 def run_contrast(
@@ -148,7 +141,7 @@ def run_contrast(
     drawn = sample(base.data, base.n_train, seed=base.draw, name="train", device=device)
     X, labels = stored(drawn), drawn.labels
     hard = torch.nn.functional.one_hot(labels, base.data.n_classes).to(X.dtype)
-    tick = ticker(study.n_reports, progress)
+    tick = one_draw.ticker(_reports(study), progress)
     members = _members(study, X, hard, tick)
     single = torch.cat([_outputs(members, x, learner)[:, 0] for x in X.split(BLOCK)], dim=-2)
     ridge, descent = _over_networks(single)[:, 0]
@@ -167,27 +160,24 @@ def run_contrast(
         found |= {f"{name}_{kind}_wrong": rows for name, rows in by_name.items()}
     found |= _watched(study, X, labels)
     tick()
-    return as_arrays(found)
+    return one_draw.as_arrays(found)
 
 
-def _outputs(
-    models: Models, X: Float[Tensor, "n P d"], learner: LearnerParams
-) -> Float[Tensor, "methods two networks n k"]:
-    outputs = [tangent_outputs(W0, theta, X, learner) for W0, theta in models]
-    return torch.stack(outputs, dim=2)
+def _outputs(models: Models, X: Tensor, learner: LearnerParams) -> Tensor:
+    """Of every network, (methods, two, networks, n, k)."""
+    return torch.stack([tangent_outputs(*model, X, learner) for model in models], dim=2)
 
 
 def _members(study: ContrastStudy, X: Tensor, hard: Tensor, tick: Tick) -> Models:
     """The ensemble's members: each fitted by itself, and its part in the average."""
-    learner, L = study.base.learner, study.n_seeds
-    starts = _starts(study, L, "init", X)
+    learner, own = study.base.learner, []
+    starts = _starts(study, study.n_seeds, "init", X)
     targets = hard.expand(len(METHODS), 1, *hard.shape)
     mean = hard.new_zeros(hard.shape[1], len(hard), len(hard))
-    own = []
     for W0 in starts:
         K = ntk(W0, X, None, learner)
         own.append(tangent_weights(W0, X, _fit(K, targets, study), learner))
-        mean.add_(K, alpha=1 / L)
+        mean.add_(K, alpha=1 / len(starts))
         del K  # or it would stay beside the next
         tick()
     # sum_j alpha_j mean(K)(X, X_j) is the mean over l of <sum_j alpha_j phi_l(X_j), phi_l(X)>.
@@ -210,7 +200,7 @@ def _students(study: ContrastStudy, X: Tensor, targets: Tensor, tick: Tick) -> M
 
 def _starts(study: ContrastStudy, n: int, name: str, X: Tensor) -> Tensor:
     """Initial weights, where X is."""
-    data, seeds = study.base.data, seeds_of(study.base.draw, n)
+    data, seeds = study.base.data, one_draw.seeds_of(study.base.draw, n)
     return init_weights(seeds, study.base.learner, n_classes=data.n_classes, dim=data.dim,
                         name=name, device=str(X.device))  # fmt: skip
 
@@ -225,9 +215,7 @@ def _fit(
     ])  # fmt: skip
 
 
-def _over_networks(
-    outputs: Float[Tensor, "methods networks n k"],
-) -> Float[Tensor, "methods 1 n k"]:
+def _over_networks(outputs: Tensor) -> Float[Tensor, "methods 1 n k"]:
     return torch.stack([ensemble_outputs(members) for members in outputs])[:, None]
 
 
@@ -253,7 +241,7 @@ def _watched(study: ContrastStudy, X: Tensor, labels: Tensor) -> dict[str, Tenso
     start = ntk(W0[0], watched, None, learner)
     trajectory = train(
         W0, X, labels, CrossEntropy(), learner=learner, schedule=study.watched,
-        seeds=seeds_of(study.base.draw, 1),
+        seeds=one_draw.seeds_of(study.base.draw, 1),
         record_every=max(1, study.watch_steps // RECORDS),
         probes={
             "linearisation_error": partial(linearisation_error, W0=W0, X=watched, learner=learner),
@@ -268,4 +256,4 @@ def _watched(study: ContrastStudy, X: Tensor, labels: Tensor) -> dict[str, Tenso
 
 
 register(Kind(name="tangent kernels", configuration=ContrastStudy, run=run_contrast,
-              work=contrast_flops, steps=lambda study: study.n_reports))  # fmt: skip
+              work=contrast_flops, steps=_reports))  # fmt: skip

@@ -1,7 +1,5 @@
 r"""What every study of networks on one data draw does: training set, networks, training, test.
-
-A study is one unit of stored work and says what differs: who starts where, and what is learned.
-"""
+A study, one unit of stored work, says what differs: who starts where, and what is learned."""
 
 from __future__ import annotations
 
@@ -123,34 +121,22 @@ class Trained:
         """What every such study stores: correlations (seeds, k, V) at the end, all of the
         trajectory but the weights, and `tested`."""
         end = self.trajectory
+        own = ("stop_step", "fitted", "train_outputs", "loss", "train_error")
         return {
             "correlations": view_correlations(end.weights, self.features),
-            "stop_step": end.stop_step,
-            "fitted": end.fitted,
-            "train_outputs": end.train_outputs,
             "steps": end.recorded_steps,
-            "loss": end.loss,
-            "train_error": end.train_error,
+            **{name: getattr(end, name) for name in own},
             **end.probes,
             **tested(self.setting, end.weights),
         }
 
 
 def train_networks(
-    setting: Setting,
-    objective: Objective | Callable[[Tensor], Objective],
-    schedule: Schedule,
-    *,
-    networks: int,
-    name: str = "init",
-    watch: bool = True,
-    record_every: int = 0,
-    n_watch: int = 0,
-    batches: Batches | None = None,
-    progress: Progress | None = None,
-    device: str = "cpu",
-    checkpoint: Checkpoint | None = None,
-) -> Trained:
+    setting: Setting, objective: Objective | Callable[[Tensor], Objective], schedule: Schedule,
+    *, networks: int, name: str = "init", watch: bool = True, record_every: int = 0,
+    n_watch: int = 0, batches: Batches | None = None, progress: Progress | None = None,
+    device: str = "cpu", checkpoint: Checkpoint | None = None,
+) -> Trained:  # fmt: skip
     """Train so many networks on the training set of a setting's draw.
 
     Args:
