@@ -77,16 +77,11 @@ class Epochs:
 
     Choice: Adam, and no weight decay, augmentation or normalisation: a network that fits 1,000
     images in seconds on one core.  All networks and students of the book train equally long.
-
-    Attributes:
-        epochs: passes over the training set, >= 1.
-        batch: images a step, >= 1.
-        step_size: at its largest, > 0.
     """
 
-    epochs: int
-    batch: int = 50
-    step_size: float = 4e-3
+    epochs: int  # passes over the training set, >= 1
+    batch: int = 50  # images a step, >= 1
+    step_size: float = 4e-3  # at its largest, > 0
 
     def __post_init__(self) -> None:
         require_int("epochs", "T", self.epochs, 1, "train for one pass at least")

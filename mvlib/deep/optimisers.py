@@ -18,13 +18,9 @@ Weights = dict[str, Tensor]  # by name of the parameter; of S networks at once (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Momentum:
-    """Gradient descent with momentum.
+    """Gradient descent with momentum."""
 
-    Attributes:
-        momentum: in [0, 1); 0 is plain gradient descent.
-    """
-
-    momentum: float = 0.9
+    momentum: float = 0.9  # in [0, 1); 0 is plain gradient descent
 
     def __post_init__(self) -> None:
         require_number("momentum", "beta", self.momentum, 0, 1 - 1e-9, "try 0.9")
@@ -41,16 +37,11 @@ class Momentum:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Adam:
-    """Adam (Kingma and Ba).
+    """Adam (Kingma and Ba)."""
 
-    Attributes:
-        beta1, beta2: in [0, 1), how slowly the two running means forget.
-        epsilon: > 0, keeps directions finite where gradients are 0.
-    """
-
-    beta1: float = 0.9
+    beta1: float = 0.9  # in [0, 1), how slowly the running means of g and g^2 forget
     beta2: float = 0.999
-    epsilon: float = 1e-8
+    epsilon: float = 1e-8  # > 0, keeps directions finite where gradients are 0
 
     def __post_init__(self) -> None:
         require_number("beta1", "beta_1", self.beta1, 0, 1 - 1e-9, "try 0.9")
@@ -78,24 +69,14 @@ class Adam:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
-    """How to train.
-
-    Attributes:
-        optimiser: `Momentum` or `Adam`.
-        learning_rate: eta > 0.
-        epochs: passes through the data, >= 1.
-        batch_size: B >= 1 samples a step; the last batch of a pass may be smaller.
-        cosine: True lets the learning rate fall to 0 along half a cosine; False keeps it.
-        weight_decay: lambda >= 0; each step also takes eta lambda of the weights themselves away
-            (not through the optimiser: AdamW's form).
-    """
+    """How to train."""
 
     optimiser: Momentum | Adam
-    learning_rate: float
-    epochs: int
-    batch_size: int
-    cosine: bool = True
-    weight_decay: float = 0.0
+    learning_rate: float  # eta > 0
+    epochs: int  # passes through the data, >= 1
+    batch_size: int  # B >= 1 samples a step; the last batch of a pass may be smaller
+    cosine: bool = True  # the learning rate falls to 0 along half a cosine, or stays
+    weight_decay: float = 0.0  # lambda >= 0: a step also takes eta lambda w away (as AdamW does)
 
     def __post_init__(self) -> None:
         rate, cosine = self.learning_rate, self.cosine

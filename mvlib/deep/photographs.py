@@ -66,17 +66,12 @@ AGAIN = "the file is damaged or another one: get it again"
 class Images:
     """Labelled photographs in their official split.
 
-    Attributes:
-        train_pixels, test_pixels: uint8 (n, channels, height, width), 0 black to 255 white.
-        train_labels, test_labels: int64 (n,), 0 to n_classes - 1.
-        n_classes: k.
-
     Raises:
         BadInput: if shapes do not belong together or a label is out of range.
     """
 
-    train_pixels: np.ndarray
-    train_labels: np.ndarray
+    train_pixels: np.ndarray  # uint8 (n, channels, height, width), 0 black to 255 white
+    train_labels: np.ndarray  # int64 (n,), 0 to n_classes - 1
     test_pixels: np.ndarray
     test_labels: np.ndarray
     n_classes: int
@@ -112,15 +107,15 @@ def load(name: str, folder: str | Path | None = None, *, check: bool = True) -> 
 
 def here(name: str) -> bool:
     """Whether `load(name)` would find its files on this machine without a network."""
-    return name == "digits" or not _missing(name, _find(name, (data_folder(), DEBIAN)))
+    return name == "digits" or not _find(name, (data_folder(), DEBIAN))[1]
 
 
 @functools.lru_cache(maxsize=2)
 def _load(name: str, folders: tuple[Path, ...], check: bool) -> Images:
     if name == "digits":
         return digits()
-    files = _find(name, folders)
-    if missing := _missing(name, files):
+    files, missing = _find(name, folders)
+    if missing:
         said = f"dataset = {name!r} must be in {folders[0]}, which lacks {', '.join(missing)}"
         raise BadInput(f"{said}; {_remedy(name, folders[0])}.")
     parts = {str(path): _unpacked(path) for path in files.values()}
@@ -144,19 +139,19 @@ def _load(name: str, folders: tuple[Path, ...], check: bool) -> Images:
     return Images(pixels, labels, *test, n_classes=100 if name == "cifar-100" else 10)
 
 
-def _find(name: str, folders: tuple[Path, ...]) -> dict[str, Path]:
+def _find(name: str, folders: tuple[Path, ...]) -> tuple[dict[str, Path], list[str]]:
     """Files of a collection by name: all parts or the archive, in the first place with either, or
-    else what is in the place with most parts."""
+    else what is in the place with most parts; and the parts that are missing."""
     best: dict[str, Path] = {}
+    archive = ARCHIVES.get(name)
     for folder, place in itertools.product(folders, PLACES[name]):
         there = {part: file for part in PARTS[name] if (file := _file(folder / place / part))}
-        best = max(best, there, key=len)
-        if not _missing(name, best):
-            return best
-        archive = ARCHIVES.get(name)
+        if len(there) == len(PARTS[name]):
+            return there, []
         if archive and (file := _file(folder / place / archive)):
-            return {archive: file}
-    return best
+            return {archive: file}, []
+        best = max(best, there, key=len)
+    return best, [part for part in PARTS[name] if part not in best]
 
 
 def _file(path: Path) -> Path | None:
@@ -165,11 +160,6 @@ def _file(path: Path) -> Path | None:
     packed = path.with_name(f"{path.name}.gz")
     tried = itertools.product((path.parent, path, packed), (path.name, packed.name))
     return next((place / name for place, name in tried if os.path.isfile(place / name)), None)
-
-
-def _missing(name: str, files: dict[str, Path]) -> list[str]:
-    whole = ARCHIVES.get(name) in files
-    return [] if whole else [part for part in PARTS[name] if part not in files]
 
 
 def _remedy(name: str, folder: Path) -> str:
@@ -300,7 +290,7 @@ def download_fashion_mnist() -> Path:
 
 def digits() -> Images:
     """scikit-learn's 1,797 grey digits of 8 x 8 pixels, each pixel doubled to 16 x 16; every
-    fourth is a test image.  For trying things out: most networks err on few of them.
+    fourth is a test image.
 
     Raises:
         BadInput: if scikit-learn is not installed.

@@ -1,7 +1,5 @@
 r"""Inputs without views (Section 2.2): one Gaussian or a mixture of them, labelled by a random
-function, and what averaging the outputs of networks changes: errors, cross-entropy, variance,
-agreement.
-"""
+function, and what averaging networks changes: errors, cross-entropy, variance, agreement."""
 
 from __future__ import annotations
 
@@ -266,10 +264,7 @@ def centred(outputs: Float[Tensor, "members n k"]) -> Float[Tensor, "members n k
 
 def variance_curve(outputs: Float[Tensor, "members n k"]) -> Float[Tensor, " half"]:
     """Variance between averages of K networks that have no network in common, K = 1 ..
-    members // 2: of centred outputs, unbiased, mean over inputs and classes.
-
-    Independent networks make it fall like 1 / K; nothing is assumed here.
-    """
+    members // 2: of centred outputs, unbiased, mean over inputs and classes."""
     F, curve = centred(outputs), []
     for K in range(1, len(F) // 2 + 1):
         groups = len(F) // K
@@ -302,11 +297,8 @@ def paired_bootstrap(
     n_resamples: int = RESAMPLES,
 ) -> tuple[Float[Tensor, " resamples"], Float[Tensor, " resamples"]]:  # fmt: skip
     """Mean error of single networks and error of their average, with networks and inputs
-    resampled with replacement, the same for both.
-
-    A resample holds fewer different networks than there are, so the average's error leans
-    upwards: use the spread, not the centre.
-    """
+    resampled with replacement, the same for both.  A resample holds fewer different networks than
+    there are, so the average's error leans upwards: use the spread, not the centre."""
     members, n, k = outputs.shape
     generator = stream(seed, "paired bootstrap")
     wrong = (outputs.argmax(dim=-1) != labels).to(outputs.dtype)
@@ -317,8 +309,7 @@ def paired_bootstrap(
         rows = torch.randint(0, n, (n,), generator=generator)
         single.append((share @ wrong)[rows].mean())
         mean = (share @ outputs.reshape(members, -1)).view(n, k)
-        answer = (mean.argmax(dim=-1) != labels)[rows]
-        together.append(answer.to(outputs.dtype).mean())
+        together.append((mean.argmax(dim=-1) != labels)[rows].to(outputs.dtype).mean())
     return torch.stack(single), torch.stack(together)
 
 

@@ -33,23 +33,14 @@ BLUR = 8  # every so many of them the image is smoothed
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InsideStudy:
-    """A closer look at the networks of a study, trained again.
+    """A closer look at the networks of a study, trained again."""
 
-    Attributes:
-        base: the networks; single networks, not averages.
-        deleted: shares of the intermediate layer's channels to delete, each in (0, 1).
-        n_heat: the first so many test images, >= 1, get heat maps.
-        patch: side of the square that covers a part of the image, >= 1 and at most the image's.
-        stride: between neighbouring places of that square, >= 1.
-        n_channels: channels of the first network whose favourite images are drawn, >= 1.
-    """
-
-    base: ImageStudy
-    deleted: tuple[float, ...]
-    n_heat: int
-    patch: int
-    stride: int
-    n_channels: int
+    base: ImageStudy  # single networks, not averages
+    deleted: tuple[float, ...]  # shares of the intermediate layer's channels, each in (0, 1)
+    n_heat: int  # the first so many test images, >= 1, get heat maps
+    patch: int  # side of the square that covers a part of the image, >= 1, at most the image's
+    stride: int  # between neighbouring places of that square, >= 1
+    n_channels: int  # of the first network, >= 1, whose favourite images are drawn
 
     def __post_init__(self) -> None:
         members, most = self.base.members, 2 * self.base.width
@@ -58,8 +49,8 @@ class InsideStudy:
         require(fits, "deleted", "", self.deleted, "lie in (0, 1)", "delete some channels, not all")
         for field in ("n_heat", "patch", "stride", "n_channels"):
             require_int(field, "", getattr(self, field), 1, "ask for one at least")
-        fits, remedy = self.n_channels <= most, "the layer has no more"
-        require(fits, "n_channels", "", self.n_channels, f"be <= {most}", remedy)
+        n = self.n_channels
+        require(n <= most, "n_channels", "", n, f"be <= {most}", "the layer has no more")
 
 
 def run_inside(
@@ -107,8 +98,8 @@ def kept_channels(
 
 
 def deletion(study: InsideStudy, networks: Sequence[Weights], sets: ImageSets) -> dict[str, Tensor]:
-    """Errors with channels of the intermediate layer set to 0, every network losing its own, with
-    the rest as trained and with the readout fitted again (ridge on the training set)."""
+    """Errors without some channels of the intermediate layer, every network losing its own, with
+    the rest as trained and with the readout fitted again."""
     shares = (0.0, *study.deleted)
     errors = torch.zeros(2, len(WAYS), len(shares), len(networks) + 1)
     targets = nnf.one_hot(sets.y, sets.n_classes).float()
@@ -116,12 +107,13 @@ def deletion(study: InsideStudy, networks: Sequence[Weights], sets: ImageSets) -
     for (i, way), (j, share) in product(enumerate(WAYS), enumerate(shares)):
         outputs = []
         for seed, W, both in zip(study.base.seeds, networks, layers, strict=True):
-            kept = kept_channels(mean_answers(both[0], sets), share, way, seed=seed)
-            mask = kept.to(both[0].dtype)[:, None, None]
+            by_image = both[0].mean(dim=(2, 3))
+            by_class = [by_image[sets.true_y == c].mean(dim=0) for c in range(sets.n_classes)]
+            kept = kept_channels(torch.stack(by_class, dim=1), share, way, seed=seed)
+            mask = kept.to(by_image.dtype)[:, None, None]
             H, H_test = (in_blocks(partial(top, W), A * mask) for A in both)
-            outputs.append(torch.stack([
-                H_test @ W["readout"].T, H_test @ fitted_readout(H, targets)
-            ]))  # fmt: skip
+            readouts = W["readout"].T, fitted_readout(H, targets)
+            outputs.append(torch.stack([H_test @ readout for readout in readouts]))
         for how, stack in enumerate(torch.stack(outputs, dim=1)):
             every = torch.cat([stack, ensemble_outputs(stack)[None]])
             errors[how, i, j] = (every.argmax(dim=-1) != sets.y_test).float().mean(dim=1)
@@ -131,12 +123,6 @@ def deletion(study: InsideStudy, networks: Sequence[Weights], sets: ImageSets) -
         "refitted_error": errors[1, ..., :-1],
         "refitted_ensemble_error": errors[1, ..., -1],
     }
-
-
-def mean_answers(A: Float[Tensor, "n c h w"], sets: ImageSets) -> Float[Tensor, "c k"]:
-    """Mean of each channel over positions and the training images of each class."""
-    by_image, classes = A.mean(dim=(2, 3)), range(sets.n_classes)
-    return torch.stack([by_image[sets.true_y == c].mean(dim=0) for c in classes], dim=1)
 
 
 def fitted_readout(
@@ -186,8 +172,7 @@ def favourites(
     """
     found = []
     for channel in channels:
-        generator = stream(seed, "favourite", channel)
-        x = 0.1 * torch.randn(1, *shape, generator=generator)
+        x = 0.1 * torch.randn(1, *shape, generator=stream(seed, "favourite", channel))
         x = x.to(W["stem"].device).requires_grad_()
         for step in range(ASCENT):
             (gradient,) = torch.autograd.grad(lower(W, x)[0, channel].mean(), x)

@@ -78,11 +78,11 @@ class ImageKernelStudy:
 def kernel_flops(study: ImageKernelStudy) -> float:
     """Floating-point operations, about; gradients and factors count tenfold, being slow."""
     n, t = study.data.n_train, study.data.n_test
-    net = ResidualNet(n_classes=1, channels=1, side=28, width=study.width)
-    wide = sum(int(np.prod(s)) for s in net.shapes().values())
-    tangent = study.features == "tangent"
-    features = 30 * net.flops() * (n + t) if tangent else 500.0 * study.width * (n + t)
-    D = wide if tangent else study.width * GRID * GRID
+    features, D = 500.0 * study.width * (n + t), study.width * GRID * GRID
+    if study.features == "tangent":
+        net = ResidualNet(n_classes=1, channels=1, side=28, width=study.width)
+        features = 30 * net.flops() * (n + t)
+        D = sum(math.prod(shape) for shape in net.shapes().values())
     return study.n_maps * (features + 2.0 * n * (n + t) * D + 10 * n**3)
 
 
@@ -103,8 +103,7 @@ def convolution_map(
 
 def kernels(study: ImageKernelStudy, seed: int, sets: ImageSets) -> tuple[Tensor, Tensor]:
     r"""$K = \Phi\Phi^\top$ of the training set (n, n), and of test against training images."""
-    channels, side = sets.X.shape[1:3]
-    device = str(sets.X.device)
+    channels, side, device = *sets.X.shape[1:3], str(sets.X.device)
     if study.features == "tangent":
         net = ResidualNet(n_classes=1, channels=channels, side=side, width=study.width)
         features = partial(tangent_map, init_network(seed, net, device=device))
@@ -119,11 +118,9 @@ def kernels(study: ImageKernelStudy, seed: int, sets: ImageSets) -> tuple[Tensor
 
 
 def fit(
-    kernel: Float[Tensor, "n n"],
-    test_kernel: Float[Tensor, "t n"],
-    targets: Float[Tensor, "*fits n k"],
-    diag_reg: float,
-) -> tuple[Float[Tensor, "*fits n k"], Float[Tensor, "*fits t k"]]:
+    kernel: Float[Tensor, "n n"], test_kernel: Float[Tensor, "t n"],
+    targets: Float[Tensor, "*fits n k"], diag_reg: float,
+) -> tuple[Float[Tensor, "*fits n k"], Float[Tensor, "*fits t k"]]:  # fmt: skip
     """Kernel ridge, one kernel for all classes: outputs on the training set and on the test set."""
     by_class = targets.movedim(-1, 0)[..., None]  # a fit for each class
     dual = kernel_ridge(kernel[None], by_class, diag_reg=diag_reg)

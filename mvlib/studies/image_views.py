@@ -21,13 +21,9 @@ from mvlib.studies.one_draw import as_arrays
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ViewStudy:
-    """Networks on images some of which have only one half.
+    """Networks on images some of which have only one half."""
 
-    Attributes:
-        base: the networks and their data; `base.data.single_view_fraction` is mu.
-    """
-
-    base: ImageStudy
+    base: ImageStudy  # `base.data.single_view_fraction` is mu
 
 
 def run_views(
