@@ -123,11 +123,11 @@ def base_study(scale: Scale, *, draw: int = FIRST_DRAW) -> SingleModelStudy:
     gives in the limit and these choices give at k = 10.  Many samples (N) and faint views at the
     upper end of the definition's interval make the weak appearances of a view worth learning; a
     class's own views are spread over C_p = 4 patches (Remark 3.2), so that they are not learned
-    from other classes' samples by mistake, and so that the left-over single-view samples teach little.
-    The noise is weak enough not to be memorised before the weak views are learned, and strong
-    enough to memorise the left-over samples.  A class's score is then the sum of several
-    patches', and passes a few log k soon after its winner crosses varrho = 1; chapter 3 shows
-    what other thresholds do.
+    from other classes' samples by mistake, and so that the left-over single-view samples teach
+    little.  The noise is weak enough not to be memorised before the weak views are learned, and
+    strong enough to memorise the left-over samples.  A class's score is then the sum of several
+    patches', and passes a few log k soon after its winner crosses varrho = 1; chapter 3 shows what
+    other thresholds do.
     """
     size = SIZES[check_scale(scale)]
     k, d, N = size.n_classes, size.dim, size.n_train
