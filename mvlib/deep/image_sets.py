@@ -62,14 +62,12 @@ class ImageData:
 
 @dataclass(frozen=True, slots=True)
 class ImageSets:
-    """Tensors of one study: training images (N, channels, height, width), the labels trained on
-    and those before any noise, and the test set.  Pixels are centred and scaled by the training
-    set's own mean and standard deviation, so that 0 is its mean grey.
-    """
+    """Pixels centred and scaled by the training set's own mean and standard deviation, so that 0
+    is its mean grey."""
 
-    X: Tensor
-    y: Tensor
-    true_y: Tensor
+    X: Tensor  # training images (N, channels, height, width)
+    y: Tensor  # the labels trained on
+    true_y: Tensor  # the labels before any noise
     X_test: Tensor
     y_test: Tensor
     n_classes: int

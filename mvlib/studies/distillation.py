@@ -1,8 +1,5 @@
-r"""The study behind Theorem 3 and self-distillation: students of one data draw and one teacher.
-
-Teachers are networks of an earlier study on the same draw; all a student needs of them is their
-scores on the training set.
-"""
+r"""The study behind Theorem 3 and self-distillation: students of networks of an earlier study on
+the same draw.  All a student needs of these is their scores on the training set."""
 
 from __future__ import annotations
 
@@ -112,12 +109,8 @@ class DistillationStudy:
 def target_outputs(study: DistillationStudy, outputs: Tensor, labels: Tensor) -> Tensor:
     """G on the training set, (1 or students, N, k), the scale c in it.
 
-    Args:
-        outputs: the teachers' scores on the training set, (teachers, N, k).
-        labels: y, (N,).
-
     Raises:
-        BadInput: if there are fewer teachers, samples or classes than the study has.
+        BadInput: if the teachers' scores there are not of shape (teachers, N, k).
     """
     base, c = study.base, study.teacher_scale
     shape, found = (study.n_teachers, base.n_train, base.data.n_classes), tuple(outputs.shape)
@@ -165,8 +158,7 @@ def run_distillation(
     """Train the students and test them as `run_single_model` tests networks, on the same inputs.
 
     Args:
-        teacher_outputs: train_outputs of the teaching study, (teachers, N, k); not used for
-            "labels".
+        teacher_outputs: train_outputs of the teaching study, (teachers, N, k); not for "labels".
         progress, device, checkpoint: as in `train_networks`.
 
     Returns:

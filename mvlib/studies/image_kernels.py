@@ -1,5 +1,4 @@
-r"""Frozen features of photographs: the image network's own tangent features, and random
-convolutions, each with ridge regression (the other half of the paper's Figures 1 and 6).
+r"""Ridge regression on frozen features of photographs (the other half of Figures 1 and 6).
 
 As in Section 2.1 a feature map has one output, $\Phi(x) = \nabla_W f(W_0, x)$, and every class has
 weights of its own on it: $f_i(x) = \langle\theta_i, \Phi(x)\rangle$.

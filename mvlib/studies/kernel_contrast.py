@@ -1,9 +1,8 @@
 r"""The study of Section 2.1: networks frozen at their initialisation, as random feature maps.
 
-A frozen network with weights theta on its tangent features is $f(X) = \langle \theta,
-\Phi_{W_0}(X) \rangle$.  Ensembles of such functions, their average trained directly, and students
-on fresh features are each trained in two ways, on one data draw; and one network is trained for
-real, to see how far it leaves this picture.
+A frozen network is $f(X) = \langle \theta, \Phi_{W_0}(X) \rangle$.  Ensembles of such functions,
+their average trained directly, and students on fresh features are each trained in two ways; and
+one network is trained for real, to see how far it leaves this picture.
 """
 
 from __future__ import annotations
@@ -239,14 +238,14 @@ def _watched(study: ContrastStudy, X: Tensor, labels: Tensor) -> dict[str, Tenso
     learner, watched = study.base.learner, X[: study.n_watch]
     W0 = _starts(study, 1, "init", X)
     start = ntk(W0[0], watched, None, learner)
+    probes = {
+        "linearisation_error": partial(linearisation_error, W0=W0, X=watched, learner=learner),
+        "kernel_drift": partial(kernel_drift, start=start, X=watched, learner=learner),
+    }
     trajectory = train(
-        W0, X, labels, CrossEntropy(), learner=learner, schedule=study.watched,
+        W0, X, labels, CrossEntropy(), learner=learner, schedule=study.watched, probes=probes,
         seeds=one_draw.seeds_of(study.base.draw, 1),
         record_every=max(1, study.watch_steps // RECORDS),
-        probes={
-            "linearisation_error": partial(linearisation_error, W0=W0, X=watched, learner=learner),
-            "kernel_drift": partial(kernel_drift, start=start, X=watched, learner=learner),
-        },
     )  # fmt: skip
     return {
         "steps": trajectory.recorded_steps,

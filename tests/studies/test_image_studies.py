@@ -1,6 +1,5 @@
 """Sets, studies and findings on photographs: on scikit-learn's digits, with tiny networks."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -252,10 +251,12 @@ def test_the_store_finds_a_teacher(tmp_path: Path) -> None:
     study = replace(teacher.study, target="average", teacher=teacher.study, first_seed=9)
     taught = Experiment(name="s", scale="smoke", label="b", study=study, teacher=teacher)
     store = Store(tmp_path)
-    run_experiment(taught, store)
+    found = run_experiment(taught, store)
     assert {key.split("/")[0] for key in store.read} == {"t", "s"}
-    path = next(tmp_path.glob("s/*.json"))
-    assert json.loads(path.read_text())["module"] == "image_training"
+    taught_by_hand = run_image_study(
+        study, teacher_outputs=run_image_study(teacher.study)["train_outputs"]
+    )
+    assert np.array_equal(found["train_outputs"], taught_by_hand["train_outputs"])
 
 
 # ---------------------------------------------------------------- views and insides
