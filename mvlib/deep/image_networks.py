@@ -1,8 +1,7 @@
 r"""A small residual network for photographs, without normalisation, and its training.
 
 Seeds are trained one after the other: on one or two cores a loop is faster than `torch.func.vmap`
-or the same thing written as a grouped convolution (17, 32 and 25 ms a network and step at 16
-channels and batches of 64, in the layout "channels last"), and it needs a tenth of the memory.
+(17 and 32 ms a network and step at 16 channels, batches of 64) and needs a tenth of the memory.
 """
 
 from __future__ import annotations
@@ -73,21 +72,16 @@ class ResidualNet:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Epochs:
-    """How networks for images are trained: Adam with a warm-up over the first tenth and then a
-    cosine to zero.
+    """How networks for images are trained: Adam, with a warm-up over the first tenth of a cosine
+    to zero.
 
     Choice: Adam, and no weight decay, augmentation or normalisation: a network that fits 1,000
     images in seconds on one core.  All networks and students of the book train equally long.
-
-    Attributes:
-        epochs: passes over the training set, >= 1.
-        batch: images a step, >= 1.
-        step_size: at its largest, > 0.
     """
 
-    epochs: int
-    batch: int = 50
-    step_size: float = 4e-3
+    epochs: int  # passes over the training set, >= 1
+    batch: int = 50  # images a step, >= 1
+    step_size: float = 4e-3  # at its largest, > 0
 
     def __post_init__(self) -> None:
         require_int("epochs", "T", self.epochs, 1, "train for one pass at least")
@@ -100,10 +94,9 @@ class Epochs:
 
     def rate(self, step: int, n_train: int) -> float:
         """Step size of step 0, 1, ..."""
-        share = step / self.steps(n_train)
-        return self.step_size * min(1.0, (share + 1 / self.steps(n_train)) / 0.1) * (
-            0.5 + 0.5 * math.cos(math.pi * share)
-        )  # fmt: skip
+        share, one = step / self.steps(n_train), 1 / self.steps(n_train)
+        cosine = 0.5 + 0.5 * math.cos(math.pi * share)
+        return self.step_size * min(1.0, (share + one) / 0.1) * cosine
 
 
 def init_network(seed: int, net: ResidualNet, *, device: str = "cpu") -> Weights:
@@ -111,8 +104,7 @@ def init_network(seed: int, net: ResidualNet, *, device: str = "cpu") -> Weights
     weights = {}
     for name, shape in net.shapes().items():
         drawn = torch.randn(shape, generator=stream(seed, "image network", name))
-        gain = 1.0 if name == "readout" else 2.0
-        drawn *= math.sqrt(gain / math.prod(shape[1:]))
+        drawn *= math.sqrt((1.0 if name == "readout" else 2.0) / math.prod(shape[1:]))
         layout = torch.channels_last if drawn.ndim == 4 else torch.contiguous_format
         weights[name] = drawn.to(device, memory_format=layout)
     return weights
@@ -153,35 +145,26 @@ def soft_labels(
     teacher: Float[Tensor, "n k"], temperature: float
 ) -> tuple[Float[Tensor, "n k"], Loss]:
     r"""Targets $\mathrm{softmax}(G/T)$, and the loss that compares outputs F with them: $T^2$ times
-    their cross-entropy with $\mathrm{softmax}(F/T)$.
-
-    The teacher's outputs alone, no labels beside them.
+    their cross-entropy with $\mathrm{softmax}(F/T)$; no labels beside them.
 
     Raises:
         BadInput: if T <= 0.
     """
-    require_number("temperature", "T", temperature, 0, math.inf, "try 4", open_low=True)
+    T = temperature
+    require_number("temperature", "T", T, 0, math.inf, "try 4", open_low=True)
 
     def loss(outputs: Tensor, targets: Tensor) -> Tensor:
-        found = (outputs / temperature).log_softmax(dim=1)
-        return -(temperature**2) * (targets * found).sum(dim=1).mean()
+        return -(T**2) * (targets * (outputs / T).log_softmax(dim=1)).sum(dim=1).mean()
 
-    return (teacher / temperature).softmax(dim=1), loss
+    return (teacher / T).softmax(dim=1), loss
 
 
 def train_together(
-    starts: Sequence[Weights],
-    X: Float[Tensor, "n ch h w"],
-    targets: Tensor,
-    schedule: Epochs,
-    *,
-    seed: int,
-    loss: Loss = nnf.cross_entropy,
-    tick: Callable[[], None] | None = None,
-) -> list[Weights]:
-    """Train the mean of several networks' outputs as one learner; one start is one network.
-
-    Adam divides by the gradient's size, so that the mean's factor 1/L changes nothing.
+    starts: Sequence[Weights], X: Float[Tensor, "n ch h w"], targets: Tensor, schedule: Epochs, *,
+    seed: int, loss: Loss = nnf.cross_entropy, tick: Callable[[], None] | None = None,
+) -> list[Weights]:  # fmt: skip
+    """Train the mean of several networks' outputs as one learner; one start is one network.  (Adam
+    divides by the gradient's size, so that the mean's factor 1/L changes nothing.)
 
     Args:
         targets: labels, or whatever `loss` compares outputs with, one row an image.
@@ -201,10 +184,8 @@ def train_together(
             outputs = torch.stack([image_outputs(one, X[rows]) for one in weights]).mean(dim=0)
             value = loss(outputs, targets[rows])
             if not math.isfinite(value.item()):
-                raise BadInput(
-                    f"loss at step {step} of seed {seed} must be finite; lower "
-                    f"step_size (eta) = {schedule.step_size:g}."
-                )
+                raise BadInput(f"loss at step {step} of seed {seed} must be finite; "
+                               f"lower step_size (eta) = {schedule.step_size:g}.")  # fmt: skip
             gradients = torch.autograd.grad(value, flat)
             rate, step = schedule.rate(step, len(X)), step + 1
             # Adam, with the factors where the stored numbers had them: `optimisers.Adam` and

@@ -3,6 +3,7 @@ does to them on purpose (wrong labels, missing halves)."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from mvlib.core.checks import require, require_int, require_number
-from mvlib.core.randomness import stream
+from mvlib.core.randomness import Name, stream
 from mvlib.deep.photographs import DATASETS, load
 
 HALVES = ("whole", "left only", "right only")
@@ -26,7 +27,7 @@ class ImageData:
     training files; the last sixth is kept for choosing settings (`explore`).
 
     Attributes:
-        dataset: one of `images.DATASETS`.
+        dataset: one of `photographs.DATASETS`.
         n_train: N, at least one image a class.
         n_test: the first so many official test images.
         draw: which N images are drawn for training.
@@ -59,21 +60,14 @@ class ImageData:
             require(isinstance(value, bool), field, "", value, "be True or False", "pick one")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class ImageSets:
-    """Tensors of one study; pixels are centred and scaled by the training set's own mean and
-    standard deviation, so that 0 is its mean grey.
+    """Pixels centred and scaled by the training set's own mean and standard deviation, so that 0
+    is its mean grey."""
 
-    Attributes:
-        X, y: training images (N, channels, height, width) and the labels trained on.
-        true_y: the labels before any noise.
-        X_test, y_test: test images and labels, whole.
-        n_classes: k.
-    """
-
-    X: Tensor
-    y: Tensor
-    true_y: Tensor
+    X: Tensor  # training images (N, channels, height, width)
+    y: Tensor  # the labels trained on
+    true_y: Tensor  # the labels before any noise
     X_test: Tensor
     y_test: Tensor
     n_classes: int
@@ -86,8 +80,8 @@ def image_sets(data: ImageData, *, device: str = "cpu") -> ImageSets:
         BadInput: if the files are missing or damaged, or hold too few images.
     """
     found = load(data.dataset)
-    kept = len(found.train_labels) - len(found.train_labels) // EXPLORE
-    rows = _balanced_rows(found.train_labels[:kept], data, found.n_classes)
+    k, kept = found.n_classes, len(found.train_labels) - len(found.train_labels) // EXPLORE
+    rows = _balanced_rows(found.train_labels[:kept], data, k)
     pixels, labels = found.test_pixels, found.test_labels
     if data.explore:
         pixels, labels = found.train_pixels[kept:], found.train_labels[kept:]
@@ -102,11 +96,9 @@ def image_sets(data: ImageData, *, device: str = "cpu") -> ImageSets:
         X_test = join_halves(X_test, y_test, seed=data.draw, name="test")
     if data.single_view_fraction:
         X = missing_halves(X, y, data.single_view_fraction, seed=data.draw)
-    noisy = noisy_labels(y, data.label_noise, n_classes=found.n_classes, seed=data.draw)
+    noisy = noisy_labels(y, data.label_noise, n_classes=k, seed=data.draw)
     X, noisy, y, X_test, y_test = (part.to(device) for part in (X, noisy, y, X_test, y_test))
-    return ImageSets(
-        X=X, y=noisy, true_y=y, X_test=X_test, y_test=y_test, n_classes=found.n_classes
-    )
+    return ImageSets(X, noisy, y, X_test, y_test, k)
 
 
 def _balanced_rows(labels: np.ndarray, data: ImageData, n_classes: int) -> np.ndarray:
@@ -116,10 +108,10 @@ def _balanced_rows(labels: np.ndarray, data: ImageData, n_classes: int) -> np.nd
     rows = []
     for label in range(n_classes):
         wanted = share + (label < rest)
-        mine = order[labels[order] == label][:wanted]
-        fits, bound = len(mine) == wanted > 0, f"ask for 1 to {len(mine)} images of class {label}"
+        rows.append(order[labels[order] == label][:wanted])
+        bound = f"ask for 1 to {len(rows[-1])} images of class {label}"
+        fits = len(rows[-1]) == wanted > 0
         require(fits, "n_train", "N", data.n_train, bound, "use more or fewer images")
-        rows.append(mine)
     return np.concatenate(rows)
 
 
@@ -129,18 +121,14 @@ def noisy_labels(
     """Exactly round(share n) labels replaced by another class's, chosen evenly.  A larger share
     changes the same images and more."""
     generator = stream(seed, "label noise")
-    rows = torch.randperm(len(y), generator=generator)
+    rows = torch.randperm(len(y), generator=generator)[: round(share * len(y))]
     shift = torch.randint(1, n_classes, y.shape, generator=generator)
-    rows = rows[: round(share * len(y))]
-    noisy = y.clone()
-    noisy[rows] = (y[rows] + shift[rows]) % n_classes
-    return noisy
+    return y.index_copy(0, rows, (y[rows] + shift[rows]) % n_classes)
 
 
 def only_half(X: Float[Tensor, "n c h w"], half: str) -> Float[Tensor, "n c h w"]:
     """The images with one half grey; `half` is one of `HALVES`."""
-    kept = X.clone()
-    middle = X.shape[-1] // 2
+    kept, middle = X.clone(), X.shape[-1] // 2
     if half == "left only":
         kept[..., middle:] = 0
     if half == "right only":
@@ -154,10 +142,8 @@ def missing_halves(
     """A share of the images of each class with one half grey, left and right in turn.  A larger
     share takes the halves of the same images and more."""
     made = X.clone()
-    for label in y.unique().tolist():
-        rows = (y == label).nonzero().squeeze(1)
-        order = torch.randperm(len(rows), generator=stream(seed, "halves", label))
-        rows = rows[order][: round(share * len(rows))]
+    for rows in _classes(y, seed, "halves"):
+        rows = rows[: round(share * len(rows))]
         made[rows[::2]] = only_half(X[rows[::2]], "left only")
         made[rows[1::2]] = only_half(X[rows[1::2]], "right only")
     return made
@@ -169,9 +155,14 @@ def join_halves(
     """The left half of each image beside the right half of another one of its class (its own
     where it is the only one); every half is used once."""
     made, middle = X.clone(), X.shape[-1] // 2
+    for rows in _classes(y, seed, "join", name):
+        # A cycle through the class: nobody meets itself.
+        made[rows, ..., middle:] = X[rows.roll(1)][..., middle:]
+    return made
+
+
+def _classes(y: Tensor, seed: int, *name: Name) -> Iterator[Tensor]:
+    """The rows of each class, in an order of its own."""
     for label in y.unique().tolist():
         rows = (y == label).nonzero().squeeze(1)
-        order = torch.randperm(len(rows), generator=stream(seed, "join", name, label))
-        partners = rows[order].roll(1)  # a cycle through the class: nobody meets itself
-        made[rows[order], ..., middle:] = X[partners][..., middle:]
-    return made
+        yield rows[torch.randperm(len(rows), generator=stream(seed, *name, label))]

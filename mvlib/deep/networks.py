@@ -1,8 +1,7 @@
 r"""Small deep networks, and many seeds of one of them trained at once.
 
 A network here is a `torch.nn.Module` without state; the weights of S networks of one architecture
-are one dictionary, name -> (S, *shape), and `torch.func` does the rest.  Networks do not interact:
-each has its own weights and, if wished, its own order of the data.
+are one dictionary, name -> (S, *shape).  Networks do not interact.
 """
 
 from __future__ import annotations
@@ -10,7 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from itertools import pairwise
+from typing import Literal, get_args
 
 import torch
 from jaxtyping import Float
@@ -34,11 +34,10 @@ class FullyConnected(nn.Module):
     def __init__(self, *, n_inputs: int, width: int, depth: int, n_outputs: int) -> None:
         super().__init__()
         sizes = [n_inputs, *[width] * depth]
-        self.hidden = nn.ModuleList(nn.Linear(i, o) for i, o in zip(sizes, sizes[1:], strict=False))
+        self.hidden = nn.ModuleList(nn.Linear(i, o) for i, o in pairwise(sizes))
         self.readout = nn.Linear(sizes[-1], n_outputs)
 
     def forward(self, x: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
-        """Scores of every class."""
         for layer in self.hidden:
             x = torch.relu(layer(x))
         return self.readout(x)
@@ -60,38 +59,28 @@ class Residual(nn.Module):
         self.readout = nn.Linear(width, n_outputs)
 
     def forward(self, x: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
-        """Scores of every class."""
         h = self.readin(x)
         for inner, outer in zip(self.inner, self.outer, strict=True):
-            h = h + outer(torch.relu(inner(_norm(h))))
-        return self.readout(_norm(h))
-
-
-def _norm(h: Tensor) -> Tensor:
-    return functional.layer_norm(h, h.shape[-1:])
+            h = h + outer(torch.relu(inner(functional.layer_norm(h, h.shape[-1:]))))
+        return self.readout(functional.layer_norm(h, h.shape[-1:]))
 
 
 class Convolutional(nn.Module):
     """`depth` convolutions over windows of three neighbouring positions with ReLU, then a linear
     read-out of all positions.
 
-    An input of d numbers is a circle of `positions` places with d / positions channels each.  Each
-    convolution is a linear map of windows, so that many networks at once are one matrix product.
+    An input of d numbers is a circle of `positions` places with d / positions channels each.
     """
 
-    def __init__(
-        self, *, n_inputs: int, positions: int, width: int, depth: int, n_outputs: int
-    ) -> None:
+    def __init__(self, *, n_inputs: int, positions: int, width: int, depth: int,
+                 n_outputs: int) -> None:  # fmt: skip
         super().__init__()
         self.positions = positions
         channels = [n_inputs // positions, *[width] * depth]
-        self.hidden = nn.ModuleList(
-            nn.Linear(3 * i, o) for i, o in zip(channels, channels[1:], strict=False)
-        )
+        self.hidden = nn.ModuleList(nn.Linear(3 * i, o) for i, o in pairwise(channels))
         self.readout = nn.Linear(positions * channels[-1], n_outputs)
 
     def forward(self, x: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
-        """Scores of every class."""
         h = x.reshape(x.shape[0], self.positions, -1)
         for layer in self.hidden:
             window = torch.cat([h.roll(1, dims=1), h, h.roll(-1, dims=1)], dim=-1)
@@ -136,77 +125,52 @@ class Architecture:
 
 
 def skeleton(build: Callable[..., nn.Module], **sizes: int) -> nn.Module:
-    """A network without weights: it says what is computed and which shapes that takes.  No random
-    number is drawn, as building one in the usual way would."""
+    """A network without weights: it says what is computed and which shapes that takes."""
     with torch.device("meta"):
         return build(**sizes)
 
 
 def init_many(
-    network: nn.Module,
-    seeds: Sequence[int],
-    *,
-    name: str = "init",
-    readout_scale: float = 1.0,
-    dtype: torch.dtype = torch.float32,
-    device: torch.device | str = "cpu",
-) -> Weights:
+    network: nn.Module, seeds: Sequence[int], *, name: str = "init", readout_scale: float = 1.0,
+    dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu",
+) -> Weights:  # fmt: skip
     r"""Weights of one network a seed: $\mathcal N(0, 2 / \mathrm{fan\ in})$, offsets 0.
 
     Weights of the module called readout are multiplied by `readout_scale` >= 0: small values start
-    near F = 0, as the networks of Definition 3.4 do.
-    Network r comes from the stream of its own seed, so it is the same alone or among others, and
-    the same numbers on every device.  Scales of a learned norm (vectors called weight) are 1.
+    near F = 0, as the networks of Definition 3.4 do.  Each network has its seed's own stream: it is
+    the same alone or among others.  Scales of a learned norm (vectors called weight) are 1.
 
     Raises:
         BadInput: if there are no seeds.
     """
     require(len(seeds) > 0, "seeds", "", list(seeds), "not be empty", "name at least one network")
     require_number("readout_scale", "", readout_scale, 0, math.inf, "1 changes nothing")
-    drawn = [_init_one(network, stream(seed, name), dtype) for seed in seeds]
-    weights = {key: torch.stack([one[key] for one in drawn]).to(device) for key in drawn[0]}
+    generators, weights = [stream(seed, name) for seed in seeds], {}
+    for key, like in network.named_parameters():
+        w = torch.full((len(seeds), *like.shape), float(key.endswith("weight")), dtype=dtype)
+        if like.ndim > 1:
+            std = math.sqrt(2 / like.shape[1:].numel())
+            drawn = [torch.randn(like.shape, generator=g, dtype=dtype) for g in generators]
+            w = std * torch.stack(drawn)
+        weights[key] = w.to(device)
     if "readout.weight" in weights:
         weights["readout.weight"] *= readout_scale
     return weights
 
 
-def _init_one(network: nn.Module, generator: torch.Generator, dtype: torch.dtype) -> Weights:
-    weights = {}
-    for key, like in network.named_parameters():
-        if like.ndim > 1:
-            std = math.sqrt(2 / like.shape[1:].numel())
-            weights[key] = std * torch.randn(like.shape, generator=generator, dtype=dtype)
-        else:
-            fill = 1.0 if key.endswith("weight") else 0.0
-            weights[key] = torch.full(like.shape, fill, dtype=dtype)
-    return weights
-
-
 def train_many(
-    network: nn.Module,
-    weights: Weights,
-    X: Float[Tensor, "n ..."],
-    targets: Tensor,
-    *,
-    plan: Plan,
-    orders: Sequence[torch.Generator],
-    loss: Loss = functional.cross_entropy,
+    network: nn.Module, weights: Weights, X: Float[Tensor, "n ..."], targets: Tensor, *, plan: Plan,
+    orders: Sequence[torch.Generator], loss: Loss = functional.cross_entropy,
     progress: Progress | None = None,
-) -> Weights:
+) -> Weights:  # fmt: skip
     """Train every network of `weights` on the same data, all at once.
 
     Args:
         network: what is computed, see `skeleton`; no batch normalisation or dropout.
         weights: where they start, see `init_many`; not changed.
         X, targets: n samples; labels, or whatever `loss` compares outputs with, one row a sample.
-        plan: optimiser, learning rate, length.
-        orders: where the order of the samples comes from: one generator for all networks, or one
-            for each.
-        loss: of one network on one batch.
+        orders: one generator of the order of the samples for all networks, or one for each.
         progress: called after each pass with its number of steps so far.
-
-    Returns:
-        The trained weights; on the device and in the dtype of the given ones.
 
     Raises:
         BadInput: if the number of generators fits neither, or targets and samples differ in number.
@@ -228,7 +192,10 @@ def train_many(
         for rows in order.split(plan.batch_size, dim=1):
             batch = rows if own == 0 else rows[0]
             gradient, value = gradients(weights, X[batch], targets[batch])
-            _check_finite(value, step)
+            if not bool(torch.isfinite(value).all()):
+                bad = int((~torch.isfinite(value)).nonzero()[0])
+                said = f"loss of network {bad} is {float(value[bad])} at step {step}"
+                raise FloatingPointError(f"{said}; lower the learning rate.")
             direction = plan.optimiser.direction(state, gradient, step)
             rate = plan.rate(step, steps)
             kept = 1 - rate * plan.weight_decay
@@ -239,22 +206,10 @@ def train_many(
     return weights
 
 
-def _check_finite(loss: Tensor, step: int) -> None:
-    if not bool(torch.isfinite(loss).all()):
-        bad = int((~torch.isfinite(loss)).nonzero()[0])
-        raise FloatingPointError(
-            f"loss of network {bad} is {float(loss[bad])} at step {step}; lower the learning rate."
-        )
-
-
 def outputs_many(
     network: nn.Module, weights: Weights, X: Float[Tensor, "n ..."], *, block: int = 2000
 ) -> Float[Tensor, "seeds n k"]:
     """Scores of every network on every input, in blocks of `block` inputs."""
-
-    def one(w: Weights, x: Tensor) -> Any:
-        return functional_call(network, w, (x,))
-
+    every = vmap(lambda w, x: functional_call(network, w, (x,)), in_dims=(0, None))
     with torch.no_grad():
-        parts = [vmap(one, in_dims=(0, None))(weights, x) for x in X.split(block)]
-    return torch.cat(parts, dim=1)
+        return torch.cat([every(weights, x) for x in X.split(block)], dim=1)

@@ -18,41 +18,30 @@ Weights = dict[str, Tensor]  # by name of the parameter; of S networks at once (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Momentum:
-    """Gradient descent with momentum.
+    """Gradient descent with momentum."""
 
-    Attributes:
-        momentum: in [0, 1); 0 is plain gradient descent.
-    """
-
-    momentum: float = 0.9
+    momentum: float = 0.9  # in [0, 1); 0 is plain gradient descent
 
     def __post_init__(self) -> None:
         require_number("momentum", "beta", self.momentum, 0, 1 - 1e-9, "try 0.9")
 
     def start(self, weights: Weights) -> tuple[Weights, ...]:
         """The state before the first step."""
-        return (_zeros(weights),)
+        return ({k: torch.zeros_like(w) for k, w in weights.items()},)
 
     def direction(self, state: tuple[Weights, ...], gradient: Weights, step: int) -> Weights:
         """Where to go, times the learning rate; the state changes in place."""
         del step
-        for k, g in gradient.items():
-            state[0][k].mul_(self.momentum).add_(g)
-        return state[0]
+        return {k: state[0][k].mul_(self.momentum).add_(g) for k, g in gradient.items()}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Adam:
-    """Adam (Kingma and Ba).
+    """Adam (Kingma and Ba)."""
 
-    Attributes:
-        beta1, beta2: in [0, 1), how slowly the two running means forget.
-        epsilon: > 0, keeps directions finite where gradients are 0.
-    """
-
-    beta1: float = 0.9
+    beta1: float = 0.9  # in [0, 1), how slowly the running means of g and g^2 forget
     beta2: float = 0.999
-    epsilon: float = 1e-8
+    epsilon: float = 1e-8  # > 0, keeps directions finite where gradients are 0
 
     def __post_init__(self) -> None:
         require_number("beta1", "beta_1", self.beta1, 0, 1 - 1e-9, "try 0.9")
@@ -60,15 +49,12 @@ class Adam:
         require_number("epsilon", "", self.epsilon, 0, math.inf, "try 1e-8", open_low=True)
 
     def start(self, weights: Weights) -> tuple[Weights, ...]:
-        """The state before the first step."""
-        return _zeros(weights), _zeros(weights)
+        """The state before the first step: both running means are 0."""
+        return tuple({k: torch.zeros_like(w) for k, w in weights.items()} for _ in range(2))
 
     def direction(self, state: tuple[Weights, ...], gradient: Weights, step: int) -> Weights:
-        """Where to go, times the learning rate, in step 0, 1, ...; the state changes in place.
-
-        With m and v the running means of g and g^2, corrected for their start at 0, the direction
-        is m / (sqrt(v) + epsilon).
-        """
+        """m / (sqrt(v) + epsilon) in step 0, 1, ..., with m and v the running means of g and g^2,
+        corrected for their start at 0; the state changes in place."""
         mean, square = state
         c1, c2 = 1 - self.beta1 ** (step + 1), 1 - self.beta2 ** (step + 1)
         went = {}
@@ -81,30 +67,16 @@ class Adam:
         return went
 
 
-def _zeros(weights: Weights) -> Weights:
-    return {k: torch.zeros_like(w) for k, w in weights.items()}
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
-    """How to train.
-
-    Attributes:
-        optimiser: `Momentum` or `Adam`.
-        learning_rate: eta > 0.
-        epochs: passes through the data, >= 1.
-        batch_size: B >= 1 samples a step; the last batch of a pass may be smaller.
-        cosine: True lets the learning rate fall to 0 along half a cosine; False keeps it.
-        weight_decay: lambda >= 0; each step also takes eta lambda of the weights themselves away
-            (not through the optimiser: AdamW's form).
-    """
+    """How to train."""
 
     optimiser: Momentum | Adam
-    learning_rate: float
-    epochs: int
-    batch_size: int
-    cosine: bool = True
-    weight_decay: float = 0.0
+    learning_rate: float  # eta > 0
+    epochs: int  # passes through the data, >= 1
+    batch_size: int  # B >= 1 samples a step; the last batch of a pass may be smaller
+    cosine: bool = True  # the learning rate falls to 0 along half a cosine, or stays
+    weight_decay: float = 0.0  # lambda >= 0: a step also takes eta lambda w away (as AdamW does)
 
     def __post_init__(self) -> None:
         rate, cosine = self.learning_rate, self.cosine

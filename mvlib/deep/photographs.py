@@ -1,8 +1,8 @@
 """Photographs: Fashion-MNIST, CIFAR-10 and CIFAR-100, and scikit-learn's digits as a tiny stand-in.
 
 What `load` finds in the data folder, as torchvision, an archive or an unpacking by hand left it, is
-compared with published checksums.  Not by torchvision: beside the CPU build of torch that this
-project pins, its wheels on PyPI fail to import, and the build they belong to takes 5.5 GB.
+compared with published checksums, and nothing that is unpickled can act.  Not by torchvision:
+beside the CPU build of torch that this project pins, its wheels on PyPI fail to import.
 """
 
 from __future__ import annotations
@@ -10,17 +10,20 @@ from __future__ import annotations
 import functools
 import gzip
 import hashlib
+import io
 import itertools
 import os
+import pickle
+import tarfile
 import zlib
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 
 from mvlib.core.checks import BadInput, require
 from mvlib.core.folders import data_folder
-from mvlib.deep.archives import AGAIN, read_batch, read_idx, tar_members
 
 # The parts of each collection and the MD5 of what is in them, packed or not.
 PARTS = {
@@ -56,23 +59,19 @@ SOURCE = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
 # Of the packed files there; Debian packed the same contents again.
 SOURCE_MD5 = ("8d4fb7e6c68d591d4c3dfef9ec88bf0d", "25c81989df183df01b3e8a0aad5dffbe",
               "bef4ecab320f06d8554ea6380940ec79", "bb300cfdad3c16e7a12a480ee83cd310")  # fmt: skip
+AGAIN = "the file is damaged or another one: get it again"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Images:
     """Labelled photographs in their official split.
-
-    Attributes:
-        train_pixels, test_pixels: uint8 (n, channels, height, width), 0 black to 255 white.
-        train_labels, test_labels: int64 (n,), 0 to n_classes - 1.
-        n_classes: k.
 
     Raises:
         BadInput: if shapes do not belong together or a label is out of range.
     """
 
-    train_pixels: np.ndarray
-    train_labels: np.ndarray
+    train_pixels: np.ndarray  # uint8 (n, channels, height, width), 0 black to 255 white
+    train_labels: np.ndarray  # int64 (n,), 0 to n_classes - 1
     test_pixels: np.ndarray
     test_labels: np.ndarray
     n_classes: int
@@ -108,21 +107,21 @@ def load(name: str, folder: str | Path | None = None, *, check: bool = True) -> 
 
 def here(name: str) -> bool:
     """Whether `load(name)` would find its files on this machine without a network."""
-    return name == "digits" or not _missing(name, _find(name, (data_folder(), DEBIAN)))
+    return name == "digits" or not _find(name, (data_folder(), DEBIAN))[1]
 
 
 @functools.lru_cache(maxsize=2)
 def _load(name: str, folders: tuple[Path, ...], check: bool) -> Images:
     if name == "digits":
         return digits()
-    files = _find(name, folders)
-    if missing := _missing(name, files):
+    files, missing = _find(name, folders)
+    if missing:
         said = f"dataset = {name!r} must be in {folders[0]}, which lacks {', '.join(missing)}"
         raise BadInput(f"{said}; {_remedy(name, folders[0])}.")
     parts = {str(path): _unpacked(path) for path in files.values()}
     if ARCHIVES.get(name) in files:
         ((archive, content),) = parts.items()
-        members = tar_members(content, archive, PARTS[name])
+        members = _tar_members(content, archive, list(PARTS[name]))
         parts = {f"{part} of {archive}": content for part, content in members.items()}
     for (part, content), md5 in zip(parts.items(), PARTS[name].values(), strict=True):
         found = hashlib.md5(content, usedforsecurity=False).hexdigest()
@@ -133,48 +132,34 @@ def _load(name: str, folders: tuple[Path, ...], check: bool) -> Images:
             read_idx(content, part, 3 if "images" in Path(part).name else 1)
             for part, content in parts.items()
         )
-        train, test = (X[:, None], y), (X_test[:, None], y_test)
-    else:
-        *batches, test = (read_batch(content, part) for part, content in parts.items())
-        pixels, labels = zip(*batches, strict=True)
-        train = np.concatenate(pixels), np.concatenate(labels)
-    return Images(
-        train_pixels=train[0],
-        train_labels=train[1].astype(np.int64),
-        test_pixels=test[0],
-        test_labels=test[1].astype(np.int64),
-        n_classes=100 if name == "cifar-100" else 10,
-    )
+        train, test = (X[:, None], y.astype(np.int64)), (X_test[:, None], y_test.astype(np.int64))
+        return Images(*train, *test, n_classes=10)
+    *batches, test = (read_batch(content, part) for part, content in parts.items())
+    pixels, labels = map(np.concatenate, zip(*batches, strict=True))
+    return Images(pixels, labels, *test, n_classes=100 if name == "cifar-100" else 10)
 
 
-def _find(name: str, folders: tuple[Path, ...]) -> dict[str, Path]:
+def _find(name: str, folders: tuple[Path, ...]) -> tuple[dict[str, Path], list[str]]:
     """Files of a collection by name: all parts or the archive, in the first place with either, or
-    else what is in the place with most parts."""
+    else what is in the place with most parts; and the parts that are missing."""
     best: dict[str, Path] = {}
+    archive = ARCHIVES.get(name)
     for folder, place in itertools.product(folders, PLACES[name]):
         there = {part: file for part in PARTS[name] if (file := _file(folder / place / part))}
-        best = max(best, there, key=len)
-        if not _missing(name, best):
-            return best
-        archive = ARCHIVES.get(name)
+        if len(there) == len(PARTS[name]):
+            return there, []
         if archive and (file := _file(folder / place / archive)):
-            return {archive: file}
-    return best
+            return {archive: file}, []
+        best = max(best, there, key=len)
+    return best, [part for part in PARTS[name] if part not in best]
 
 
 def _file(path: Path) -> Path | None:
     """The file of that name, packed (.gz) or not, or inside of a folder of its own name, as some
     programs unpack it."""
-    names = path.name, f"{path.name}.gz"
-    tried = (
-        place / name for place in (path.parent, path, path.parent / names[1]) for name in names
-    )
-    return next((file for file in tried if os.path.isfile(file)), None)
-
-
-def _missing(name: str, files: dict[str, Path]) -> list[str]:
-    whole = ARCHIVES.get(name) in files
-    return [] if whole else [part for part in PARTS[name] if part not in files]
+    packed = path.with_name(f"{path.name}.gz")
+    tried = itertools.product((path.parent, path, packed), (path.name, packed.name))
+    return next((place / name for place, name in tried if os.path.isfile(place / name)), None)
 
 
 def _remedy(name: str, folder: Path) -> str:
@@ -192,15 +177,102 @@ def _unpacked(path: Path) -> bytes:
         raise BadInput(f"{path} must be readable and complete ({error}); {AGAIN}.") from error
 
 
-def download_fashion_mnist(folder: Path | None = None) -> Path:
-    """Fetch the published files that are not there yet; returns their folder (by default the data
-    folder).  A file gets its name once it is complete and has the published checksum.
+def _tar_members(content: bytes, name: str, wanted: list[str]) -> dict[str, bytes]:
+    """The wanted files of a tar archive, in whatever folders they lie but `__MACOSX`, where that
+    system puts its own notes under the same names."""
+    found = {}
+    try:
+        with tarfile.open(fileobj=io.BytesIO(content), mode="r:") as tar:
+            for member in tar:
+                path = PurePosixPath(member.name)
+                if path.name in wanted and "__MACOSX" not in path.parts:
+                    if file := tar.extractfile(member):  # folders have none
+                        found[path.name] = file.read()
+    except (tarfile.TarError, KeyError, OSError) as error:
+        raise BadInput(f"archive = {name!r} must be readable ({error}); {AGAIN}.") from error
+    missing = [part for part in wanted if part not in found]
+    require(not missing, "archive", "", name, f"hold {', '.join(missing)}", AGAIN)
+    return {part: found[part] for part in wanted}
+
+
+def read_idx(content: bytes, name: str, n_dimensions: int) -> np.ndarray:
+    """The array in an idx file of unsigned bytes: 00 00 08, the number of dimensions, each of them
+    as a big-endian 32-bit integer, then the values.
+
+    Raises:
+        BadInput: if the header is not that, or values are missing or left over.
+    """
+    start = 4 + 4 * n_dimensions
+    head = bytes([0, 0, 8, n_dimensions])
+    well_formed = content[:4] == head and len(content) >= start
+    require(well_formed, name, "idx header", content[:4], f"be {head.hex(' ')} and a shape", AGAIN)
+    shape = tuple(np.frombuffer(content[4:start], ">u4").tolist())
+    found, size = len(content) - start, int(np.prod(shape, dtype=object))
+    require(found == size, name, "bytes", found, f"be {size}, for shape {shape}", AGAIN)
+    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
+
+
+class _OnlyArrays(pickle.Unpickler):
+    """Unpickles numbers, words, lists, dictionaries and numpy arrays, and nothing that acts."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) == ("_codecs", "encode"):
+            return _latin1
+        # What numpy itself asks for, by the names of its modules in any version.
+        made = np.zeros(1).__reduce_ex__(2), np.zeros(1).__reduce_ex__(5), np.uint8(1).__reduce__()
+        for allowed in (np.ndarray, np.dtype, *(asked[0] for asked in made)):
+            if module.partition(".")[0] == "numpy" and name == getattr(allowed, "__name__", ""):
+                return allowed
+        raise pickle.UnpicklingError(f"it asks for {module}.{name}, which no image needs")
+
+
+def _latin1(text: str, encoding: str) -> bytes:
+    """How Python 3 writes bytes for Python 2."""
+    if encoding != "latin1":
+        raise pickle.UnpicklingError(f"it asks for the encoding {encoding}")
+    return text.encode("latin1")
+
+
+def read_batch(content: bytes, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels (n, 3, 32, 32) and labels (n,), of CIFAR-100 the fine ones, of a batch pickled by any
+    Python: a dictionary with "data" and "labels" or "fine_labels", words or bytes.
+
+    Raises:
+        BadInput: if it cannot be unpickled, holds anything but arrays, or other arrays.
+    """
+    try:
+        batch = _OnlyArrays(io.BytesIO(content), encoding="bytes").load()
+    except Exception as error:  # on damaged bytes pickle and numpy raise whatever they meet
+        said = " ".join(str(error).split())
+        raise BadInput(f"{name} must be a pickled batch ({said}); {AGAIN}.") from error
+    require(isinstance(batch, dict), name, "batch", type(batch).__name__, "be a dict", AGAIN)
+    batch = {k.decode("latin1") if isinstance(k, bytes) else k: v for k, v in batch.items()}
+    data = _array(batch.get("data"))
+    labels = _array(batch.get("labels", batch.get("fine_labels")))
+    shown, bound = (data.dtype.name, data.shape), "be uint8 of shape (n, 3072): 3 x 32 x 32 pixels"
+    require(data.dtype == np.uint8 and data.shape[1:] == (3072,), name, "data", shown, bound, AGAIN)
+    shown, bound = (labels.dtype.name, labels.shape), f"be {len(data)} integers, one an image"
+    fits = np.issubdtype(labels.dtype, np.integer) and labels.shape == (len(data),)
+    require(fits, name, "labels", shown, bound, AGAIN)
+    return data.reshape(-1, 3, 32, 32), labels.astype(np.int64)
+
+
+def _array(value: Any) -> np.ndarray:
+    try:
+        return np.asarray(value)
+    except ValueError:  # rows of different lengths
+        return np.empty(len(value), object)
+
+
+def download_fashion_mnist() -> Path:
+    """Fetch the published files that are not in the data folder yet; returns that folder.  A file
+    gets its name once it is complete and has the published checksum.
 
     Raises:
         BadInput: if pooch is not installed, the source does not answer, or what it sends is not
             what was published.
     """
-    folder = folder or data_folder()
+    folder = data_folder()
     try:
         import pooch
 
@@ -218,7 +290,7 @@ def download_fashion_mnist(folder: Path | None = None) -> Path:
 
 def digits() -> Images:
     """scikit-learn's 1,797 grey digits of 8 x 8 pixels, each pixel doubled to 16 x 16; every
-    fourth is a test image.  For trying things out: most networks err on few of them.
+    fourth is a test image.
 
     Raises:
         BadInput: if scikit-learn is not installed.
@@ -233,5 +305,4 @@ def digits() -> Images:
     pixels = (doubled * (255 / 16)).round().astype(np.uint8)[:, None]
     labels = found.target.astype(np.int64)
     test = np.arange(len(labels)) % 4 == 3
-    return Images(train_pixels=pixels[~test], train_labels=labels[~test],
-                  test_pixels=pixels[test], test_labels=labels[test], n_classes=10)  # fmt: skip
+    return Images(pixels[~test], labels[~test], pixels[test], labels[test], n_classes=10)

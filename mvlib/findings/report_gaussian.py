@@ -25,7 +25,7 @@ from mvlib.findings.report_networks import size_curves
 from mvlib.findings.theorems import mean_error
 from mvlib.run.sweep import load_family
 from mvlib.store.entries import Arrays, Store
-from mvlib.studies.gains import gains
+from mvlib.studies.gaussian import gains
 from mvlib.studies.single_model import SingleModelStudy
 
 MultiView = tuple[SingleModelStudy, Sequence[Arrays]]  # with the arrays of each data draw

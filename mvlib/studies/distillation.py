@@ -1,15 +1,12 @@
-r"""The study behind Theorem 3 and self-distillation: students of one data draw and one teacher.
-
-Teachers are networks of an earlier study on the same draw; all a student needs of them is their
-scores on the training set.  One call is one unit of stored work.
-"""
+r"""The study behind Theorem 3 and self-distillation: students of networks of an earlier study on
+the same draw.  All a student needs of these is their scores on the training set."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -17,35 +14,22 @@ from torch import Tensor
 
 from mvlib.core.checks import require, require_int, require_number
 from mvlib.core.randomness import stream
+from mvlib.paper import objectives
 from mvlib.paper.batches import Batches, check_batches
 from mvlib.paper.ensemble import ensemble_outputs
 from mvlib.paper.gradient_descent import Checkpoint, Progress, classification_error
-from mvlib.paper.objectives import (
-    RATE_RATIO,
-    TAU,
-    TEACHER_SCALE,
-    CrossEntropy,
-    Objective,
-    TemperatureDistillation,
-    TruncatedDistillation,
-)
 from mvlib.paper.step_rules import Schedule
 from mvlib.store.kinds import Kind, register
-from mvlib.studies.one_draw import (
-    as_arrays,
-    check_seeds,
-    expected_steps,
-    train_networks,
-    training_flops,
-)
+from mvlib.studies import one_draw
 from mvlib.studies.single_model import SingleModelStudy
 
 Target = Literal["labels", "average", "each", "one-hot", "shuffled"]
-TARGETS: tuple[Target, ...] = ("labels", "average", "each", "one-hot", "shuffled")
+TARGETS: tuple[Target, ...] = get_args(Target)
 Form = Literal["capped", "printed", "temperature"]
-FORMS: tuple[Form, ...] = ("capped", "printed", "temperature")
+FORMS: tuple[Form, ...] = get_args(Form)
 # Scores of the one-hot control, times c: far beyond any cap 1/tau^2.
 CERTAIN = 100.0
+PASS = "pass train_outputs of the teaching study"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,9 +64,9 @@ class DistillationStudy:
     target: Target = "average"
     form: Form = "capped"
     generation: int = 1
-    teacher_scale: float = TEACHER_SCALE
-    tau: float = TAU
-    rate_ratio: float = RATE_RATIO
+    teacher_scale: float = objectives.TEACHER_SCALE
+    tau: float = objectives.TAU
+    rate_ratio: float = objectives.RATE_RATIO
     temperature: float = 4.0
     weight: float = 1.0
     record_every: int = 0
@@ -94,8 +78,7 @@ class DistillationStudy:
         require(self.target in TARGETS, "target", "G", self.target, f"be one of {TARGETS}",
                 "pick one")  # fmt: skip
         require(self.form in FORMS, "form", "", self.form, f"be one of {FORMS}", "pick one")
-        require_int("n_students", "L", self.n_students, 1, "train at least one student")
-        check_seeds("n_students", self.n_students)
+        one_draw.check_networks("n_students", self.n_students, 1, "train at least one student")
         enough = self.target != "each" or self.n_students <= self.n_teachers
         require(enough, "n_students", "L", self.n_students,
                 f"be <= {self.n_teachers}", "each needs a teacher")  # fmt: skip
@@ -117,11 +100,6 @@ class DistillationStudy:
         return self.teacher if isinstance(self.teacher, SingleModelStudy) else self.teacher.base
 
     @property
-    def draw(self) -> int:
-        """The data draw."""
-        return self.base.draw
-
-    @property
     def n_teachers(self) -> int:
         """How many networks the teaching study has."""
         if isinstance(self.teacher, SingleModelStudy):
@@ -129,94 +107,60 @@ class DistillationStudy:
         return self.teacher.n_students
 
 
-def distillation_flops(study: DistillationStudy) -> float:
-    """Floating-point operations of training and testing the students, about."""
-    return training_flops(
-        study.base, study.schedule, networks=study.n_students, batches=study.batches
-    )
-
-
-def student_steps(study: DistillationStudy) -> int:
-    """How many steps a student will take, about."""
-    return expected_steps(study.schedule.stop_rule)
-
-
 def target_outputs(study: DistillationStudy, outputs: Tensor, labels: Tensor) -> Tensor:
     """G on the training set, (1 or students, N, k), the scale c in it.
 
-    Args:
-        outputs: the teachers' scores on the training set, (teachers, N, k).
-        labels: y, (N,).
-
     Raises:
-        BadInput: if there are fewer teachers, samples or classes than the study has.
+        BadInput: if the teachers' scores there are not of shape (teachers, N, k).
     """
-    base = study.base
-    shape = (study.n_teachers, base.n_train, base.data.n_classes)
-    tip = "pass train_outputs of the teaching study"
-    found = tuple(outputs.shape)
-    require(found == shape, "teacher_outputs", "G", found, f"be {shape}", tip)
-    c = study.teacher_scale
+    base, c = study.base, study.teacher_scale
+    shape, found = (study.n_teachers, base.n_train, base.data.n_classes), tuple(outputs.shape)
+    require(found == shape, "teacher_outputs", "G", found, f"be {shape}", PASS)
     if study.target == "one-hot":
         return c * CERTAIN * torch.nn.functional.one_hot(labels, shape[2]).to(outputs)[None]
     if study.target == "each":
         return c * outputs[: study.n_students]
     G = ensemble_outputs(outputs, scale=c)[None]
-    return G[:, _within_classes(labels, base.draw)] if study.target == "shuffled" else G
-
-
-def _within_classes(labels: Tensor, seed: int) -> Tensor:
-    """A random renumbering of samples that keeps every label, (N,)."""
-    order = torch.arange(len(labels), device=labels.device)
-    generator = stream(seed, "shuffled teacher")
-    for i in labels.unique().tolist():
+    generator = stream(base.draw, "shuffled teacher")
+    for i in labels.unique().tolist() if study.target == "shuffled" else ():
         rows = (labels == i).nonzero().squeeze(1)
-        order[rows] = rows[torch.randperm(len(rows), generator=generator).to(rows.device)]
-    return order
+        G[:, rows] = G[:, rows[torch.randperm(len(rows), generator=generator).to(rows.device)]]
+    return G
 
 
 def student_objective(
     study: DistillationStudy, outputs: np.ndarray | None, labels: Tensor
-) -> Objective:
+) -> objectives.Objective:
     """What the students are trained on.
 
     Raises:
         BadInput: if a teacher is needed and none is given.
     """
     if study.target == "labels":
-        return CrossEntropy()
+        return objectives.CrossEntropy()
     wanted = f"be given for target {study.target!r}"
-    tip = "pass train_outputs of the teaching study"
-    require(outputs is not None, "teacher_outputs", "G", outputs, wanted, tip)
+    require(outputs is not None, "teacher_outputs", "G", outputs, wanted, PASS)
     G = target_outputs(study, torch.as_tensor(outputs, device=labels.device), labels)
     if study.form == "temperature":
-        return TemperatureDistillation(
+        return objectives.TemperatureDistillation(
             teacher_outputs=G, temperature=study.temperature, weight=study.weight
         )
-    return TruncatedDistillation(
-        teacher_outputs=G,
-        tau=study.tau,
-        rate_ratio=study.rate_ratio,
-        stop_at_cap=study.form == "capped",
+    capped = study.form == "capped"
+    return objectives.TruncatedDistillation(
+        teacher_outputs=G, tau=study.tau, rate_ratio=study.rate_ratio, stop_at_cap=capped
     )
 
 
 def run_distillation(
-    study: DistillationStudy,
-    teacher_outputs: np.ndarray | None = None,
-    progress: Progress | None = None,
-    *,
-    device: str = "cpu",
+    study: DistillationStudy, teacher_outputs: np.ndarray | None = None,
+    progress: Progress | None = None, *, device: str = "cpu",
     checkpoint: Checkpoint | None = None,
-) -> dict[str, np.ndarray]:
+) -> dict[str, np.ndarray]:  # fmt: skip
     """Train the students and test them as `run_single_model` tests networks, on the same inputs.
 
     Args:
-        study: the configuration.
-        teacher_outputs: train_outputs of the teaching study, (teachers, N, k); not used for
-            "labels".
-        progress, checkpoint: as in `train`.
-        device: where tensors live.
+        teacher_outputs: train_outputs of the teaching study, (teachers, N, k); not for "labels".
+        progress, device, checkpoint: as in `train_networks`.
 
     Returns:
         what `one_draw.Trained` gives as lottery and results, networks being students; and
@@ -226,29 +170,22 @@ def run_distillation(
     Raises:
         BadInput: if a teacher is needed and none, or one of another shape, is given.
     """
-    found = train_networks(
-        study.base,
-        partial(student_objective, study, teacher_outputs),
-        study.schedule,
+    found = one_draw.train_networks(
+        study.base, partial(student_objective, study, teacher_outputs), study.schedule,
         networks=study.n_students,
         # Students share nothing with the networks of the same seeds, nor generations.
         name="student" if study.generation == 1 else f"student {study.generation}",
-        record_every=study.record_every,
-        n_watch=study.n_watch,
-        batches=study.batches,
-        progress=progress,
-        device=device,
-        checkpoint=checkpoint,
-    )
+        record_every=study.record_every, n_watch=study.n_watch, batches=study.batches,
+        progress=progress, device=device, checkpoint=checkpoint,
+    )  # fmt: skip
     wrong = teacher_train_error(study, teacher_outputs, found.data.labels.cpu())
-    return as_arrays({"teacher_train_error": wrong} | found.lottery() | found.results())
+    return one_draw.as_arrays({"teacher_train_error": wrong} | found.lottery() | found.results())
 
 
 def teacher_train_error(
     study: DistillationStudy, outputs: np.ndarray | None, labels: Tensor
 ) -> Tensor:
-    """Share of the training set that each teacher gets wrong, (1,) or (students,); NaN where
-    there is none."""
+    """Share of the training set that each teacher gets wrong, (1,) or (students,); NaN without."""
     if study.target == "labels" or outputs is None:
         return torch.full((1,), math.nan)
     own = torch.as_tensor(outputs)
@@ -256,5 +193,10 @@ def teacher_train_error(
     return classification_error(own, labels)
 
 
-register(Kind(name="students", configuration=DistillationStudy, run=run_distillation,
-              work=distillation_flops, steps=student_steps))  # fmt: skip
+register(Kind(
+    name="students", configuration=DistillationStudy, run=run_distillation,
+    work=lambda study: one_draw.training_flops(
+        study.base, study.schedule, networks=study.n_students, batches=study.batches
+    ),
+    steps=lambda study: one_draw.expected_steps(study.schedule.stop_rule),
+))  # fmt: skip

@@ -1,8 +1,5 @@
 r"""Inputs without views (Section 2.2): one Gaussian or a mixture of them, labelled by a random
-function, and what an ensemble of networks gains on them.
-
-One call of `run_gaussian` is one unit of stored work: one way of making data, all learners.
-"""
+function, and what averaging networks changes: errors, cross-entropy, variance, agreement."""
 
 from __future__ import annotations
 
@@ -13,19 +10,22 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.nn import functional
 
 from mvlib.core.checks import require, require_int, require_number
 from mvlib.core.randomness import Name, stream
 from mvlib.deep.networks import Architecture, init_many, outputs_many, train_many
 from mvlib.deep.optimisers import Plan, Weights
+from mvlib.paper.ensemble import ensemble_outputs, size_curve
 from mvlib.paper.gradient_descent import Progress, classification_error
 from mvlib.store.kinds import Kind, register
-from mvlib.studies.gains import gains
+from mvlib.studies.one_draw import as_arrays, check_networks, seeds_of
 
 N_CALIBRATION = 20000  # inputs on which a labelling function is standardised
 BLOCK = 4096  # inputs drawn at a time
 READOUT_SCALE = 0.1
-SEEDS_A_DRAW = 1000  # as `single_model`: networks of different draws differ
+RESAMPLES = 200
+SUBSETS = 20  # ensembles tried of every size
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,30 +102,21 @@ class GaussianStudy:
     def __post_init__(self) -> None:
         require(len(self.learners) > 0, "learners", "", self.learners, "not be empty", "name one")
         require_int("n_train", "N", self.n_train, 1, "train on at least one sample")
-        require_int("n_networks", "L", self.n_networks, 2, "a variance needs two networks")
-        fits, bound = self.n_networks <= SEEDS_A_DRAW, f"be <= {SEEDS_A_DRAW}"
-        require(fits, "n_networks", "L", self.n_networks, bound, "draws would share seeds")
+        check_networks("n_networks", self.n_networks, 2, "a variance needs two networks")
         require_int("draw", "seed", self.draw, 0, "number the draws from 0")
         require_int("n_test", "n", self.n_test, 1, "test on at least one input")
 
 
 @dataclass(frozen=True, slots=True)
 class Labeller:
-    """A labelling function, standardised.
+    """A random network as labelling function, standardised."""
 
-    Attributes:
-        means: of the clusters, (M, d).
-        network, weights: the random network, one seed.
-        centre, scale: mean and standard deviation of its k outputs over fresh inputs.
-        least_gap: what the two largest standardised outputs differ by at least; 0 without margin.
-    """
-
-    means: Tensor
+    means: Tensor  # of the clusters, (M, d)
     network: nn.Module
-    weights: Weights
-    centre: Tensor
+    weights: Weights  # of one seed
+    centre: Tensor  # mean and standard deviation of the k outputs over fresh inputs
     scale: Tensor
-    least_gap: float
+    least_gap: float  # between the two largest standardised outputs; 0 without margin
 
     def scores(self, X: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
         """Standardised outputs; the largest is the label."""
@@ -165,15 +156,13 @@ def labelled(
 ) -> tuple[Float[Tensor, "n d"], Int[Tensor, " n"]]:
     """n inputs that keep the margin, with their true labels; a larger n appends."""
     generator = stream(seed, *name)
-    X, y, kept = [], [], 0
-    while kept < n:
+    X, y = torch.empty(0, function.means.shape[1]), torch.empty(0, dtype=torch.long)
+    while len(y) < n:
         x = inputs(function.means, BLOCK, generator)
         scores = function.scores(x)
         rows = top_gap(scores) >= function.least_gap
-        X.append(x[rows])
-        y.append(scores[rows].argmax(dim=1))
-        kept += len(X[-1])
-    return torch.cat(X)[:n], torch.cat(y)[:n]
+        X, y = torch.cat([X, x[rows]]), torch.cat([y, scores[rows].argmax(dim=1)])
+    return X[:n], y[:n]
 
 
 def with_noise(
@@ -183,11 +172,6 @@ def with_noise(
     flipped = torch.rand(len(labels), generator=generator) < share
     other = torch.randint(1, n_classes, (len(labels),), generator=generator)
     return torch.where(flipped, (labels + other) % n_classes, labels)
-
-
-def gaussian_steps(study: GaussianStudy) -> int:
-    """How many steps all learners take together."""
-    return len(study.learners) * study.plan.steps(study.n_train)
 
 
 def gaussian_flops(study: GaussianStudy) -> float:
@@ -211,7 +195,7 @@ def run_gaussian(
 
     Returns:
         Learners first.  train_error (learners, L) against the labels they were given, what
-        `gains.gains` returns, and, of the data, flipped (share of training labels replaced) and
+        `gains` returns, and, of the data, flipped (share of training labels replaced) and
         class_share (k,) of the test set.
     """
     data, draw, plan = study.data, study.draw, study.plan
@@ -220,8 +204,7 @@ def run_gaussian(
     y = with_noise(true, data.label_noise, data.n_classes, stream(draw, "label noise"))
     X_test, y_test = labelled(function, study.n_test, draw, "test")
     X, X_test = X.to(device), X_test.to(device)
-    seeds = [SEEDS_A_DRAW * draw + r for r in range(study.n_networks)]
-    rows, before = [], 0
+    seeds, rows, before = seeds_of(draw, study.n_networks), [], 0
 
     def tell(step: int, share: float) -> None:
         if progress:
@@ -231,21 +214,106 @@ def run_gaussian(
         network, name = data.network(form), f"init {form.label}"
         start = init_many(network, seeds, name=name, readout_scale=READOUT_SCALE, device=device)
         orders = [stream(seed, "order") for seed in seeds]
-        weights = train_many(
-            network, start, X, y.to(device), plan=plan, orders=orders, progress=tell
-        )
+        weights = train_many(network, start, X, y.to(device), plan=plan, orders=orders,
+                             progress=tell)  # fmt: skip
         before += plan.steps(study.n_train)
         measured = gains(outputs_many(network, weights, X_test).cpu(), y_test, seed=draw)
         fit = classification_error(outputs_many(network, weights, X).cpu(), y)
         rows.append({"train_error": fit, **measured})
-    arrays = {key: torch.stack([row[key] for row in rows]).numpy() for key in rows[0]}
+    arrays = {key: torch.stack([row[key] for row in rows]) for key in rows[0]}
     counts = torch.bincount(y_test, minlength=data.n_classes)
+    of_data = {"flipped": (y != true).float().mean(), "class_share": counts / len(y_test)}
+    return as_arrays(arrays | of_data)
+
+
+def gains(
+    outputs: Float[Tensor, "members n k"], labels: Int[Tensor, " n"], *, seed: int = 0
+) -> dict[str, Tensor]:
+    """Everything that is measured of some networks and of their average.
+
+    Returns:
+        single_error, single_loss (members,): of each network, loss being the cross-entropy;
+        ensemble_error, ensemble_loss: of their average; size_curve (members,): mean error of
+        ensembles of 1, 2, ...; disagreement, variance_curve (members // 2,), agreement
+        (members + 1,), agreement_ensemble, and bootstrap_single and bootstrap_ensemble
+        (resamples,), by the functions of these names; output_power, of centred outputs.
+    """
+    mean = ensemble_outputs(outputs)[None]
+    single, together = paired_bootstrap(outputs, labels, seed=seed)
+    known, rescued = agreement(outputs, labels)
     return {
-        **arrays,
-        "flipped": (y != true).float().mean().numpy(),
-        "class_share": (counts / len(y_test)).numpy(),
+        "single_error": classification_error(outputs, labels),
+        "ensemble_error": classification_error(mean, labels)[0],
+        "single_loss": torch.stack([functional.cross_entropy(F, labels) for F in outputs]),
+        "ensemble_loss": functional.cross_entropy(mean[0], labels),
+        "disagreement": disagreement(outputs),
+        "variance_curve": variance_curve(outputs),
+        "output_power": centred(outputs).square().mean(),
+        "size_curve": size_curve(outputs, labels, at_most=SUBSETS, seed=seed).nanmean(dim=1),
+        "agreement": known,
+        "agreement_ensemble": rescued,
+        "bootstrap_single": single,
+        "bootstrap_ensemble": together,
     }
 
 
-register(Kind(name="gaussian inputs", configuration=GaussianStudy, run=run_gaussian,
-              work=gaussian_flops, steps=gaussian_steps))  # fmt: skip
+def centred(outputs: Float[Tensor, "members n k"]) -> Float[Tensor, "members n k"]:
+    """Outputs less their mean over classes, which neither the softmax nor the answer sees."""
+    return outputs - outputs.mean(dim=-1, keepdim=True)
+
+
+def variance_curve(outputs: Float[Tensor, "members n k"]) -> Float[Tensor, " half"]:
+    """Variance between averages of K networks that have no network in common, K = 1 ..
+    members // 2: of centred outputs, unbiased, mean over inputs and classes."""
+    F, curve = centred(outputs), []
+    for K in range(1, len(F) // 2 + 1):
+        groups = len(F) // K
+        means = F[: groups * K].reshape(groups, K, *F.shape[1:]).mean(dim=1)
+        curve.append(means.var(dim=0).mean())
+    return torch.stack(curve)
+
+
+def disagreement(outputs: Float[Tensor, "members n k"]) -> Float[Tensor, ""]:
+    """How often two different networks give different answers, mean over pairs and inputs."""
+    members, n, k = outputs.shape
+    votes = functional.one_hot(outputs.argmax(dim=-1), k).sum(dim=0).to(outputs.dtype)
+    return 1 - ((votes * (votes - 1)).sum(dim=1) / (members * (members - 1))).mean()
+
+
+def agreement(
+    outputs: Float[Tensor, "members n k"], labels: Int[Tensor, " n"]
+) -> tuple[Int[Tensor, " counts"], Int[Tensor, " counts"]]:
+    """Number of inputs that exactly 0, 1, ..., members networks get right, and on how many of
+    those the average is right."""
+    members = len(outputs)
+    right = (outputs.argmax(dim=-1) == labels).sum(dim=0)
+    mean_right = ensemble_outputs(outputs).argmax(dim=-1) == labels
+    every = torch.bincount(right, minlength=members + 1)
+    return every, torch.bincount(right[mean_right], minlength=members + 1)
+
+
+def paired_bootstrap(
+    outputs: Float[Tensor, "members n k"], labels: Int[Tensor, " n"], *, seed: int,
+    n_resamples: int = RESAMPLES,
+) -> tuple[Float[Tensor, " resamples"], Float[Tensor, " resamples"]]:  # fmt: skip
+    """Mean error of single networks and error of their average, with networks and inputs
+    resampled with replacement, the same for both.  A resample holds fewer different networks than
+    there are, so the average's error leans upwards: use the spread, not the centre."""
+    members, n, k = outputs.shape
+    generator = stream(seed, "paired bootstrap")
+    wrong = (outputs.argmax(dim=-1) != labels).to(outputs.dtype)
+    single, together = [], []
+    for _ in range(n_resamples):
+        drawn = torch.randint(0, members, (members,), generator=generator)
+        share = torch.bincount(drawn, minlength=members).to(outputs.dtype) / members
+        rows = torch.randint(0, n, (n,), generator=generator)
+        single.append((share @ wrong)[rows].mean())
+        mean = (share @ outputs.reshape(members, -1)).view(n, k)
+        together.append((mean.argmax(dim=-1) != labels)[rows].to(outputs.dtype).mean())
+    return torch.stack(single), torch.stack(together)
+
+
+register(Kind(
+    name="gaussian inputs", configuration=GaussianStudy, run=run_gaussian, work=gaussian_flops,
+    steps=lambda study: len(study.learners) * study.plan.steps(study.n_train),
+))  # fmt: skip

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 
 import numpy as np
 import torch
@@ -22,6 +23,7 @@ from mvlib.paper.ensemble import ensemble_outputs
 from mvlib.paper.gradient_descent import Progress
 from mvlib.store.kinds import Kind, register
 from mvlib.studies.images import ImageStudy, image_flops, image_steps, trained_learners
+from mvlib.studies.one_draw import as_arrays
 
 WAYS = ("random", "by class")
 RIDGE = 1e-3  # of the readout's second fit, in units of the mean square of its inputs
@@ -31,23 +33,14 @@ BLUR = 8  # every so many of them the image is smoothed
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InsideStudy:
-    """A closer look at the networks of a study, trained again.
+    """A closer look at the networks of a study, trained again."""
 
-    Attributes:
-        base: the networks; single networks, not averages.
-        deleted: shares of the intermediate layer's channels to delete, each in (0, 1).
-        n_heat: the first so many test images, >= 1, get heat maps.
-        patch: side of the square that covers a part of the image, >= 1 and at most the image's.
-        stride: between neighbouring places of that square, >= 1.
-        n_channels: channels of the first network whose favourite images are drawn, >= 1.
-    """
-
-    base: ImageStudy
-    deleted: tuple[float, ...]
-    n_heat: int
-    patch: int
-    stride: int
-    n_channels: int
+    base: ImageStudy  # single networks, not averages
+    deleted: tuple[float, ...]  # shares of the intermediate layer's channels, each in (0, 1)
+    n_heat: int  # the first so many test images, >= 1, get heat maps
+    patch: int  # side of the square that covers a part of the image, >= 1, at most the image's
+    stride: int  # between neighbouring places of that square, >= 1
+    n_channels: int  # of the first network, >= 1, whose favourite images are drawn
 
     def __post_init__(self) -> None:
         members, most = self.base.members, 2 * self.base.width
@@ -56,8 +49,8 @@ class InsideStudy:
         require(fits, "deleted", "", self.deleted, "lie in (0, 1)", "delete some channels, not all")
         for field in ("n_heat", "patch", "stride", "n_channels"):
             require_int(field, "", getattr(self, field), 1, "ask for one at least")
-        fits, remedy = self.n_channels <= most, "the layer has no more"
-        require(fits, "n_channels", "", self.n_channels, f"be <= {most}", remedy)
+        n = self.n_channels
+        require(n <= most, "n_channels", "", n, f"be <= {most}", "the layer has no more")
 
 
 def run_inside(
@@ -74,18 +67,16 @@ def run_inside(
     sets = image_sets(study.base.data, device=device)
     _places(sets.X, study.patch, study.stride)  # refused before the training, not after it
     networks = [one[0] for one in trained_learners(study.base, sets, progress=progress)]
-    arrays = deletion(study, networks, sets)
     shown, labels = sets.X_test[: study.n_heat], sets.y_test[: study.n_heat]
-    arrays["heat"] = torch.stack(
-        [occlusion(W, shown, labels, patch=study.patch, stride=study.stride) for W in networks]
-    )
-    arrays["heat_images"], arrays["heat_labels"] = shown, labels
     shape, seed = tuple(shown.shape[1:]), study.base.data.draw
-    arrays["favourites"] = favourites(networks[0], range(study.n_channels), shape=shape, seed=seed)
-    return {name: array.cpu().numpy() for name, array in arrays.items()}
-
-
-# ---------------------------------------------------------------- Figure 9
+    heat = [occlusion(W, shown, labels, patch=study.patch, stride=study.stride) for W in networks]
+    return as_arrays({
+        **deletion(study, networks, sets),
+        "heat": torch.stack(heat),
+        "heat_images": shown,
+        "heat_labels": labels,
+        "favourites": favourites(networks[0], range(study.n_channels), shape=shape, seed=seed),
+    })  # fmt: skip
 
 
 def kept_channels(
@@ -103,49 +94,35 @@ def kept_channels(
     if way == "by class":
         owner = (scores / (scores.mean(dim=1, keepdim=True) + 1e-9)).argmax(dim=1)
         order = order[owner[order].argsort(stable=True)]
-    kept = torch.ones(n, dtype=torch.bool, device=scores.device)
-    kept[order[: round(share * n)]] = False
-    return kept
+    return ~torch.isin(torch.arange(n, device=order.device), order[: round(share * n)])
 
 
 def deletion(study: InsideStudy, networks: Sequence[Weights], sets: ImageSets) -> dict[str, Tensor]:
-    """Errors with channels of the intermediate layer set to 0, every network losing its own, with
-    the rest as trained and with the readout fitted again (ridge on the training set)."""
+    """Errors without some channels of the intermediate layer, every network losing its own, with
+    the rest as trained and with the readout fitted again."""
     shares = (0.0, *study.deleted)
     errors = torch.zeros(2, len(WAYS), len(shares), len(networks) + 1)
+    targets = nnf.one_hot(sets.y, sets.n_classes).float()
     layers = [[in_blocks(partial(lower, W), X) for X in (sets.X, sets.X_test)] for W in networks]
-    for i, way in enumerate(WAYS):
-        for j, share in enumerate(shares):
-            outputs = []
-            for seed, W, (A, A_test) in zip(study.base.seeds, networks, layers, strict=True):
-                kept = kept_channels(mean_answers(A, sets), share, way, seed=seed)
-                outputs.append(_without(W, A, A_test, kept, sets))
-            for how, stack in enumerate(torch.stack(outputs, dim=1)):
-                every = torch.cat([stack, ensemble_outputs(stack)[None]])
-                errors[how, i, j] = (every.argmax(dim=-1) != sets.y_test).float().mean(dim=1)
+    for (i, way), (j, share) in product(enumerate(WAYS), enumerate(shares)):
+        outputs = []
+        for seed, W, both in zip(study.base.seeds, networks, layers, strict=True):
+            by_image = both[0].mean(dim=(2, 3))
+            by_class = [by_image[sets.true_y == c].mean(dim=0) for c in range(sets.n_classes)]
+            kept = kept_channels(torch.stack(by_class, dim=1), share, way, seed=seed)
+            mask = kept.to(by_image.dtype)[:, None, None]
+            H, H_test = (in_blocks(partial(top, W), A * mask) for A in both)
+            readouts = W["readout"].T, fitted_readout(H, targets)
+            outputs.append(torch.stack([H_test @ readout for readout in readouts]))
+        for how, stack in enumerate(torch.stack(outputs, dim=1)):
+            every = torch.cat([stack, ensemble_outputs(stack)[None]])
+            errors[how, i, j] = (every.argmax(dim=-1) != sets.y_test).float().mean(dim=1)
     return {
         "as_trained_error": errors[0, ..., :-1],
         "as_trained_ensemble_error": errors[0, ..., -1],
         "refitted_error": errors[1, ..., :-1],
         "refitted_ensemble_error": errors[1, ..., -1],
     }
-
-
-def mean_answers(A: Float[Tensor, "n c h w"], sets: ImageSets) -> Float[Tensor, "c k"]:
-    """Mean of each channel over positions and the training images of each class."""
-    by_image = A.mean(dim=(2, 3))
-    classes = range(sets.n_classes)
-    return torch.stack([by_image[sets.true_y == c].mean(dim=0) for c in classes], dim=1)
-
-
-def _without(
-    W: Weights, A: Tensor, A_test: Tensor, kept: Bool[Tensor, " c"], sets: ImageSets
-) -> Float[Tensor, "2 n k"]:
-    """Outputs on the test set without the other channels: as trained, and refitted."""
-    mask = kept.to(A.dtype)[:, None, None]
-    H, H_test = (in_blocks(lambda a: top(W, a * mask), part) for part in (A, A_test))
-    readout = fitted_readout(H, nnf.one_hot(sets.y, sets.n_classes).float())
-    return torch.stack([H_test @ W["readout"].T, H_test @ readout])
 
 
 def fitted_readout(
@@ -157,16 +134,8 @@ def fitted_readout(
     return H.T @ torch.linalg.solve(K, targets.double()).to(H.dtype)
 
 
-# ---------------------------------------------------------------- Figure 5
-
-
 def occlusion(
-    W: Weights,
-    X: Float[Tensor, "n ch h w"],
-    labels: Int[Tensor, " n"],
-    *,
-    patch: int,
-    stride: int,
+    W: Weights, X: Float[Tensor, "n ch h w"], labels: Int[Tensor, " n"], *, patch: int, stride: int
 ) -> Float[Tensor, "n rows columns"]:
     """How much of the label's log-probability is lost where a square of the image is grey (0).
 
@@ -176,15 +145,14 @@ def occlusion(
     rows, columns = _places(X, patch, stride)
 
     def score(x: Tensor) -> Tensor:
-        log_p = in_blocks(lambda part: image_outputs(W, part), x).log_softmax(dim=1)
+        log_p = in_blocks(partial(image_outputs, W), x).log_softmax(dim=1)
         return log_p.gather(1, labels[:, None]).squeeze(1)
 
     whole, heat = score(X), X.new_empty(len(X), len(rows), len(columns))
-    for i, top_row in enumerate(rows):
-        for j, left in enumerate(columns):
-            covered = X.clone()
-            covered[:, :, top_row : top_row + patch, left : left + patch] = 0
-            heat[:, i, j] = whole - score(covered)
+    for (i, upper), (j, left) in product(enumerate(rows), enumerate(columns)):
+        covered = X.clone()
+        covered[:, :, upper : upper + patch, left : left + patch] = 0
+        heat[:, i, j] = whole - score(covered)
     return heat
 
 
@@ -192,9 +160,6 @@ def _places(X: Tensor, patch: int, stride: int) -> list[range]:
     side = min(X.shape[2:])
     require(patch <= side, "patch", "", patch, f"be <= {side}", "it must fit into the image")
     return [range(0, side - patch + 1, stride) for side in X.shape[2:]]
-
-
-# ---------------------------------------------------------------- Figure 3
 
 
 def favourites(
@@ -207,8 +172,7 @@ def favourites(
     """
     found = []
     for channel in channels:
-        generator = stream(seed, "favourite", channel)
-        x = 0.1 * torch.randn(1, *shape, generator=generator)
+        x = 0.1 * torch.randn(1, *shape, generator=stream(seed, "favourite", channel))
         x = x.to(W["stem"].device).requires_grad_()
         for step in range(ASCENT):
             (gradient,) = torch.autograd.grad(lower(W, x)[0, channel].mean(), x)

@@ -1,5 +1,4 @@
-r"""Frozen features of photographs: the image network's own tangent features, and random
-convolutions, each with ridge regression (the other half of the paper's Figures 1 and 6).
+r"""Ridge regression on frozen features of photographs (the other half of Figures 1 and 6).
 
 As in Section 2.1 a feature map has one output, $\Phi(x) = \nabla_W f(W_0, x)$, and every class has
 weights of its own on it: $f_i(x) = \langle\theta_i, \Phi(x)\rangle$.
@@ -8,8 +7,8 @@ weights of its own on it: $f_i(x) = \langle\theta_i, \Phi(x)\rangle$.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -26,6 +25,7 @@ from mvlib.paper.ensemble import ensemble_outputs
 from mvlib.paper.gradient_descent import Progress
 from mvlib.paper.tangent_kernel import kernel_ridge, predict
 from mvlib.store.kinds import Kind, register
+from mvlib.studies.one_draw import as_arrays, ticker
 
 MAPS = ("tangent", "convolution")
 ROWS = ("single", "ensemble", "average", "distilled", "self_distilled", "hard_student")
@@ -58,9 +58,8 @@ class ImageKernelStudy:
     diag_reg: float
 
     def __post_init__(self) -> None:
-        require(
-            self.features in MAPS, "features", "", self.features, f"be one of {MAPS}", "pick one"
-        )
+        require(self.features in MAPS, "features", "", self.features, f"be one of {MAPS}",
+                "pick one")  # fmt: skip
         require_int("width", "c", self.width, 1, "try 16")
         require_int("n_seeds", "L", self.n_seeds, 2, "an ensemble needs two members")
         require_int("n_students", "L", self.n_students, 1, "train at least one student")
@@ -69,30 +68,27 @@ class ImageKernelStudy:
         require_int("first_seed", "seed", self.first_seed, 0, "pass a plain int")
         require_number("diag_reg", "lambda", self.diag_reg, 0, math.inf, "try .01", open_low=True)
 
-
-def kernel_steps(study: ImageKernelStudy) -> int:
-    """How often progress is reported: once a map."""
-    return study.n_seeds + study.n_students
+    @property
+    def n_maps(self) -> int:
+        """Of the ensemble and of the students."""
+        return self.n_seeds + self.n_students
 
 
 def kernel_flops(study: ImageKernelStudy) -> float:
     """Floating-point operations, about; gradients and factors count tenfold, being slow."""
     n, t = study.data.n_train, study.data.n_test
-    net = ResidualNet(n_classes=1, channels=1, side=28, width=study.width)
-    wide = sum(int(np.prod(s)) for s in net.shapes().values())
-    tangent = study.features == "tangent"
-    features = 30 * net.flops() * (n + t) if tangent else 500.0 * study.width * (n + t)
-    D = wide if tangent else study.width * GRID * GRID
-    return kernel_steps(study) * (features + 2.0 * n * (n + t) * D + 10 * n**3)
+    features, D = 500.0 * study.width * (n + t), study.width * GRID * GRID
+    if study.features == "tangent":
+        net = ResidualNet(n_classes=1, channels=1, side=28, width=study.width)
+        features = 30 * net.flops() * (n + t)
+        D = sum(math.prod(shape) for shape in net.shapes().values())
+    return study.n_maps * (features + 2.0 * n * (n + t) * D + 10 * n**3)
 
 
 def tangent_map(W: Weights, X: Float[Tensor, "n ch h w"]) -> Float[Tensor, "n D"]:
     r"""$\nabla_W f(W_0, x)$ of a network with one output, all weights side by side."""
-
-    def output(weights: Weights, x: Tensor) -> Tensor:
-        return image_outputs(weights, x[None])[0, 0]
-
-    gradient = torch.func.vmap(torch.func.grad(output), in_dims=(None, 0))
+    gradient = torch.func.grad(lambda weights, x: image_outputs(weights, x[None])[0, 0])
+    gradient = torch.func.vmap(gradient, in_dims=(None, 0))
     return torch.cat([g.flatten(1) for g in gradient(W, X).values()], dim=1)
 
 
@@ -104,32 +100,26 @@ def convolution_map(
     return nnf.adaptive_avg_pool2d(answers, GRID).flatten(1)
 
 
-def _features(study: ImageKernelStudy, seed: int, X: Tensor) -> Iterator[Tensor]:
-    """Of a few images at a time."""
-    channels, side = X.shape[1:3]
-    if study.features == "tangent":
-        net = ResidualNet(n_classes=1, channels=channels, side=side, width=study.width)
-        W = init_network(seed, net, device=str(X.device))
-        return (tangent_map(W, part) for part in X.split(CHUNK))
-    shape = (study.width, channels, 5, 5)
-    filters = torch.randn(shape, generator=stream(seed, "random filters")) / (25 * channels) ** 0.5
-    return (convolution_map(filters.to(X.device), part) for part in X.split(CHUNK))
-
-
 def kernels(study: ImageKernelStudy, seed: int, sets: ImageSets) -> tuple[Tensor, Tensor]:
     r"""$K = \Phi\Phi^\top$ of the training set (n, n), and of test against training images."""
+    channels, side, device = *sets.X.shape[1:3], str(sets.X.device)
+    if study.features == "tangent":
+        net = ResidualNet(n_classes=1, channels=channels, side=side, width=study.width)
+        features = partial(tangent_map, init_network(seed, net, device=device))
+    else:
+        shape = (study.width, channels, 5, 5)
+        filters = torch.randn(shape, generator=stream(seed, "random filters"))
+        features = partial(convolution_map, (filters / (25 * channels) ** 0.5).to(device))
     with torch.no_grad():
-        train = torch.cat(list(_features(study, seed, sets.X)))
-        test = torch.cat([f @ train.T for f in _features(study, seed, sets.X_test)])
+        train = torch.cat([features(X) for X in sets.X.split(CHUNK)])
+        test = torch.cat([features(X) @ train.T for X in sets.X_test.split(CHUNK)])
         return train @ train.T, test
 
 
 def fit(
-    kernel: Float[Tensor, "n n"],
-    test_kernel: Float[Tensor, "t n"],
-    targets: Float[Tensor, "*fits n k"],
-    diag_reg: float,
-) -> tuple[Float[Tensor, "*fits n k"], Float[Tensor, "*fits t k"]]:
+    kernel: Float[Tensor, "n n"], test_kernel: Float[Tensor, "t n"],
+    targets: Float[Tensor, "*fits n k"], diag_reg: float,
+) -> tuple[Float[Tensor, "*fits n k"], Float[Tensor, "*fits t k"]]:  # fmt: skip
     """Kernel ridge, one kernel for all classes: outputs on the training set and on the test set."""
     by_class = targets.movedim(-1, 0)[..., None]  # a fit for each class
     dual = kernel_ridge(kernel[None], by_class, diag_reg=diag_reg)
@@ -152,8 +142,8 @@ def run_image_kernels(
     sets = image_sets(study.data, device=device)
     one_hot = nnf.one_hot(sets.y, sets.n_classes).float()
     L, sums = study.n_seeds, [torch.zeros((), device=device)] * 2
-    train, test, students = [], [], []
-    for i in range(kernel_steps(study)):
+    tick, train, test, students = ticker(study.n_maps, progress), [], [], []
+    for i in range(study.n_maps):
         pair = kernels(study, study.first_seed + i, sets)
         if i < L:
             fitted = fit(*pair, one_hot, study.diag_reg)
@@ -164,18 +154,14 @@ def run_image_kernels(
             teacher = ensemble_outputs(torch.stack(train))
             targets = torch.stack([teacher, train[i - L], one_hot])
             students.append(fit(*pair, targets, study.diag_reg)[1])
-        if progress:
-            progress(i + 1, 1 - (i + 1) / kernel_steps(study))
+        tick()
     single = torch.stack(test)
     average = fit(sums[0], sums[1], one_hot, study.diag_reg)[1]
     rows = (single, ensemble_outputs(single)[None], average[None], *torch.stack(students, dim=1))
-    labels = sets.y_test.cpu()
-    arrays = {
-        f"{row}_wrong": (outputs.argmax(dim=-1).cpu() != labels).numpy()
-        for row, outputs in zip(ROWS, rows, strict=True)
-    }
-    return arrays | {"teacher_train_gap": np.array((teacher - one_hot).abs().mean().item())}
+    by_row = zip(ROWS, rows, strict=True)
+    wrong = {f"{row}_wrong": outputs.argmax(dim=-1) != sets.y_test for row, outputs in by_row}
+    return as_arrays(wrong | {"teacher_train_gap": (teacher - one_hot).abs().mean().double()})
 
 
 register(Kind(name="image kernels", configuration=ImageKernelStudy, run=run_image_kernels,
-              work=kernel_flops, steps=kernel_steps))  # fmt: skip
+              work=kernel_flops, steps=lambda study: study.n_maps))  # fmt: skip

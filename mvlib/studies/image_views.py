@@ -1,7 +1,7 @@
 r"""Two views made by hand: the left and the right half of a photograph.
 
-Some training images have only one half.  A network that has learned to read one half of a class
-alone would err on half of the images that show the other: Theorem 1 on real pixels.
+A network that has learned to read one half of a class alone would err on half of the images that
+show the other: Theorem 1 on real pixels.
 """
 
 from __future__ import annotations
@@ -16,17 +16,14 @@ from mvlib.paper.ensemble import ensemble_outputs
 from mvlib.paper.gradient_descent import Progress
 from mvlib.store.kinds import Kind, register
 from mvlib.studies.images import ImageStudy, image_flops, image_steps, outputs_of, trained_learners
+from mvlib.studies.one_draw import as_arrays
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ViewStudy:
-    """Networks on images some of which have only one half.
+    """Networks on images some of which have only one half."""
 
-    Attributes:
-        base: the networks and their data; `base.data.single_view_fraction` is mu.
-    """
-
-    base: ImageStudy
+    base: ImageStudy  # `base.data.single_view_fraction` is mu
 
 
 def run_views(
@@ -42,12 +39,11 @@ def run_views(
     outputs = torch.stack([outputs_of(learners, only_half(sets.X_test, half)) for half in HALVES])
     together = torch.stack([ensemble_outputs(some) for some in outputs])
     train = outputs_of(learners, sets.X)
-    arrays = {
+    return as_arrays({
         "wrong": outputs.argmax(dim=-1) != sets.y_test,
         "ensemble_wrong": together.argmax(dim=-1) != sets.y_test,
         "train_error": (train.argmax(dim=-1) != sets.y).float().mean(dim=1),
-    }
-    return {name: array.cpu().numpy() for name, array in arrays.items()}
+    })  # fmt: skip
 
 
 register(Kind(name="image views", configuration=ViewStudy, run=run_views,

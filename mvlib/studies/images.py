@@ -14,24 +14,18 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from mvlib.core.checks import require, require_int, require_number
-from mvlib.deep.image_networks import (
-    Epochs,
-    ResidualNet,
-    image_outputs,
-    in_blocks,
-    init_network,
-    soft_labels,
-    train_together,
-)
+from mvlib.deep import image_networks
+from mvlib.deep.image_networks import Epochs, ResidualNet
 from mvlib.deep.image_sets import ImageData, ImageSets, image_sets
 from mvlib.deep.networks import Loss
 from mvlib.deep.optimisers import Weights
 from mvlib.paper.ensemble import ensemble_outputs, size_curve
 from mvlib.paper.gradient_descent import Progress
 from mvlib.store.kinds import Kind, register
-from mvlib.studies.gains import SUBSETS
+from mvlib.studies.one_draw import as_arrays, ticker
 
 LESSONS = ("labels", "average", "each")
+SUBSETS = 20  # ensembles tried of every size
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,18 +64,16 @@ class ImageStudy:
         require_int("first_seed", "seed", self.first_seed, 0, "pass a plain int")
         require_int("members", "L", self.members, 1, "train at least one network")
         require_number("temperature", "T", self.temperature, 0, math.inf, "try 4", open_low=True)
-        known, taught = self.target in LESSONS, self.target != "labels"
-        require(known, "target", "", self.target, f"be one of {LESSONS}", "pick one")
-        fits = taught == (self.teacher is not None)
-        bound, remedy = "have a teacher, or be labels", "set target and teacher together"
-        require(fits, "teacher", "G", self.target, bound, remedy)
-        if self.teacher:
-            fits, remedy = self.teacher.data == self.data, "teach on the same training set"
-            require(fits, "teacher", "G", "its data", "be the student's own", remedy)
-            most = self.teacher.n_learners
-            fits = self.target != "each" or self.n_learners <= most
-            remedy = "each needs a teacher of its own"
-            require(fits, "n_learners", "L", self.n_learners, f"be <= {most}", remedy)
+        target, teacher = self.target, self.teacher
+        require(target in LESSONS, "target", "", target, f"be one of {LESSONS}", "pick one")
+        require((target == "labels") == (teacher is None), "teacher", "G", target,
+                "have a teacher, or be labels", "set target and teacher together")  # fmt: skip
+        if teacher:
+            require(teacher.data == self.data, "teacher", "G", "its data", "be the student's own",
+                    "teach on the same training set")  # fmt: skip
+            n, most = self.n_learners, teacher.n_learners
+            require(target != "each" or n <= most, "n_learners", "L", n, f"be <= {most}",
+                    "each needs a teacher of its own")  # fmt: skip
 
     @property
     def seeds(self) -> list[int]:
@@ -102,16 +94,11 @@ def image_flops(study: ImageStudy) -> float:
 
 
 def run_image_study(
-    study: ImageStudy,
-    *,
-    teacher_outputs: np.ndarray | None = None,
-    progress: Progress | None = None,
-    device: str = "cpu",
-) -> dict[str, np.ndarray]:
-    """Train the learners, test each of them and their ensemble.
-
-    Args:
-        teacher_outputs: (teachers, N, k), what `study.teacher` returned as train_outputs.
+    study: ImageStudy, *, teacher_outputs: np.ndarray | None = None,
+    progress: Progress | None = None, device: str = "cpu",
+) -> dict[str, np.ndarray]:  # fmt: skip
+    """Train the learners, test each of them and their ensemble; `teacher_outputs`,
+    (teachers, N, k), are what `study.teacher` returned as train_outputs.
 
     Returns:
         what `learner_errors` returns, train_error (L,) against the labels trained on,
@@ -123,45 +110,28 @@ def run_image_study(
     sets = image_sets(study.data, device=device)
     learners = trained_learners(study, sets, teacher_outputs=teacher_outputs, progress=progress)
     train, test = (outputs_of(learners, X) for X in (sets.X, sets.X_test))
-    arrays = {
+    return as_arrays({
         **learner_errors(test.cpu(), sets.y_test.cpu()),
         "train_error": (train.argmax(dim=-1) != sets.y).float().mean(dim=1),
         "true_train_error": (train.argmax(dim=-1) != sets.true_y).float().mean(dim=1),
         "train_outputs": train,
-    }
-    return {name: array.cpu().numpy() for name, array in arrays.items()}
+    })  # fmt: skip
 
 
 def trained_learners(
-    study: ImageStudy,
-    sets: ImageSets,
-    *,
-    teacher_outputs: np.ndarray | None = None,
+    study: ImageStudy, sets: ImageSets, *, teacher_outputs: np.ndarray | None = None,
     progress: Progress | None = None,
-) -> list[list[Weights]]:
-    """The learners' networks after training, `members` for each; learner s is the same alone or
-    among others.
-
-    If there are several, members of learner s start where networks 1000 s, 1000 s + 1, ... do.
-    """
+) -> list[list[Weights]]:  # fmt: skip
+    """The learners' networks after training, `members` for each, whose members s start where
+    networks 1000 s, 1000 s + 1, ... do; learner s is the same alone or among others."""
     channels, side = sets.X.shape[1:3]
     net = ResidualNet(n_classes=sets.n_classes, channels=channels, side=side, width=study.width)
-    done, total = 0, image_steps(study)
-
-    def tick() -> None:
-        nonlocal done
-        done += 1
-        if progress:
-            progress(done, 1 - done / total)
-
-    trained = []
-    lessons = _lessons(study, sets, teacher_outputs)
+    train = partial(image_networks.train_together, tick=ticker(image_steps(study), progress))
+    trained, lessons = [], _lessons(study, sets, teacher_outputs)
     for seed, (targets, loss) in zip(study.seeds, lessons, strict=True):
         seeds = [seed] if study.members == 1 else [1000 * seed + i for i in range(study.members)]
-        starts = [init_network(s, net, device=str(sets.X.device)) for s in seeds]
-        trained.append(
-            train_together(starts, sets.X, targets, study.schedule, seed=seed, loss=loss, tick=tick)
-        )
+        starts = [image_networks.init_network(s, net, device=str(sets.X.device)) for s in seeds]
+        trained.append(train(starts, sets.X, targets, study.schedule, seed=seed, loss=loss))
     return trained
 
 
@@ -176,17 +146,18 @@ def _lessons(
     remedy = "pass the teacher's train_outputs"
     require(shape == need, "teacher_outputs", "G", shape, f"have shape {need}", remedy)
     teachers = torch.as_tensor(outputs).to(sets.X.device)
-    if study.target == "average":
-        return [soft_labels(ensemble_outputs(teachers), study.temperature)] * study.n_learners
-    return [soft_labels(one, study.temperature) for one in teachers[: study.n_learners]]
+    n = study.n_learners
+    taught = [ensemble_outputs(teachers)] * n if study.target == "average" else teachers[:n]
+    return [image_networks.soft_labels(one, study.temperature) for one in taught]
 
 
 def outputs_of(learners: Sequence[Sequence[Weights]], X: Tensor) -> Float[Tensor, "learners n k"]:
     """Outputs of every learner, each the mean of its members'."""
-    return torch.stack([
-        torch.stack([in_blocks(partial(image_outputs, W), X) for W in members]).mean(dim=0)
-        for members in learners
-    ])  # fmt: skip
+
+    def of(W: Weights) -> Tensor:
+        return image_networks.in_blocks(partial(image_networks.image_outputs, W), X)
+
+    return torch.stack([torch.stack([*map(of, some)]).mean(dim=0) for some in learners])
 
 
 def learner_errors(

@@ -6,18 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mvlib.core.checks import require, require_int
+from mvlib.core.checks import require
 from mvlib.paper.gradient_descent import Checkpoint, Progress
 from mvlib.paper.objectives import AverageCrossEntropy, CrossEntropy
 from mvlib.paper.step_rules import SharedStep
 from mvlib.store.kinds import Kind, register
-from mvlib.studies.one_draw import (
-    as_arrays,
-    check_seeds,
-    expected_steps,
-    train_networks,
-    training_flops,
-)
+from mvlib.studies import one_draw
 from mvlib.studies.single_model import SingleModelStudy
 
 
@@ -38,8 +32,7 @@ class JointStudy:
     mean: bool
 
     def __post_init__(self) -> None:
-        require_int("n_members", "L", self.n_members, 1, "train at least one network")
-        check_seeds("n_members", self.n_members)
+        one_draw.check_networks("n_members", self.n_members, 1, "train at least one network")
         own = self.base.objective
         require(own == CrossEntropy(), "objective", "a", own, "be CrossEntropy() in the base",
                 "members are trained on that of their average")  # fmt: skip
@@ -48,55 +41,30 @@ class JointStudy:
                 "be a SharedStep", "members of one average take one step: wrap it")  # fmt: skip
         require(isinstance(self.mean, bool), "mean", "", self.mean, "be True or False", "pick one")
 
-    @property
-    def draw(self) -> int:
-        """The data draw."""
-        return self.base.draw
-
-
-def joint_flops(study: JointStudy) -> float:
-    """Floating-point operations of training and testing, about."""
-    base = study.base
-    return training_flops(base, base.schedule, networks=study.n_members, batches=base.batches)
-
-
-def joint_steps(study: JointStudy) -> int:
-    """How many steps the members will take, about."""
-    return expected_steps(study.base.schedule.stop_rule)
-
 
 def run_joint(
-    study: JointStudy,
-    progress: Progress | None = None,
-    *,
-    device: str = "cpu",
+    study: JointStudy, progress: Progress | None = None, *, device: str = "cpu",
     checkpoint: Checkpoint | None = None,
-) -> dict[str, np.ndarray]:
-    """Train the members together and test each of them and their average.
-
-    Args:
-        study: the configuration.
-        progress, checkpoint: as in `train`.
-        device: where tensors live.
+) -> dict[str, np.ndarray]:  # fmt: skip
+    """Train the members together and test each of them and their average; progress, device,
+    checkpoint as in `train_networks`.
 
     Returns:
         what `one_draw.Trained` gives as results, networks being members; the average's errors are
         ensemble_single_error and ensemble_multi_error.
     """
     base, scale = study.base, 1 / study.n_members if study.mean else 1.0
-    found = train_networks(
-        base,
-        AverageCrossEntropy(scale=scale),
-        base.schedule,
-        networks=study.n_members,
-        watch=False,
-        batches=base.batches,
-        progress=progress,
-        device=device,
-        checkpoint=checkpoint,
-    )
-    return as_arrays(found.results())
+    found = one_draw.train_networks(
+        base, AverageCrossEntropy(scale=scale), base.schedule, networks=study.n_members,
+        watch=False, batches=base.batches, progress=progress, device=device, checkpoint=checkpoint,
+    )  # fmt: skip
+    return one_draw.as_arrays(found.results())
 
 
-register(Kind(name="joint training", configuration=JointStudy, run=run_joint, work=joint_flops,
-              steps=joint_steps))  # fmt: skip
+register(Kind(
+    name="joint training", configuration=JointStudy, run=run_joint,
+    work=lambda study: one_draw.training_flops(
+        study.base, study.base.schedule, networks=study.n_members, batches=study.base.batches
+    ),
+    steps=lambda study: one_draw.expected_steps(study.base.schedule.stop_rule),
+))  # fmt: skip

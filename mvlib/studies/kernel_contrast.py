@@ -1,13 +1,13 @@
 r"""The study of Section 2.1: networks frozen at their initialisation, as random feature maps.
 
-A frozen network with weights theta on its tangent features is $f(X) = \langle \theta,
-\Phi_{W_0}(X) \rangle$.  Ensembles of such functions, their average trained directly, and students
-on fresh features are each trained in two ways, on one data draw; and one network is trained for
-real, to see how far it leaves this picture.
+A frozen network is $f(X) = \langle \theta, \Phi_{W_0}(X) \rangle$.  Ensembles of such functions,
+their average trained directly, and students on fresh features are each trained in two ways; and
+one network is trained for real, to see how far it leaves this picture.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -23,7 +23,7 @@ from mvlib.paper.gradient_descent import Progress, misclassified, train
 from mvlib.paper.multi_view_data import BLOCK, SampleKind, StreamedPatches, sample, stored
 from mvlib.paper.network import LearnerParams, init_weights
 from mvlib.paper.objectives import CrossEntropy
-from mvlib.paper.step_rules import FixedSteps
+from mvlib.paper.step_rules import FixedSteps, Schedule
 from mvlib.paper.tangent_kernel import (
     kernel_descent,
     kernel_drift,
@@ -34,8 +34,8 @@ from mvlib.paper.tangent_kernel import (
     tangent_weights,
 )
 from mvlib.store.kinds import Kind, register
-from mvlib.studies.one_draw import as_arrays, check_seeds, seeds_of
-from mvlib.studies.single_model import SingleModelStudy, single_model_flops
+from mvlib.studies import one_draw
+from mvlib.studies.single_model import SingleModelStudy
 
 METHODS = ("ridge", "descent")
 WHO = ("single", "ensemble", "average", "hard_student", "distilled_student")
@@ -44,6 +44,8 @@ SLOWNESS = 8  # of factors and of whatever waits for memory, beside large produc
 
 Chunks = Iterable[tuple[Tensor, Tensor]]  # inputs (n, P, d) and labels (n,)
 Tick = Callable[[], None]  # one more step of progress
+# Of each network W_0, and theta (methods, two, k, m, d): two models on its features by each method.
+Models = list[tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,12 +73,9 @@ class ContrastStudy:
     n_watch: int
 
     def __post_init__(self) -> None:
-        require_int("n_seeds", "L", self.n_seeds, 2, "an ensemble needs two members")
-        require_int("n_students", "L", self.n_students, 1, "train at least one student")
-        check_seeds("n_seeds", self.n_seeds)
-        check_seeds("n_students", self.n_students)
-        big = float("inf")
-        require_number("diag_reg", "lambda", self.diag_reg, 0, big, "try 0.01", open_low=True)
+        one_draw.check_networks("n_seeds", self.n_seeds, 2, "an ensemble needs two members")
+        one_draw.check_networks("n_students", self.n_students, 1, "train at least one student")
+        require_number("diag_reg", "lambda", self.diag_reg, 0, math.inf, "try 0.01", open_low=True)
         require_int("descent_steps", "T", self.descent_steps, 1, "train for at least one step")
         require_int("watch_steps", "T", self.watch_steps, 1, "watch at least one step")
         require_int("n_watch", "n", self.n_watch, 1, "watch at least one input")
@@ -86,16 +85,20 @@ class ContrastStudy:
         N = self.base.n_train
         require(self.n_watch <= N, "n_watch", "n", self.n_watch, f"be <= N = {N}", "choose fewer")
 
+    @property
+    def watched(self) -> Schedule:
+        """Of the network trained for real: a fixed number of steps."""
+        return replace(self.base.schedule, stop_rule=FixedSteps(steps=self.watch_steps))
 
-def contrast_steps(study: ContrastStudy) -> int:
-    """How often `run_contrast` reports progress: once for each feature map, for the average and
-    for the network trained for real."""
+
+def _reports(study: ContrastStudy) -> int:
+    """Of progress: one for each feature map, the average and the network trained for real."""
     return study.n_seeds + 1 + study.n_students + 1
 
 
 def contrast_flops(study: ContrastStudy) -> float:
-    """Floating-point operations, about, for time estimates.  Factors and eigenvalues of kernels,
-    the products of descent and the making of features count `SLOWNESS`-fold."""
+    """Floating-point operations, about; factors and eigenvalues of kernels, the products of
+    descent and the making of features count `SLOWNESS`-fold."""
     base, data, m = study.base, study.base.data, study.base.learner.n_neurons
     k, N, md = data.n_classes, base.n_train, m * data.dim
     maps = study.n_seeds + study.n_students
@@ -106,8 +109,8 @@ def contrast_flops(study: ContrastStudy) -> float:
     factors = 5 / 3 * k * N**3 * (maps + 1)  # 1/3 Cholesky, 4/3 eigenvalues
     descent = 2.0 * k * N**2 * study.descent_steps * fits
     features = 2 * one_pass * 3 * N * maps  # for the kernel, for weights, for the average's
-    slow = factors + descent + features
-    return kernels + outputs + SLOWNESS * slow + single_model_flops(_watched_study(study))
+    trained = one_draw.training_flops(base, study.watched, networks=1)
+    return kernels + outputs + SLOWNESS * (factors + descent + features) + trained
 
 
 def run_contrast(
@@ -134,109 +137,72 @@ def run_contrast(
         records first: steps, watched_train_error, linearisation_error, kernel_drift.
     """
     base = study.base
+    learner = base.learner
     drawn = sample(base.data, base.n_train, seed=base.draw, name="train", device=device)
     X, labels = stored(drawn), drawn.labels
     hard = torch.nn.functional.one_hot(labels, base.data.n_classes).to(X.dtype)
-    tick = _ticker(contrast_steps(study), progress)
+    tick = one_draw.ticker(_reports(study), progress)
     members = _members(study, X, hard, tick)
-    single = torch.cat([members.outputs(x, base.learner)[:, 0] for x in X.split(BLOCK)], dim=-2)
+    single = torch.cat([_outputs(members, x, learner)[:, 0] for x in X.split(BLOCK)], dim=-2)
     ridge, descent = _over_networks(single)[:, 0]
     soft = torch.stack([ridge, descent.softmax(dim=-1)])  # (methods, N, k)
     students = _students(study, X, torch.stack([hard.expand_as(soft), soft], dim=1), tick)
     gaps = zip(METHODS, (soft - hard).abs().mean(dim=(1, 2)), strict=True)
-    found = {
-        **{f"{method}_ensemble_train_gap": gap for method, gap in gaps},
-        **_errors(study, X, labels, partial(_wrong, members, students, base.learner)),
-        **_watched(study, X, labels),
-    }
-    tick()
-    return as_arrays(found)
-
-
-def _ticker(total: int, progress: Progress | None) -> Tick:
-    done = iter(range(1, total + 1))
-
-    def tick() -> None:
-        step = next(done)
-        if progress:
-            progress(step, 1 - step / total)
-
-    return tick
-
-
-def _errors(
-    study: ContrastStudy, X: Tensor, labels: Tensor, wrong: Callable[[Chunks], dict[str, Tensor]]
-) -> dict[str, Tensor]:
-    """Errors on the training set as shares, on fresh test inputs one by one."""
-    base = study.base
-    on_training = wrong(zip(X.split(BLOCK), labels.split(BLOCK), strict=True))
-    found = {f"{name}_train_error": rows.float().mean(dim=1) for name, rows in on_training.items()}
+    found = {f"{method}_ensemble_train_gap": gap for method, gap in gaps}
+    wrong = partial(_wrong, members, students, learner)
+    for name, rows in wrong(zip(X.split(BLOCK), labels.split(BLOCK), strict=True)).items():
+        found[f"{name}_train_error"] = rows.float().mean(dim=1)
     tests: dict[SampleKind, int] = {"single": base.n_test_single, "multi": base.n_test_multi}
     for kind, n in tests.items():
-        drawn = StreamedPatches(base.data, n, seed=base.draw, name="test", kind=kind,
-                                device=str(X.device))  # fmt: skip
-        rows_by_name = wrong((stored(chunk), chunk.labels) for chunk in drawn.chunks())
-        found |= {f"{name}_{kind}_wrong": rows for name, rows in rows_by_name.items()}
-    return found
+        inputs = StreamedPatches(base.data, n, seed=base.draw, name="test", kind=kind,
+                                 device=device)  # fmt: skip
+        by_name = wrong((stored(chunk), chunk.labels) for chunk in inputs.chunks())
+        found |= {f"{name}_{kind}_wrong": rows for name, rows in by_name.items()}
+    found |= _watched(study, X, labels)
+    tick()
+    return one_draw.as_arrays(found)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Frozen:
-    """Feature maps, one a network, and weights on them.
-
-    Attributes:
-        starts: W_0 of each network.
-        weights: theta; by method, and two models on the features of each network.
-    """
-
-    starts: Float[Tensor, "networks k m d"]
-    weights: Float[Tensor, "networks methods two k m d"]
-
-    def outputs(
-        self, X: Float[Tensor, "n P d"], learner: LearnerParams
-    ) -> Float[Tensor, "methods two networks n k"]:
-        both = zip(self.starts, self.weights, strict=True)
-        return torch.stack([tangent_outputs(*pair, X, learner) for pair in both], dim=2)
+def _outputs(models: Models, X: Tensor, learner: LearnerParams) -> Tensor:
+    """Of every network, (methods, two, networks, n, k)."""
+    return torch.stack([tangent_outputs(*model, X, learner) for model in models], dim=2)
 
 
-def _members(study: ContrastStudy, X: Tensor, hard: Tensor, tick: Tick) -> _Frozen:
+def _members(study: ContrastStudy, X: Tensor, hard: Tensor, tick: Tick) -> Models:
     """The ensemble's members: each fitted by itself, and its part in the average."""
-    learner, L = study.base.learner, study.n_seeds
-    starts = _starts(study, L, "init", X)
+    learner, own = study.base.learner, []
+    starts = _starts(study, study.n_seeds, "init", X)
     targets = hard.expand(len(METHODS), 1, *hard.shape)
     mean = hard.new_zeros(hard.shape[1], len(hard), len(hard))
-    own = []
     for W0 in starts:
         K = ntk(W0, X, None, learner)
         own.append(tangent_weights(W0, X, _fit(K, targets, study), learner))
-        mean.add_(K, alpha=1 / L)
+        mean.add_(K, alpha=1 / len(starts))
         del K  # or it would stay beside the next
         tick()
     # sum_j alpha_j mean(K)(X, X_j) is the mean over l of <sum_j alpha_j phi_l(X_j), phi_l(X)>.
     dual = _fit(mean, targets, study)
     parts = [tangent_weights(W0, X, dual, learner) for W0 in starts]
     tick()
-    return _Frozen(starts=starts, weights=torch.cat([torch.stack(own), torch.stack(parts)], dim=2))
+    both = [torch.cat(pair, dim=1) for pair in zip(own, parts, strict=True)]
+    return list(zip(starts, both, strict=True))
 
 
-def _students(study: ContrastStudy, X: Tensor, targets: Tensor, tick: Tick) -> _Frozen:
+def _students(study: ContrastStudy, X: Tensor, targets: Tensor, tick: Tick) -> Models:
     """Fresh features, each fitted to both kinds of targets, (methods, two, N, k)."""
-    learner = study.base.learner
-    starts = _starts(study, study.n_students, "student", X)
-    weights = []
-    for W0 in starts:
+    learner, models = study.base.learner, []
+    for W0 in _starts(study, study.n_students, "student", X):
         dual = _fit(ntk(W0, X, None, learner), targets, study)
-        weights.append(tangent_weights(W0, X, dual, learner))
+        models.append((W0, tangent_weights(W0, X, dual, learner)))
         tick()
-    return _Frozen(starts=starts, weights=torch.stack(weights))
+    return models
 
 
 def _starts(study: ContrastStudy, n: int, name: str, X: Tensor) -> Tensor:
     """Initial weights, where X is."""
-    data, learner = study.base.data, study.base.learner
-    seeds = seeds_of(study.base.draw, n)
-    return init_weights(seeds, learner, n_classes=data.n_classes, dim=data.dim, name=name,
-                        device=str(X.device))  # fmt: skip
+    data, seeds = study.base.data, one_draw.seeds_of(study.base.draw, n)
+    return init_weights(seeds, study.base.learner, n_classes=data.n_classes, dim=data.dim,
+                        name=name, device=str(X.device))  # fmt: skip
 
 
 def _fit(
@@ -249,20 +215,18 @@ def _fit(
     ])  # fmt: skip
 
 
-def _over_networks(
-    outputs: Float[Tensor, "methods networks n k"],
-) -> Float[Tensor, "methods 1 n k"]:
+def _over_networks(outputs: Tensor) -> Float[Tensor, "methods 1 n k"]:
     return torch.stack([ensemble_outputs(members) for members in outputs])[:, None]
 
 
 def _wrong(
-    members: _Frozen, students: _Frozen, learner: LearnerParams, chunks: Chunks
+    members: Models, students: Models, learner: LearnerParams, chunks: Chunks
 ) -> dict[str, Bool[Tensor, "networks n"]]:
     """Which inputs each learner misclassifies, by ``{method}_{who}``."""
     found: dict[str, list[Tensor]] = {}
     for X, labels in chunks:
-        single, parts = members.outputs(X, learner).unbind(dim=1)
-        taught = students.outputs(X, learner).unbind(dim=1)
+        single, parts = _outputs(members, X, learner).unbind(dim=1)
+        taught = _outputs(students, X, learner).unbind(dim=1)
         outputs = (single, _over_networks(single), _over_networks(parts), *taught)
         for who, by_method in zip(WHO, outputs, strict=True):
             for method, F in zip(METHODS, by_method, strict=True):
@@ -270,25 +234,19 @@ def _wrong(
     return {name: torch.cat(parts, dim=1) for name, parts in found.items()}
 
 
-def _watched_study(study: ContrastStudy) -> SingleModelStudy:
-    """Network 0, trained for a fixed number of steps."""
-    schedule = replace(study.base.schedule, stop_rule=FixedSteps(steps=study.watch_steps))
-    return replace(study.base, n_networks=1, schedule=schedule)
-
-
 def _watched(study: ContrastStudy, X: Tensor, labels: Tensor) -> dict[str, Tensor]:
     """Train network 0 for real and record how far it leaves its linearisation."""
     learner, watched = study.base.learner, X[: study.n_watch]
     W0 = _starts(study, 1, "init", X)
     start = ntk(W0[0], watched, None, learner)
+    probes = {
+        "linearisation_error": partial(linearisation_error, W0=W0, X=watched, learner=learner),
+        "kernel_drift": partial(kernel_drift, start=start, X=watched, learner=learner),
+    }
     trajectory = train(
-        W0, X, labels, CrossEntropy(), learner=learner, schedule=_watched_study(study).schedule,
-        seeds=seeds_of(study.base.draw, 1),
+        W0, X, labels, CrossEntropy(), learner=learner, schedule=study.watched, probes=probes,
+        seeds=one_draw.seeds_of(study.base.draw, 1),
         record_every=max(1, study.watch_steps // RECORDS),
-        probes={
-            "linearisation_error": partial(linearisation_error, W0=W0, X=watched, learner=learner),
-            "kernel_drift": partial(kernel_drift, start=start, X=watched, learner=learner),
-        },
     )  # fmt: skip
     return {
         "steps": trajectory.recorded_steps,
@@ -298,4 +256,4 @@ def _watched(study: ContrastStudy, X: Tensor, labels: Tensor) -> dict[str, Tenso
 
 
 register(Kind(name="tangent kernels", configuration=ContrastStudy, run=run_contrast,
-              work=contrast_flops, steps=contrast_steps))  # fmt: skip
+              work=contrast_flops, steps=_reports))  # fmt: skip

@@ -1,10 +1,9 @@
 r"""What every study of networks on one data draw does: training set, networks, training, test.
-
-A study is one unit of stored work and says what differs: who starts where, and what is learned.
-"""
+A study, one unit of stored work, says what differs: who starts where, and what is learned."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -14,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mvlib.core.checks import require
+from mvlib.core.checks import require, require_int
 from mvlib.paper.batches import Batches
 from mvlib.paper.ensemble import bootstrap_ensembles, ensemble_outputs, size_curve
 from mvlib.paper.evaluation import test_scores, view_correlations
@@ -29,10 +28,11 @@ from mvlib.paper.lottery import lottery_winners
 from mvlib.paper.multi_view_data import (
     MultiViewParams,
     Sample,
+    SampleKind,
     feature_vectors,
     sample,
 )
-from mvlib.paper.network import LearnerParams, Streamed, init_weights, logits
+from mvlib.paper.network import LearnerParams, init_weights, logits
 from mvlib.paper.objectives import Objective
 from mvlib.paper.step_rules import FixedSteps, Schedule, StopRule
 
@@ -61,8 +61,9 @@ class Setting(Protocol):
     def n_test_multi(self) -> int: ...
 
 
-def check_seeds(field: str, networks: int) -> None:
-    """Refuse more networks than a draw has seeds for."""
+def check_networks(field: str, networks: int, least: int, remedy: str) -> None:
+    """Refuse fewer networks than wanted, or more than a draw has seeds for."""
+    require_int(field, "L", networks, least, remedy)
     left = "networks of different draws would share seeds"
     require(networks <= SEEDS_A_DRAW, field, "L", networks, f"be <= {SEEDS_A_DRAW}", left)
 
@@ -101,14 +102,8 @@ def training_set(setting: Setting, *, device: str = "cpu") -> Sample:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trained:
-    """Networks trained on one draw.
-
-    Attributes:
-        setting: what they were trained in.
-        features, data: of the draw.
-        W0: where they started.
-        trajectory: what training left behind.
-    """
+    """Networks trained on one draw: the draw's features and training set, where the networks
+    started, and what training left behind."""
 
     setting: Setting
     features: Tensor
@@ -125,73 +120,63 @@ class Trained:
         """What every such study stores: correlations (seeds, k, V) at the end, all of the
         trajectory but the weights, and `tested`."""
         end = self.trajectory
+        own = ("stop_step", "fitted", "train_outputs", "loss", "train_error")
         return {
             "correlations": view_correlations(end.weights, self.features),
-            "stop_step": end.stop_step,
-            "fitted": end.fitted,
-            "train_outputs": end.train_outputs,
             "steps": end.recorded_steps,
-            "loss": end.loss,
-            "train_error": end.train_error,
+            **{name: getattr(end, name) for name in own},
             **end.probes,
             **tested(self.setting, end.weights),
         }
 
 
 def train_networks(
-    setting: Setting,
-    objective: Objective | Callable[[Tensor], Objective],
-    schedule: Schedule,
-    *,
-    networks: int,
-    name: str = "init",
-    watch: bool = True,
-    record_every: int = 0,
-    n_watch: int = 0,
-    batches: Batches | None = None,
-    progress: Progress | None = None,
-    device: str = "cpu",
-    checkpoint: Checkpoint | None = None,
-) -> Trained:
+    setting: Setting, objective: Objective | Callable[[Tensor], Objective], schedule: Schedule,
+    *, networks: int, name: str = "init", watch: bool = True, record_every: int = 0,
+    n_watch: int = 0, batches: Batches | None = None, progress: Progress | None = None,
+    device: str = "cpu", checkpoint: Checkpoint | None = None,
+) -> Trained:  # fmt: skip
     """Train so many networks on the training set of a setting's draw.
 
     Args:
         objective: what they are trained on, or a function that makes it of the training labels.
         networks: they have the draw's first seeds.
         name: the stream of their initial weights; students have others than networks.
-        watch: record what `probes` gives.
+        watch, n_watch: record what `probes` gives.
         record_every, progress, checkpoint, batches: as in `train`; batches draw from the draw's
             own seed.
-        n_watch: as in `probes`.
         device: where tensors live; random numbers are drawn on the CPU, the same for all devices.
     """
-    data, learner = setting.data, setting.learner
+    data, learner, seeds = setting.data, setting.learner, seeds_of(setting.draw, networks)
     features = feature_vectors(data, setting.draw, device=device)
     drawn = training_set(setting, device=device)
-    seeds = seeds_of(setting.draw, networks)
     W0 = init_weights(seeds, learner, n_classes=data.n_classes, dim=data.dim, name=name,
                       device=device)  # fmt: skip
     trajectory = train(
-        W0,
-        drawn.patches,
-        drawn.labels,
+        W0, drawn.patches, drawn.labels,
         objective if isinstance(objective, Objective) else objective(drawn.labels),
-        learner=learner,
-        schedule=schedule,
-        seeds=seeds,
-        record_every=record_every,
+        learner=learner, schedule=schedule, seeds=seeds, record_every=record_every,
         probes=probes(setting, features, drawn, n_watch=n_watch) if watch else None,
-        progress=progress,
-        checkpoint=checkpoint,
-        batches=batches,
-        batch_seed=setting.draw,
-    )
+        progress=progress, checkpoint=checkpoint, batches=batches, batch_seed=setting.draw,
+    )  # fmt: skip
     return Trained(setting=setting, features=features, data=drawn, W0=W0, trajectory=trajectory)
 
 
 def as_arrays(tensors: dict[str, Tensor]) -> dict[str, np.ndarray]:
     """What a study returns, wherever it was computed."""
     return {name: tensor.cpu().numpy() for name, tensor in tensors.items()}
+
+
+def ticker(total: int, progress: Progress | None) -> Callable[[], None]:
+    """A function to call after each of so many steps; it reports the step and the share left."""
+    steps = iter(range(1, total + 1))
+
+    def tick() -> None:
+        step = next(steps)
+        if progress:
+            progress(step, 1 - step / total)
+
+    return tick
 
 
 def probes(
@@ -205,68 +190,55 @@ def probes(
     for kind in ("single", "multi") if n_watch else ():
         watched = sample(setting.data, n_watch, seed=setting.draw, name="watch", kind=kind,
                          device=str(features.device))  # fmt: skip
-        chosen[f"watched_{kind}_error"] = partial(
-            _error_on, X=watched.patches, labels=watched.labels, learner=setting.learner
-        )
+        chosen[f"watched_{kind}_error"] = partial(_error_on, watched, setting.learner)
         of_kind = train_data.single_view == (kind == "single")
         part = train_data[of_kind.nonzero().squeeze(1)[:n_watch]]
         if len(part):
-            chosen[f"{kind}_residual"] = partial(
-                _residual_on, X=part.patches, labels=part.labels, learner=setting.learner
-            )
+            chosen[f"{kind}_residual"] = partial(_residual_on, part, setting.learner)
     return chosen
 
 
-def _error_on(W: Tensor, *, X: Tensor | Streamed, labels: Tensor, learner: LearnerParams) -> Tensor:
-    return classification_error(logits(W, X, learner), labels)
+def _error_on(inputs: Sample, learner: LearnerParams, W: Tensor) -> Tensor:
+    return classification_error(logits(W, inputs.patches, learner), inputs.labels)
 
 
-def _residual_on(
-    W: Tensor, *, X: Tensor | Streamed, labels: Tensor, learner: LearnerParams
-) -> Tensor:
+def _residual_on(inputs: Sample, learner: LearnerParams, W: Tensor) -> Tensor:
     """Mean of 1 - softmax_y(F(X)): how hard these samples still pull, (seeds,)."""
-    probability = logits(W, X, learner).softmax(dim=-1)
-    return 1 - probability[:, torch.arange(len(labels)), labels].mean(dim=1)
+    probability = logits(W, inputs.patches, learner).softmax(dim=-1)
+    return 1 - probability[:, torch.arange(len(inputs)), inputs.labels].mean(dim=1)
 
 
 def tested(setting: Setting, W: Tensor) -> dict[str, Tensor]:
     """Errors of each network and of their average, on fresh single- and multi-view inputs."""
-    scores = partial(test_scores, W, setting.data, setting.learner, seed=setting.draw)
-    single = scores(kind="single", n=setting.n_test_single)
-    multi = scores(kind="multi", n=setting.n_test_multi)
-    mean_single = ensemble_outputs(single.outputs)[None]
-    mean_multi = ensemble_outputs(multi.outputs)[None]
-    by_class = partial(_error_by_class_and_view, labels=single.labels, shown=single.dominant_view,
-                       n_views=setting.data.n_views)  # fmt: skip
-    return {
-        "single_error": classification_error(single.outputs, single.labels),
-        "multi_error": classification_error(multi.outputs, multi.labels),
-        "ensemble_single_error": classification_error(mean_single, single.labels)[0],
-        "ensemble_multi_error": classification_error(mean_multi, multi.labels)[0],
-        "ensemble_bootstrap": bootstrap_ensembles(
-            single.outputs, single.labels, n_resamples=BOOTSTRAP_RESAMPLES, seed=setting.draw
-        ),
-        "bootstrap_multi": bootstrap_ensembles(
-            multi.outputs, multi.labels, n_resamples=BOOTSTRAP_RESAMPLES, seed=setting.draw
-        ),
-        "size_curve": size_curve(single.outputs, single.labels, seed=setting.draw),
-        "size_curve_multi": size_curve(multi.outputs, multi.labels, seed=setting.draw),
-        "class_error": by_class(single.outputs),
-        "example_outputs": single.outputs[:, :N_EXAMPLES],
-        "example_labels": single.labels[:N_EXAMPLES],
-        "ensemble_class_error": by_class(mean_single)[0],
-    }
+    kinds: tuple[tuple[SampleKind, int, str, str], ...] = (
+        ("single", setting.n_test_single, "ensemble_bootstrap", "size_curve"),
+        ("multi", setting.n_test_multi, "bootstrap_multi", "size_curve_multi"),
+    )
+    found: dict[str, Tensor] = {}
+    for kind, n, resampled, curve in kinds:
+        scores = test_scores(W, setting.data, setting.learner, seed=setting.draw, kind=kind, n=n)
+        outputs, labels = scores.outputs, scores.labels
+        mean = ensemble_outputs(outputs)[None]
+        found[f"{kind}_error"] = classification_error(outputs, labels)
+        found[f"ensemble_{kind}_error"] = classification_error(mean, labels)[0]
+        found[resampled] = bootstrap_ensembles(
+            outputs, labels, n_resamples=BOOTSTRAP_RESAMPLES, seed=setting.draw
+        )
+        found[curve] = size_curve(outputs, labels, seed=setting.draw)
+        if kind == "single":
+            shown, views = scores.dominant_view, setting.data.n_views
+            found["class_error"] = _error_by_class_and_view(outputs, labels, shown, views)
+            found["ensemble_class_error"] = _error_by_class_and_view(mean, labels, shown, views)[0]
+            found["example_outputs"] = outputs[:, :N_EXAMPLES]
+            found["example_labels"] = labels[:N_EXAMPLES]
+    return found
 
 
-def _error_by_class_and_view(
-    outputs: Tensor, *, labels: Tensor, shown: Tensor, n_views: int
-) -> Tensor:
+def _error_by_class_and_view(outputs: Tensor, labels: Tensor, shown: Tensor, views: int) -> Tensor:
     """Error on single-view inputs of class i that show view l at full strength, (seeds, k, V)."""
-    k = outputs.shape[-1]
-    errors = outputs.new_full((outputs.shape[0], k, n_views), torch.nan)
-    for i in range(k):
-        for view in range(n_views):
-            rows = (labels == i) & (shown == view)
-            if bool(rows.any()):
-                errors[:, i, view] = classification_error(outputs[:, rows], labels[rows])
+    errors = outputs.new_full((len(outputs), outputs.shape[-1], views), torch.nan)
+    for i, view in itertools.product(range(errors.shape[1]), range(views)):
+        rows = (labels == i) & (shown == view)
+        if bool(rows.any()):
+            errors[:, i, view] = classification_error(outputs[:, rows], labels[rows])
     return errors

@@ -1,8 +1,5 @@
 r"""The study behind Theorems 1 and 2: train a few networks on one data draw, test each and their
-average.
-
-One call is one unit of stored work: one data draw, all its networks.
-"""
+average."""
 
 from __future__ import annotations
 
@@ -20,13 +17,7 @@ from mvlib.paper.network import LearnerParams
 from mvlib.paper.objectives import CrossEntropy, Objective
 from mvlib.paper.step_rules import Schedule
 from mvlib.store.kinds import Kind, register
-from mvlib.studies.one_draw import (
-    as_arrays,
-    check_seeds,
-    expected_steps,
-    train_networks,
-    training_flops,
-)
+from mvlib.studies import one_draw
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,7 +28,7 @@ class SingleModelStudy:
         data, learner, schedule: the setting.
         n_train: N >= 1.
         n_networks: L >= 1; network r of draw D is the same whatever L.
-        draw: which data draw, >= 0: features, training set, test sets and networks depend on it.
+        draw: >= 0; features, training set, test sets and networks depend on it.
         n_test_single, n_test_multi: fresh test inputs of each kind, >= 1.
         record_every: record the trajectory every so many steps; 0: only at the end.
         n_watch: single-view inputs, of a third stream, on which errors are watched during
@@ -61,8 +52,7 @@ class SingleModelStudy:
 
     def __post_init__(self) -> None:
         require_int("n_train", "N", self.n_train, 1, "train on at least one sample")
-        require_int("n_networks", "L", self.n_networks, 1, "train at least one network")
-        check_seeds("n_networks", self.n_networks)
+        one_draw.check_networks("n_networks", self.n_networks, 1, "train at least one network")
         require_int("draw", "seed", self.draw, 0, "number the draws from 0")
         require_int("n_test_single", "n", self.n_test_single, 1, "test on at least one input")
         require_int("n_test_multi", "n", self.n_test_multi, 1, "test on at least one input")
@@ -70,40 +60,22 @@ class SingleModelStudy:
         require_int("n_watch", "n", self.n_watch, 0, "0 watches no test error")
         takeoff(self.learner.nonlinearity)  # or no winner could be foretold
         least = 2 * self.data.n_classes
-        few = "every class needs multi-view training data"
-        require(self.n_train >= least, "n_train", "N", self.n_train, f"be >= 2k = {least}", few)
-        inherits = isinstance(self.objective, Objective)
-        tip = "inherit from that class"
-        require(inherits, "objective", "a", self.objective, "be an Objective", tip)
+        require(self.n_train >= least, "n_train", "N", self.n_train, f"be >= 2k = {least}",
+                "every class needs multi-view training data")  # fmt: skip
+        require(isinstance(self.objective, Objective), "objective", "a", self.objective,
+                "be an Objective", "inherit from that class")  # fmt: skip
         require_plain("objective", "a", self.objective)
         check_batches(self.batches, self.n_train)
 
 
-def single_model_steps(study: SingleModelStudy) -> int:
-    """How many steps a network will take, about."""
-    return expected_steps(study.schedule.stop_rule)
-
-
-def single_model_flops(study: SingleModelStudy) -> float:
-    """Floating-point operations of training and testing, about."""
-    return training_flops(study, study.schedule, networks=study.n_networks, batches=study.batches)
-
-
 def run_single_model(
-    study: SingleModelStudy,
-    progress: Progress | None = None,
-    *,
-    device: str = "cpu",
+    study: SingleModelStudy, progress: Progress | None = None, *, device: str = "cpu",
     checkpoint: Checkpoint | None = None,
-) -> dict[str, np.ndarray]:
-    """Train, test and describe; all arrays have networks on the first axis unless said.
-
-    Args:
-        study: the configuration.
-        progress, checkpoint: as in `train`.
-        device: where tensors live; random numbers are drawn on the CPU, the same for all devices.
+) -> dict[str, np.ndarray]:  # fmt: skip
+    """Train, test and describe; progress, device, checkpoint as in `train_networks`.
 
     Returns:
+        Networks on the first axis unless said:
         stop_step, fitted; single_error, multi_error (shares); correlations (seeds, k, V) at the
         end and predicted_winner, winner_margin (seeds, k) from the start; train_outputs
         (seeds, N, k); ensemble_single_error, ensemble_multi_error (scalars); ensemble_bootstrap
@@ -114,21 +86,19 @@ def run_single_model(
         train_error, view_correlations and, where watched, single_ and multi_residual of the
         training data, watched_single_error, watched_multi_error.
     """
-    found = train_networks(
-        study,
-        study.objective,
-        study.schedule,
-        networks=study.n_networks,
-        record_every=study.record_every,
-        n_watch=study.n_watch,
-        batches=study.batches,
-        progress=progress,
-        device=device,
-        checkpoint=checkpoint,
-    )
+    found = one_draw.train_networks(
+        study, study.objective, study.schedule, networks=study.n_networks,
+        record_every=study.record_every, n_watch=study.n_watch, batches=study.batches,
+        progress=progress, device=device, checkpoint=checkpoint,
+    )  # fmt: skip
     start = {"initial_correlations": view_correlations(found.W0, found.features)}
-    return as_arrays(found.lottery() | start | found.results())
+    return one_draw.as_arrays(found.lottery() | start | found.results())
 
 
-register(Kind(name="networks", configuration=SingleModelStudy, run=run_single_model,
-              work=single_model_flops, steps=single_model_steps))  # fmt: skip
+register(Kind(
+    name="networks", configuration=SingleModelStudy, run=run_single_model,
+    work=lambda study: one_draw.training_flops(
+        study, study.schedule, networks=study.n_networks, batches=study.batches
+    ),
+    steps=lambda study: one_draw.expected_steps(study.schedule.stop_rule),
+))  # fmt: skip

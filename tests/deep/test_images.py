@@ -21,8 +21,16 @@ from mvlib.core import folders
 from mvlib.core.checks import BadInput
 from mvlib.core.folders import choose_data_folder, data_folder, results_folder
 from mvlib.deep import photographs as images
-from mvlib.deep.archives import read_batch, read_idx
-from mvlib.deep.photographs import PARTS, Images, digits, download_fashion_mnist, here, load
+from mvlib.deep.photographs import (
+    PARTS,
+    Images,
+    digits,
+    download_fashion_mnist,
+    here,
+    load,
+    read_batch,
+    read_idx,
+)
 
 FASHION = tuple(PARTS["fashion-mnist"])
 # 3 images of 2 x 2 pixels, by hand: 00 00 08, three dimensions, 3, 2, 2, then twelve values.

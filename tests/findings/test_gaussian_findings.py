@@ -21,7 +21,7 @@ from mvlib.findings.gaussian import (
     variance_share,
 )
 from mvlib.store.entries import Arrays
-from mvlib.studies.gains import gains
+from mvlib.studies.gaussian import gains
 
 STUDY: Any = replace(experiments("smoke", "gaussian")[0].study, n_networks=2, draw=3)
 # Networks that err on .3 on average and all together on .03 of multi-view data.

@@ -32,7 +32,8 @@ from mvlib.paper.step_rules import (
 )
 from mvlib.paper.tangent_kernel import ntk, tangent_outputs, tangent_weights
 from mvlib.studies.distillation import DistillationStudy, student_objective
-from mvlib.studies.single_model import as_arrays, run_single_model
+from mvlib.studies.one_draw import as_arrays
+from mvlib.studies.single_model import run_single_model
 
 STUDY = replace(base_study("smoke"), n_train=40, n_networks=2)
 DATA, LEARNER = STUDY.data, STUDY.learner

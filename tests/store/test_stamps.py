@@ -168,8 +168,8 @@ def test_words_keep_everything(edited: Path) -> None:
 MUTATIONS = {
     "a slope": ("slope = u if q == 2 else u * u", "slope = u if q == 2 else u * u * 1.000001"),
     "a sampler's interval": ("uniform(rho, params.weak_view_spread * rho)", "uniform(rho, rho)"),
-    "a resample": ("BOOTSTRAP_RESAMPLES, seed=setting.draw\n        ),\n        \"size_curve\"",
-                   "BOOTSTRAP_RESAMPLES, seed=1\n        ),\n        \"size_curve\""),
+    "a resample": ("BOOTSTRAP_RESAMPLES, seed=setting.draw",
+                   "BOOTSTRAP_RESAMPLES, seed=1 if kind == 'multi' else setting.draw"),
 }  # fmt: skip
 
 

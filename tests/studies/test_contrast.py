@@ -17,13 +17,13 @@ from mvlib.paper.multi_view_data import MultiViewParams, Sample, sample
 from mvlib.paper.network import LearnerParams, init_weights
 from mvlib.paper.step_rules import BoundedRelativeStep, FixedSteps, Schedule
 from mvlib.paper.tangent_kernel import kernel_descent, kernel_ridge, ntk, predict, tangent_features
+from mvlib.store.kinds import kind_of
 from mvlib.studies.kernel_contrast import (
     METHODS,
     SLOWNESS,
     WHO,
     ContrastStudy,
     contrast_flops,
-    contrast_steps,
     run_contrast,
 )
 from mvlib.studies.single_model import SingleModelStudy
@@ -235,8 +235,8 @@ def test_the_trained_network_leaves_its_linearisation(toy: Arrays) -> None:
 def test_progress_ends_when_the_work_does() -> None:
     calls: list[tuple[int, float]] = []
     run_contrast(replace(TOY, watch_steps=1), lambda step, left: calls.append((step, left)))
-    total = contrast_steps(TOY)
-    assert total == L + 1 + STUDENTS + 1
+    total = L + 1 + STUDENTS + 1
+    assert kind_of(TOY).steps(TOY) == total
     assert [step for step, _ in calls] == list(range(1, total + 1))
     assert [left for _, left in calls] == pytest.approx(
         [1 - s / total for s in range(1, total + 1)]

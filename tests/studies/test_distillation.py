@@ -22,15 +22,14 @@ from mvlib.paper.objectives import (
     TruncatedDistillation,
 )
 from mvlib.paper.step_rules import ConstantStep
+from mvlib.store.kinds import kind_of
 from mvlib.studies.distillation import (
     CERTAIN,
     TARGETS,
     DistillationStudy,
     Target,
-    distillation_flops,
     run_distillation,
     student_objective,
-    student_steps,
     target_outputs,
     teacher_train_error,
 )
@@ -94,7 +93,7 @@ def test_students_start_alike_whatever_they_are_taught(monkeypatch: pytest.Monke
     networks = init_weights(seeds, TEACHER.learner, n_classes=K, dim=TEACHER.data.dim)
     assert not torch.isclose(networks, W0).any()
     other_draw = student(teacher=replace(TEACHER, draw=DRAW + 1))
-    assert not set(seeds_of(other_draw.draw, 2)) & set(seeds)
+    assert not set(seeds_of(other_draw.base.draw, 2)) & set(seeds)
 
 
 def test_pairing_shows_in_what_is_stored(teacher: Arrays, distilled: Arrays) -> None:
@@ -111,7 +110,7 @@ def test_a_chain_has_one_root(monkeypatch: pytest.MonkeyPatch) -> None:
     third = student(teacher=second, generation=3, n_students=1)
     assert (first.n_teachers, second.n_teachers, third.n_teachers) == (3, 2, 2)
     for study in (first, second, third):
-        assert study.base is TEACHER and study.draw == DRAW
+        assert study.base is TEACHER
         assert study.base.n_test_single == TEACHER.n_test_single
     starts = [beginning(study, monkeypatch)[0][0] for study in (first, second, third)]
     for one, other in ((0, 1), (0, 2), (1, 2)):
@@ -376,9 +375,10 @@ def test_work_is_foreseen(teacher: Arrays) -> None:
     reported: list[tuple[int, float]] = []
     study = student(steps=3)
     run_distillation(study, teacher["train_outputs"], lambda *a: reported.append(a))
-    assert student_steps(study) == 3
+    kind = kind_of(study)
+    assert kind.steps(study) == 3
     assert [step for step, _ in reported] == [0, 1, 2, 3]
     # 2 P d k m an input, two products a step and one a test input, two students.
     per_input = 2 * 8 * 40 * K * 3
-    assert distillation_flops(study) == 2 * per_input * (2 * N * 3 + 70 + 65)
-    assert distillation_flops(replace(study, n_students=1)) == distillation_flops(study) / 2
+    assert kind.work(study) == 2 * per_input * (2 * N * 3 + 70 + 65)
+    assert kind.work(replace(study, n_students=1)) == kind.work(study) / 2

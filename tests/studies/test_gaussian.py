@@ -25,16 +25,20 @@ from mvlib.experiments.gaussian import (
     inputs_name,
 )
 from mvlib.experiments.settings import SCALES, Scale
-from mvlib.studies.gains import agreement, disagreement, gains, paired_bootstrap, variance_curve
+from mvlib.store.kinds import kind_of
 from mvlib.studies.gaussian import (
     GaussianData,
     GaussianStudy,
+    agreement,
+    disagreement,
+    gains,
     gaussian_flops,
-    gaussian_steps,
     labelled,
     labeller,
+    paired_bootstrap,
     run_gaussian,
     top_gap,
+    variance_curve,
     with_noise,
 )
 
@@ -265,7 +269,7 @@ def test_progress_counts_all_learners() -> None:
     told: list[int] = []
     run_gaussian(STUDY, progress=lambda step, share: told.append(step))
     assert told == [3 * epoch for epoch in range(1, 11)]
-    assert gaussian_steps(STUDY) == told[-1] == 30
+    assert kind_of(STUDY).steps(STUDY) == told[-1] == 30
 
 
 def test_work_by_hand() -> None:

@@ -16,7 +16,8 @@ from mvlib.paper.multi_view_data import sample
 from mvlib.paper.network import init_weights, logits
 from mvlib.paper.objectives import cross_entropy_residual
 from mvlib.paper.step_rules import BoundedRelativeStep, FixedSteps, SharedStep
-from mvlib.studies.joint_training import JointStudy, joint_flops, joint_steps, run_joint
+from mvlib.store.kinds import kind_of
+from mvlib.studies.joint_training import JointStudy, run_joint
 from mvlib.studies.one_draw import seeds_of
 from mvlib.studies.single_model import run_single_model
 
@@ -158,9 +159,9 @@ def test_work_is_foreseen() -> None:
     reported: list[int] = []
     study = joint(2, steps=3)
     run_joint(study, lambda step, _: reported.append(step))
-    assert study.draw == BASE.draw
-    assert joint_steps(study) == 3 and reported == [0, 1, 2, 3]
-    assert joint_steps(joint()) == 70, "the limit of 200 is not what a network needs"
+    kind = kind_of(study)
+    assert kind.steps(study) == 3 and reported == [0, 1, 2, 3]
+    assert kind.steps(joint()) == 70, "the limit of 200 is not what a network needs"
     # 2 P d k m an input, two products a step and one a test input, two members.
     per_input = 2 * 8 * 40 * K * 3
-    assert math.isclose(joint_flops(study), 2 * per_input * (2 * N * 3 + 70 + 65))
+    assert math.isclose(kind.work(study), 2 * per_input * (2 * N * 3 + 70 + 65))

@@ -34,16 +34,16 @@ REFUSED = "what comes of it is refused"
 SLOW = "studies refuse what does not take off: q = 2, or no power at all"
 # "function", or one piece of it, "function: text": why no probe reaches it.
 EXCEPTIONS = {
-    "deep.archives._array: return np.empty(len(value), object)": REFUSED,
-    "deep.archives.tar_members: part": REFUSED,
     "deep.image_networks.ResidualNet.flops": "an estimate of time",
-    "deep.networks._init_one: 1.0": OTHERS,  # a form with a norm that is learned
     "deep.networks.init_many: not ('readout.weight' in weights)": OTHERS,
     "deep.networks.train_many: None": OTHERS,  # one order of the samples for all networks
     "deep.networks.train_many: rows[0]": OTHERS,
-    "deep.photographs._find: return best": REFUSED,
+    "deep.photographs._array: return np.empty(len(value), object)": REFUSED,
+    "deep.photographs._find: return (best, [part for part in PARTS[name] if part not in best])":
+        REFUSED,
+    "deep.photographs._tar_members: part": REFUSED,
     "deep.photographs.download_fashion_mnist": NETWORK,
-    "deep.photographs.here: not _missing(name, _find(name, (data_folder(), DEBIAN)))": NETWORK,
+    "deep.photographs.here: not _find(name, (data_folder(), DEBIAN))[1]": NETWORK,
     "deep.photographs.load: download_fashion_mnist()": NETWORK,
     "deep.photographs.load: name == 'fashion-mnist'": NETWORK,
     "paper.activation.Activation.onset": SLOW,
@@ -63,10 +63,8 @@ EXCEPTIONS = {
     "paper.tangent_kernel.ntk: blocks(x1, i)": OTHERS,
     "paper.tangent_kernel.ntk: not (alone)": OTHERS,
     "paper.tangent_kernel.ntk: x2": OTHERS,
-    "studies.distillation.DistillationStudy.draw": "for figures and findings",
     "studies.images._lessons: 0": REFUSED,
     "studies.images._lessons: None": REFUSED,
-    "studies.joint_training.JointStudy.draw": "for figures and findings",
 }  # fmt: skip
 
 Place = tuple[int, int]

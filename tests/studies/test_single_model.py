@@ -9,13 +9,9 @@ import pytest
 from mvlib.paper.multi_view_data import MultiViewParams, sample
 from mvlib.paper.network import LearnerParams
 from mvlib.paper.step_rules import BoundedRelativeStep, FixedSteps, Schedule, WhenFitted
+from mvlib.store.kinds import kind_of
 from mvlib.studies.one_draw import expected_steps, seeds_of
-from mvlib.studies.single_model import (
-    SingleModelStudy,
-    run_single_model,
-    single_model_flops,
-    single_model_steps,
-)
+from mvlib.studies.single_model import SingleModelStudy, run_single_model
 
 TOY = SingleModelStudy(
     data=MultiViewParams(n_classes=3, dim=12, n_patches=6, sparsity=1.5, noise_std=0.1,
@@ -90,7 +86,7 @@ def test_watched_inputs_are_not_the_test_set() -> None:
 
 
 def test_work_is_foreseen() -> None:
-    assert single_model_steps(TOY) == 40
+    assert kind_of(TOY).steps(TOY) == 40
     # Networks that stop by themselves take about 70, unless they must stop before.
     assert (
         expected_steps(WhenFitted(limit=50)) == 50 and expected_steps(WhenFitted(limit=800)) == 70
@@ -98,4 +94,4 @@ def test_work_is_foreseen() -> None:
     assert expected_steps(FixedSteps(steps=800)) == 800
     # 2 N P d k m a product, two products a step and one a test input, three networks.
     per_input = 2 * 6 * 12 * 3 * 2
-    assert single_model_flops(TOY) == 3 * per_input * (2 * 30 * 40 + 120 + 90)
+    assert kind_of(TOY).work(TOY) == 3 * per_input * (2 * 30 * 40 + 120 + 90)
