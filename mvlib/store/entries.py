@@ -65,7 +65,7 @@ class Entry:
 def canonical_json(config: object) -> str:
     """A configuration as JSON with sorted keys, without fields at their default; dataclasses carry
     their class name, so that two kinds of step rule with equal numbers differ."""
-    return canonical(_plain(config, full=False))
+    return canonical(plain(config, full=False))
 
 
 def canonical(plain: object) -> str:
@@ -78,25 +78,30 @@ def hash_of(*texts: str) -> str:
     return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:32]
 
 
-def _plain(value: object, *, full: bool) -> object:
+def plain(value: object, *, full: bool) -> object:
+    """A configuration as JSON has it; fields at their default only if `full`."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         # A class that is renamed keeps its entries by saying what it was called.
         name = getattr(type(value), "STORED_AS", type(value).__name__)
         chosen = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)
-                  if full or not at_default(f, getattr(value, f.name))}  # fmt: skip
-        return {"": name} | {n: _plain(v, full=full) for n, v in chosen.items()}
+                  if full or not _at_default(f, getattr(value, f.name))}  # fmt: skip
+        return {"": name} | {n: plain(v, full=full) for n, v in chosen.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(v, full=full) for v in value]
+        return [plain(v, full=full) for v in value]
     if isinstance(value, Mapping):
-        return {str(k): _plain(v, full=full) for k, v in value.items()}
+        return {str(k): plain(v, full=full) for k, v in value.items()}
     if value is None or isinstance(value, (str, int, float, bool)):
         return value
     raise TypeError(f"a configuration cannot hold {value!r}; use numbers, words and dataclasses.")
 
 
-def at_default(f: dataclasses.Field[Any], value: object) -> bool:
-    """Whether a field has its default value."""
-    default = f.default_factory() if callable(f.default_factory) else f.default
+def default_of(f: dataclasses.Field[Any]) -> Any:
+    """A field's default, `dataclasses.MISSING` if it has none."""
+    return f.default_factory() if callable(f.default_factory) else f.default
+
+
+def _at_default(f: dataclasses.Field[Any], value: object) -> bool:
+    default = default_of(f)
     # 1 and 1.0 and True are equal, and give different numbers in places.
     return type(value) is type(default) and value == default
 
@@ -154,6 +159,18 @@ class Store:
         except _DAMAGE:
             return True
 
+    def record(self, name: str, study: object) -> dict[str, Any]:
+        """What the entry says of itself; its arrays are not checked.
+
+        Raises:
+            CorruptEntry: if it is damaged, or was never computed.
+        """
+        path = self.path(name, study)
+        try:
+            return read_record(path)
+        except _DAMAGE as error:
+            raise _corrupt(path, error, REBUILD) from error
+
     def load(self, name: str, study: object, *, rebuild: str = REBUILD) -> Entry | None:
         """The entry, or None if it was never computed; `rebuild` is the command to recommend.
 
@@ -170,9 +187,7 @@ class Store:
         try:
             entry = read_entry(path)
         except _DAMAGE as error:
-            raise CorruptEntry(
-                f"stored result {path} is damaged ({error}); rebuild it with `{rebuild}`."
-            ) from error
+            raise _corrupt(path, error, rebuild) from error
         kind, source = kind_of(study), entry.provenance["source"]
         if not is_same_source(kind, source):
             warnings.warn(
@@ -211,7 +226,7 @@ class Store:
             "key": path.stem,
             "kind": kind.name,
             "version": kind.version,
-            "config": _plain(study, full=True),
+            "config": plain(study, full=True),
             "source": kind.source,
             "seconds": round(seconds, 2),
             **(circumstances() if made_by is None else made_by),
@@ -266,7 +281,7 @@ class Store:
 
     @staticmethod
     def _says(record: Mapping[str, Any], study: object) -> bool:
-        return _covers(json.loads(json.dumps(_plain(study, full=True))), record["config"])
+        return _covers(json.loads(json.dumps(plain(study, full=True))), record["config"])
 
     def check_writable(self) -> None:
         """Fail now rather than after a long computation.
@@ -323,6 +338,10 @@ class Store:
     def display_receipts(self, *, files: Iterable[Path] = ()) -> Receipts:
         """`receipts` as a notebook output that a program can read back."""
         return Receipts(self.receipts(files=files))
+
+
+def _corrupt(path: Path, error: Exception, rebuild: str) -> CorruptEntry:
+    return CorruptEntry(f"stored result {path} is damaged ({error}); rebuild it with `{rebuild}`.")
 
 
 def circumstances(device: str = "cpu") -> dict[str, object]:

@@ -75,10 +75,12 @@ def test_list(scale: Scale, capsys: pytest.CaptureFixture[str]) -> None:
 def test_status(smoke_store: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["status", *SMOKE, "--results", str(smoke_store)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert sum("stored" in line for line in lines) == N_STORED
-    assert sum("missing" in line for line in lines) == len(lines) - N_STORED
+    n_missing = len(experiments("smoke")) - N_STORED
+    assert lines.pop() == f"{N_STORED} current, {n_missing} needs computing"
+    assert sum(line.endswith(" current") for line in lines) == N_STORED
+    assert sum(line.endswith("needs computing: never computed") for line in lines) == n_missing
     assert main(["status", *SMOKE, "--name", "race", "--results", str(smoke_store)]) == 0
-    assert len(capsys.readouterr().out.splitlines()) == 1
+    assert len(capsys.readouterr().out.splitlines()) == 2
 
 
 def test_run_resumes(
@@ -199,21 +201,21 @@ def assert_one_sentence(capsys: pytest.CaptureFixture[str], *words: str) -> None
 def damage(root: Path) -> Path:
     path = sorted((root / "single-model").glob("*.npz"))[0]
     path.write_bytes(path.read_bytes()[:-30])
-    return path.with_suffix(".json")
+    return path
 
 
 @pytest.mark.parametrize("command", ["run", "findings"])
 def test_corrupt_entry(command: str, own_store: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    record = damage(own_store)
+    path = damage(own_store)
     more = ["--name", "single-model"] if command == "run" else []
     assert main([command, *SMOKE, *more, "--results", str(own_store)]) == 2
-    assert_one_sentence(capsys, str(record), "damaged", "python -m mvlib run")
+    assert_one_sentence(capsys, str(path), "damaged", "python -m mvlib run")
 
 
 def test_status_shows_a_corrupt_entry(own_store: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    record = damage(own_store)
+    path = damage(own_store)
     assert main(["status", *SMOKE, "--results", str(own_store)]) == 2
-    assert f"damaged: stored result {record}" in capsys.readouterr().out
+    assert f"damaged: {path}" in capsys.readouterr().out
 
 
 def test_the_command_that_is_named_rebuilds(
@@ -280,7 +282,7 @@ def test_control_c(tmp_path: Path) -> None:
         said = process.communicate(timeout=60)[1]
     assert process.returncode == 130, said
     assert "Traceback" not in said and "interrupted" in said
-    assert sorted(p.suffix for p in (tmp_path / "single-model").iterdir()) == [".json", ".npz"]
+    assert [p.suffix for p in (tmp_path / "single-model").iterdir()] == [".npz"]
     store = Store(tmp_path)
     assert is_stored(experiments("smoke", "single-model")[0], store)
 

@@ -347,9 +347,9 @@ def test_every_experiment_has_its_function(scale: Scale) -> None:
         SingleModelStudy: ("single_model", single_model_flops),
         DistillationStudy: ("distillation", distillation_flops),
         JointStudy: ("joint_training", joint_flops),
-        ContrastStudy: ("contrast", contrast_flops),
+        ContrastStudy: ("kernel_contrast", contrast_flops),
         GaussianStudy: ("gaussian", gaussian_flops),
-        ImageStudy: ("image_training", image_flops),
+        ImageStudy: ("images", image_flops),
         ImageKernelStudy: ("image_kernels", kernel_flops),
         ViewStudy: ("image_views", lambda study: image_flops(study.base)),
         InsideStudy: ("image_inside", lambda study: image_flops(study.base)),
@@ -358,7 +358,7 @@ def test_every_experiment_has_its_function(scale: Scale) -> None:
     for e in experiments(scale):
         module, flops = kinds[type(e.study)]
         kind = kind_of(e.study)
-        assert kind.run.__module__ == f"mvlib.{module}" and work(e.study) == flops(e.study) > 0
+        assert kind.run.__module__ == f"mvlib.studies.{module}" and work(e.study) == flops(e.study) > 0
         assert steps_of(e.study) >= 1
         seen.add(type(e.study))
         # Who needs outputs has a teacher, and it is the one that the study names.

@@ -1,6 +1,5 @@
 """Sets, studies and findings on photographs: on scikit-learn's digits, with tiny networks."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -254,8 +253,7 @@ def test_the_store_finds_a_teacher(tmp_path: Path) -> None:
     store = Store(tmp_path)
     run_experiment(taught, store)
     assert {key.split("/")[0] for key in store.read} == {"t", "s"}
-    path = next(tmp_path.glob("s/*.json"))
-    assert json.loads(path.read_text())["module"] == "image_training"
+    assert store.record("s", study)["kind"] == "image networks"
 
 
 # ---------------------------------------------------------------- views and insides
