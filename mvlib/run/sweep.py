@@ -89,7 +89,7 @@ def stored(chosen: list[Experiment], store: Store) -> list[Arrays]:
         CorruptEntry: if one is damaged.
     """
     entries = [entry_of(e, store) for e in chosen]
-    found = [entry.arrays for entry in entries if entry is not None]
+    found: list[Arrays] = [entry.arrays for entry in entries if entry is not None]
     if len(found) < len(chosen):
         lacks = f"{len(chosen) - len(found)} of {len(chosen)} entries"
         raise BadInput(_missing(store, chosen[0].scale, f"hold what is read and lacks {lacks}"))

@@ -175,17 +175,47 @@ def test_unknown_words(arguments: list[str], capsys: pytest.CaptureFixture[str])
     assert "usage: python -m mvlib" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["run", "findings"])
 def test_unwritable_results(
-    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     computed: list[object] = []
     monkeypatch.setattr(Kind, "compute", lambda *_, **__: computed.append(1) or fake_arrays())
     (tmp_path / "file").write_text("")
-    assert main([command, *SMOKE, "--results", str(tmp_path / "file" / "below")]) == 2
+    assert main(["run", *SMOKE, "--results", str(tmp_path / "file" / "below")]) == 2
     assert_one_sentence(capsys, "results folder", "must be writable", "--results")
     assert computed == []
+
+
+def test_findings_never_compute(
+    own_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setattr(Kind, "compute", None)
+    monkeypatch.chdir(tmp_path)
+    n = N_STORED
+    shutil.rmtree(own_store / "contrast")
+    gone = len(experiments("smoke", "contrast"))
+    for root, missing in ((own_store, gone), (tmp_path / "nowhere", n)):
+        assert main(["findings", *SMOKE, "--results", str(root)]) == 2
+        command = f"python -m mvlib run --scale smoke --results {root}"
+        assert_one_sentence(capsys, str(root), f"lacks {missing} of {n} entries", command)
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_folders_are_chosen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Kind, "compute", fake_arrays)
+    monkeypatch.setenv("MVLIB_RESULTS", str(tmp_path / "mine"))
+    monkeypatch.setenv("MVLIB_DATA", "")  # restored when the test ends
+    command = ["run", *SMOKE, "--name", "race", "--data", str(tmp_path / "photographs")]
+    assert main(command) == 0
+    assert f" in {tmp_path / 'mine'}: " in capsys.readouterr().out
+    assert os.environ["MVLIB_DATA"] == str(tmp_path / "photographs")
+    (tmp_path / "file").write_text("")
+    for option in ("--data", "--results"):
+        assert main([*command, option, str(tmp_path / "file")]) == 2
+        assert_one_sentence(capsys, f"{option} (MVLIB_{option[2:].upper()})", "be a folder")
 
 
 def assert_one_sentence(capsys: pytest.CaptureFixture[str], *words: str) -> None:

@@ -358,7 +358,9 @@ def test_every_experiment_has_its_function(scale: Scale) -> None:
     for e in experiments(scale):
         module, flops = kinds[type(e.study)]
         kind = kind_of(e.study)
-        assert kind.run.__module__ == f"mvlib.studies.{module}" and work(e.study) == flops(e.study) > 0
+        assert (
+            kind.run.__module__ == f"mvlib.studies.{module}" and work(e.study) == flops(e.study) > 0
+        )
         assert steps_of(e.study) >= 1
         seen.add(type(e.study))
         # Who needs outputs has a teacher, and it is the one that the study names.
@@ -383,6 +385,12 @@ def test_a_teacher_comes_before_its_students() -> None:
 
 def test_load_family(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sweep, "experiments", lambda scale, name: [NETWORKS])
+    with pytest.raises(
+        BadInput, match=r"results folder .* must be there and is not; .*--scale smoke"
+    ):
+        load_family("smoke", "networks", store)
+    assert not store.root.exists()
+    store.root.mkdir()
     ((experiment, arrays),) = load_family("smoke", "networks", store)
     assert experiment is NETWORKS
     assert np.array_equal(arrays["stop_step"], run_single_model(TEACHER)["stop_step"])
