@@ -401,6 +401,37 @@ def test_several_processes(store: Store, expected: Store, tmp_path: Path) -> Non
     assert entry is not None and entry.provenance["resumed"] is True
 
 
+OWN = """
+import sys
+from dataclasses import dataclass
+import numpy as np
+from mvlib import Experiment, Kind, Store, register, run_all
+
+@dataclass(frozen=True)
+class Mine:
+    size: int
+
+def run_mine(study):
+    return {"x": np.arange(study.size)}
+
+register(Kind(name="mine", configuration=Mine, run=run_mine, work=lambda study: 1.0))
+made = [Experiment(name="mine", scale="smoke", label=str(n), study=Mine(n)) for n in (2, 3)]
+print([a["x"].tolist() for a in run_all(made, Store(sys.argv[1]), jobs=2)])
+print([Store(sys.argv[1]).state("mine", e.study)[0] for e in made])
+"""
+
+
+def test_a_readers_own_kind_goes_with_the_order(store: Store, tmp_path: Path) -> None:
+    """Other processes cannot import the script that registers it."""
+    script = tmp_path / "script.py"
+    script.write_text(OWN)
+    path = os.pathsep.join(sys.path)
+    with process(sys.executable, script, store.root, PYTHONPATH=path) as running:
+        out, err = running.communicate(timeout=LONG)
+    assert running.returncode == 0 and err == "", err
+    assert out == "[[0, 1], [0, 1, 2]]\n['current', 'current']\n"
+
+
 class Deadly:
     """Whoever unpickles it is killed."""
 
