@@ -26,15 +26,10 @@ AT_ONCE = 100  # resamples of inputs in memory
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Counts:
-    """Test inputs of which only the number of each kind is known.
+    """Test inputs of which only the number of each kind is known."""
 
-    Attributes:
-        inputs: how many there are of each kind, integers (kinds,).
-        values: name -> what an input of each kind adds, (kinds,).
-    """
-
-    inputs: np.ndarray
-    values: Mapping[str, np.ndarray]
+    inputs: np.ndarray  # how many there are of each kind, integers (kinds,)
+    values: Mapping[str, np.ndarray]  # name -> what an input of each kind adds, (kinds,)
 
 
 # Learners that are resampled together: name -> (learners,), or (learners, inputs) where the inputs,
@@ -107,10 +102,8 @@ def _on_inputs(
 
 
 def interval(resampled: np.ndarray) -> tuple[float, float]:
-    """The middle 95% of resamples, by the percentile rule that copes with infinite ones.
-
-    It is never moved: a biased resample may leave the estimate outside, and `Finding` says so.
-    """
+    """The middle 95% of resamples, by the percentile rule that copes with infinite ones.  It is
+    never moved: a biased resample may leave the estimate outside, and `Finding` says so."""
     low, high = np.quantile(resampled, MIDDLE, method="inverted_cdf")
     return float(low), float(high)
 

@@ -18,26 +18,18 @@ from mvlib.core.checks import require, require_int, require_number
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Shape:
-    """What decides the cost of a training step: sizes alone, never values.
-
-    Attributes:
-        n_train: N >= 1.
-        n_patches: P >= 1.
-        dim: d >= 1.
-        n_classes: k >= 1.
-        n_neurons: m >= 1.
-        n_networks: S >= 1, trained at once.
+    """What decides the cost of a training step: sizes (>= 1) alone, never values.
 
     Raises:
         BadInput: for the first size that is not a positive integer.
     """
 
-    n_train: int
-    n_patches: int
-    dim: int
-    n_classes: int
-    n_neurons: int
-    n_networks: int
+    n_train: int  # N
+    n_patches: int  # P
+    dim: int  # d
+    n_classes: int  # k
+    n_neurons: int  # m
+    n_networks: int  # S, trained at once
 
     def __post_init__(self) -> None:
         symbols = ("N", "P", "d", "k", "m", "S")
@@ -92,36 +84,23 @@ MEMORY_TERMS = ("patch_floats", "weight_floats", "outputs", "once")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CostModel:
-    """A price for each kind of work, with how well the prices explain what was measured.
+    """A price for each kind of work, with how well the prices explain what was measured."""
 
-    Attributes:
-        prices: kind of work -> seconds (or bytes) for one unit of it, >= 0; an unlisted kind
-            costs nothing.
-        worst_error: largest |predicted / measured - 1| over the points of the fit.
-        median_error: its median.
-        n: number of those points.
-    """
-
-    prices: dict[str, float]
-    worst_error: float
-    median_error: float
-    n: int
-
-
-def predict(shape: Shape, model: CostModel) -> float:
-    """The cost of one training step of this shape, in the model's unit."""
-    work = shape.work()
-    return sum(price * work[kind] for kind, price in model.prices.items())
+    prices: dict[str, float]  # kind of work -> seconds (or bytes) for one unit, >= 0; 0: left out
+    worst_error: float  # largest |predicted / measured - 1| over the points of the fit
+    median_error: float  # its median
+    n: int  # number of those points
 
 
 def predict_seconds(shape: Shape, model: CostModel) -> float:
     """Seconds per training step, on the machine `model` was fitted on."""
-    return predict(shape, model)
+    work = shape.work()
+    return sum(price * work[kind] for kind, price in model.prices.items())
 
 
 def predict_extra_bytes(shape: Shape, model: CostModel) -> float:
     """Peak memory of training over the data and the weights it starts from, in bytes."""
-    return predict(shape, model)
+    return predict_seconds(shape, model)
 
 
 def fit_cost(
@@ -170,19 +149,13 @@ def fit_cost(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PowerLaw:
-    r"""$y \approx c\, x^e$ along one axis.
+    r"""$y \approx c\, x^e$ along one axis, with the 95% interval of e from the residuals: it is as
+    wide as the points are far from any power law, be it noise or curvature."""
 
-    Attributes:
-        exponent: e.
-        low, high: its 95% interval from the regression's residuals: it is as wide as the points
-            are far from any power law, be it noise or curvature.
-        factor: c.
-    """
-
-    exponent: float
+    exponent: float  # e
     low: float
     high: float
-    factor: float
+    factor: float  # c
 
 
 def fit_power_law(x: Sequence[float], y: Sequence[float]) -> PowerLaw:

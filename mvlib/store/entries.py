@@ -9,6 +9,7 @@ down, and no part of the key: `mvlib.store.stamps` says which sources give the s
 from __future__ import annotations
 
 import dataclasses
+import errno
 import hashlib
 import io
 import json
@@ -27,7 +28,7 @@ import torch
 from filelock import FileLock, Timeout
 
 from mvlib.core.checks import BadInput
-from mvlib.core.files import Arrays, is_full, npz_bytes, write_whole
+from mvlib.core.files import Arrays, npz_bytes, write_whole
 from mvlib.store.kinds import Kind, kind_of
 from mvlib.store.stamps import is_same_source
 
@@ -50,13 +51,8 @@ class OtherSource(UserWarning):
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
-    """A stored result.
-
-    Attributes:
-        arrays: what was computed, by name.
-        provenance: configuration, source, versions, device, wall time in seconds, and the sha256
-            of every array.
-    """
+    """A stored result: arrays by name; configuration, source, versions, device, wall time in
+    seconds, and the sha256 of every array."""
 
     arrays: dict[str, np.ndarray]
     provenance: dict[str, Any]
@@ -151,12 +147,9 @@ class Store:
     def has(self, name: str, study: object) -> bool:
         """Whether the entry is there, computed with the defaults of today (its content is checked
         on loading)."""
-        path = self.path(name, study)
         try:
-            return path.exists() and self._says(read_record(path), study)
-        except BadInput:
-            raise
-        except _DAMAGE:
+            return self.path(name, study).exists() and _says(self.record(name, study), study)
+        except CorruptEntry:
             return True
 
     def record(self, name: str, study: object) -> dict[str, Any]:
@@ -168,6 +161,8 @@ class Store:
         path = self.path(name, study)
         try:
             return read_record(path)
+        except BadInput:
+            raise
         except _DAMAGE as error:
             raise _corrupt(path, error, REBUILD) from error
 
@@ -221,17 +216,11 @@ class Store:
         """
         path, kind = self.path(name, study), kind_of(study)
         record: dict[str, Any] = {
-            "format": FORMAT,
-            "name": name,
-            "key": path.stem,
-            "kind": kind.name,
-            "version": kind.version,
-            "config": plain(study, full=True),
-            "source": kind.source,
-            "seconds": round(seconds, 2),
-            **(circumstances() if made_by is None else made_by),
+            "format": FORMAT, "name": name, "key": path.stem, "kind": kind.name,
+            "version": kind.version, "config": plain(study, full=True), "source": kind.source,
+            "seconds": round(seconds, 2), **(circumstances() if made_by is None else made_by),
             **({"resumed": True} if resumed else {}),
-        }
+        }  # fmt: skip
         return self.write(path, arrays, record)
 
     def write(self, path: Path, arrays: Arrays, record: dict[str, Any]) -> Entry:
@@ -260,7 +249,7 @@ class Store:
             return "damaged", f"{path} ({error})"
         if record is None:
             return "needs computing", self._why_missing(name, study, kind)
-        if not self._says(record, study):
+        if not _says(record, study):
             return "needs computing", "a default has another value than when it was computed"
         if record["source"] == kind.source:
             return "current", ""
@@ -279,10 +268,6 @@ class Store:
         old = any((self.root / name).glob("*.json"))
         return f"the store has the old form; convert it: {MIGRATE}" if old else "never computed"
 
-    @staticmethod
-    def _says(record: Mapping[str, Any], study: object) -> bool:
-        return _covers(json.loads(json.dumps(plain(study, full=True))), record["config"])
-
     def check_writable(self) -> None:
         """Fail now rather than after a long computation.
 
@@ -297,14 +282,12 @@ class Store:
             raise self._unwritable(error) from error
 
     def _unwritable(self, error: OSError) -> BadInput:
-        where = f"results folder (store) = {str(self.root)!r}"
-        if is_full(error):
-            return BadInput(
-                f"{where} must have room and its disk is full ({error.strerror}); free some, or "
-                "name another with --results."
-            )
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        why = "have room and its disk is full" if full else "be writable"
+        way = "free some, or " if full else ""
         return BadInput(
-            f"{where} must be writable ({error.strerror}); name another with --results."
+            f"results folder (store) = {str(self.root)!r} must {why} ({error.strerror}); {way}name "
+            "another with --results."
         )
 
     def claim(self, key: str) -> FileLock | None:
@@ -340,6 +323,10 @@ class Store:
         return Receipts(self.receipts(files=files))
 
 
+def _says(record: Mapping[str, Any], study: object) -> bool:
+    return _covers(json.loads(json.dumps(plain(study, full=True))), record["config"])
+
+
 def _corrupt(path: Path, error: Exception, rebuild: str) -> CorruptEntry:
     return CorruptEntry(f"stored result {path} is damaged ({error}); rebuild it with `{rebuild}`.")
 
@@ -347,15 +334,9 @@ def _corrupt(path: Path, error: Exception, rebuild: str) -> CorruptEntry:
 def circumstances(device: str = "cpu") -> dict[str, object]:
     """What of this process a number may depend on in its last digits: device, torch threads,
     versions."""
-    return {
-        "device": device,
-        "threads": torch.get_num_threads(),
-        "versions": {
-            "python": platform.python_version(),
-            "numpy": np.__version__,
-            "torch": torch.__version__,
-        },
-    }
+    versions = {"python": platform.python_version(), "numpy": np.__version__,
+                "torch": torch.__version__}  # fmt: skip
+    return {"device": device, "threads": torch.get_num_threads(), "versions": versions}
 
 
 def sha256_of(array: np.ndarray) -> str:

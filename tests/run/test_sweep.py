@@ -22,8 +22,8 @@ from mvlib.experiments.catalogue import experiments
 from mvlib.experiments.settings import SCALES, Experiment, Scale
 from mvlib.paper.gradient_descent import SharedStep
 from mvlib.run import computing, dispatch, progress, sweep
-from mvlib.run.computing import check_device, steps_of, work
-from mvlib.run.dispatch import ExperimentFailed, Task, entry_of, is_stored, key_of, plan
+from mvlib.run.computing import check_device, work
+from mvlib.run.dispatch import ExperimentFailed, Task, entry_of, is_stored, plan
 from mvlib.run.progress import ProgressBar
 from mvlib.run.sweep import fill, load_family, run_all, run_experiment
 from mvlib.store import kinds
@@ -71,7 +71,7 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[object]:
 
 def forget(experiment: Experiment, store: Store) -> None:
     for path in (store.root / experiment.name).iterdir():
-        if path.stem == key_of(experiment, store):
+        if path.stem == store.key(experiment.name, experiment.study):
             path.unlink()
     assert not is_stored(experiment, store)
 
@@ -175,7 +175,7 @@ def test_a_sweep_does_not_wait_for_what_another_computes(
 ) -> None:
     larger = replace(TEACHER, n_networks=4)
     alone = Experiment(name="networks", scale="smoke", label="larger", study=larger)
-    claim = store.claim(key_of(NETWORKS, store))
+    claim = store.claim(store.key("networks", TEACHER))
     assert claim is not None
     with ThreadPoolExecutor(1) as thread:
         sweeping = thread.submit(fill, [FIRST, alone], store, show=False)
@@ -314,7 +314,7 @@ def test_a_wait_is_said_and_ends(
     """Somebody claims an entry and never computes it."""
     monkeypatch.setattr(progress, "SAY_AFTER", 0.3)
     monkeypatch.setattr(dispatch, "GIVE_UP", 1 / 3600)
-    claim = store.claim(key_of(NETWORKS, store))
+    claim = store.claim(store.key("networks", TEACHER))
     assert claim is not None
     started = time.monotonic()
     with pytest.raises(BadInput, match=r"for another process that computes networks \(toy\) and"):
@@ -361,7 +361,7 @@ def test_every_experiment_has_its_function(scale: Scale) -> None:
         assert (
             kind.run.__module__ == f"mvlib.studies.{module}" and work(e.study) == flops(e.study) > 0
         )
-        assert steps_of(e.study) >= 1
+        assert kind.steps(e.study) >= 1
         seen.add(type(e.study))
         # Who needs outputs has a teacher, and it is the one that the study names.
         taught = isinstance(e.study, ImageStudy) and e.study.target != "labels"
@@ -373,7 +373,7 @@ def test_every_experiment_has_its_function(scale: Scale) -> None:
         if isinstance(e.study, JointStudy):
             assert isinstance(e.study.base.schedule.step_rule, SharedStep)
         if isinstance(e.study, ContrastStudy):
-            assert steps_of(e.study) == contrast_steps(e.study)
+            assert kind.steps(e.study) == contrast_steps(e.study)
     assert seen == set(kinds)
 
 
