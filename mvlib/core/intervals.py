@@ -1,12 +1,9 @@
 r"""Intervals: one resampler for whatever is resampled, and Wilson's interval for a single count.
 
 What the book measures is nested: data draws, in each of them networks or students, under them test
-inputs.  A resample takes draws with replacement, in each draw taken its learners, and its inputs.
-The average of some networks is *one* learner: if its networks were resampled, averages of fewer
-different networks, which know fewer views, would stand in its place.
-
-scipy.stats.bootstrap resamples one level of at least two units.  Ours are nested, and a draw or an
-ensemble may be the only one: hence the few lines here.
+inputs.  A resample takes draws with replacement, in each draw taken its learners, and its inputs
+(scipy.stats.bootstrap knows one level of at least two units).  The average of some networks is
+*one* learner: resampled networks would give averages of fewer, which know fewer views.
 """
 
 from __future__ import annotations

@@ -81,12 +81,8 @@ class Cluster:
         self._some, self._ask_at = True, 0.0
 
     def check(self, device: str) -> None:
-        """Have the workers that are there say what is wrong with them, before anything is
-        computed; others say it when they are to compute.
-
-        Raises:
-            Unfit: if one runs other code or lacks the device.
-        """
+        """Before anything is computed: raise `Unfit` if a worker that is there runs other code or
+        lacks the device.  Those that join later say it when they are to compute."""
         with self._loss_noticed():
             probe = (b"", fingerprint(), device)
             replies = self._client.run(_task(), *probe, on_error="return")
@@ -138,8 +134,8 @@ class Cluster:
         """What must happen before anything is computed, if as things stand nothing is.
 
         Raises:
-            Unfit: if nothing ever will.  A client that has lost its scheduler has given up its
-                tasks, though it may find the way back.
+            Unfit: if nothing ever will; a client that finds a lost scheduler again has given up
+                its tasks.
         """
         self._revive()
         if self._client.status != "running":
@@ -290,8 +286,8 @@ class _Team:
 
 
 def serve(address: str) -> None:
-    """Be a worker of a scheduler for as long as standard input is open.  Nothing is ever written
-    to it: it closes when the process at its other end is gone, be it that it was killed."""
+    """Be a worker of a scheduler until standard input closes, as it does when the process at its
+    other end is gone, be it killed."""
     threading.Thread(target=_follow, daemon=True).start()
     with _distributed("a worker") as distributed:
 

@@ -125,16 +125,11 @@ class Receipts:
 
 class Store:
     """Results under one folder.  Two processes may use it at once: an entry is written to a
-    temporary file and renamed, and whoever comes second writes the same content again.
-
-    Attributes:
-        root: the folder; made on the first save.
-        read: `digest` of every entry loaded or saved so far, by "name/key" (for `receipts`).
-    """
+    temporary file and renamed, and whoever comes second writes the same content again."""
 
     def __init__(self, root: str | Path) -> None:
-        self.root = Path(root)
-        self.read: dict[str, str] = {}
+        self.root = Path(root)  # made on the first save
+        self.read: dict[str, str] = {}  # `digest` of every entry loaded or saved, by "name/key"
 
     def key(self, name: str, study: object) -> str:
         """The entry's key: 32 hex digits of SHA-256 over name, configuration and version."""
@@ -168,9 +163,7 @@ class Store:
 
     def load(self, name: str, study: object, *, rebuild: str = REBUILD) -> Entry | None:
         """The entry, or None if it was never computed; `rebuild` is the command to recommend.
-
-        Warns:
-            OtherSource: if it was computed by code that no stamp calls equal to this one.
+        Warns (`OtherSource`) if code computed it that no stamp calls equal to this one.
 
         Raises:
             CorruptEntry: if its file is damaged, or holds another key.
