@@ -195,7 +195,7 @@ def test_a_change_that_moves_a_number_is_refused(edited: Path, probes: Path, mut
 
 
 def test_a_revision_that_is_not_there(edited: Path) -> None:
-    change(edited, "train on at least one sample", "train on one sample or more")
+    change(edited, 'f"be an integer >= {low}"', 'f"be a whole number >= {low}"')
     done = mvlib(edited, "stamp", "--against", "no-such-revision")
     assert done.returncode == 2
     assert "against (--against) = 'no-such-revision' must be a revision" in done.stderr
