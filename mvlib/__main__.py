@@ -1,54 +1,49 @@
-"""Command line: ``python -m mvlib run|list|status|findings|stamp|probe|migrate``."""
+"""Command line: ``python -m mvlib run|list|status|findings|verify|stamp|probe|migrate``."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from mvlib.core.checks import BadInput
+from mvlib.core.checks import BadInput, require_number
+from mvlib.core.folders import choose_data_folder, results_folder
 from mvlib.experiments.catalogue import experiments
-from mvlib.experiments.settings import SCALES, check_scale
+from mvlib.experiments.settings import SCALES, Experiment, check_scale
 from mvlib.findings.claims import findings, needed
+from mvlib.run import verify
 from mvlib.run.computing import work
 from mvlib.run.dispatch import ExperimentFailed
-from mvlib.run.sweep import fill, run_all
+from mvlib.run.sweep import fill, stored
+from mvlib.store import stamps
 from mvlib.store.entries import Store
 from mvlib.store.kinds import Kind, own_kinds
 from mvlib.store.migration import migrate
-from mvlib.store.stamps import (
-    load_probes,
-    probes_of,
-    refused,
-    save_probes,
-    unstamped,
-    write_stamps,
-)
 from mvlib.studies.probes import run_probes
 
 INTERRUPTED = 130  # the exit code of a program that Ctrl-C has ended
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code: 0, 1 if an experiment failed, 2 for bad input, 130
-    when interrupted."""
+    """Run one command; returns the exit code: 0, 1 if an experiment failed or an entry differs, 2
+    for bad input, 130 when interrupted."""
     options = _parser().parse_args(arguments)
     try:
+        if getattr(options, "data", None):
+            choose_data_folder(options.data)
         return options.command(options)
-    except BadInput as error:
+    except (BadInput, ExperimentFailed) as error:
         print(f"mvlib: {error}", file=sys.stderr)
-        return 2
-    except ExperimentFailed as error:
-        print(f"mvlib: {error}", file=sys.stderr)
-        return 1
+        return 2 if isinstance(error, BadInput) else 1
     except KeyboardInterrupt:
-        print("\nmvlib: interrupted; what was finished is stored, run again to go on.",
-              file=sys.stderr)  # fmt: skip
+        said = "interrupted; what was finished is stored, run again to go on."
+        print(f"\nmvlib: {said}", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
         # The reader (head, less) has gone: nothing is left to say, and no traceback either.
@@ -58,77 +53,59 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m mvlib", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="run|list|status|findings")
-    for name, command, summary in (
-        ("run", _run, "compute what the store does not hold"),
-        ("list", _list, "every experiment of a scale"),
-        ("status", _status, "what the store holds, and what made it"),
-        ("findings", _findings, "every finding, with its interval"),
-        ("stamp", _stamp, "let what is stored stay good after a change that moves no number"),
-        ("probe", _probe, "run the small studies that a stamp compares"),
-        ("migrate", _migrate, "convert a store of the first form"),
-    ):
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(
+        name: str, command: Callable[[argparse.Namespace], int], summary: str, *options: str
+    ) -> argparse.ArgumentParser:
+        """A command with some of the `shared` options."""
         sub = commands.add_parser(name, help=summary, description=summary)
         sub.set_defaults(command=command)
-        if name in ("stamp", "probe"):
-            sub.add_argument("--kind", action="append", help="only this kind; may be repeated")
-        if name == "stamp":
-            sub.add_argument(
-                "--against",
-                default="HEAD",
-                metavar="REV|FILE",
-                help="what to compare with; a file: of `probe` (default HEAD)",
-            )
-            continue
-        if name == "probe":
-            sub.add_argument("--save", required=True, metavar="FILE", help="where to keep them")
-            continue
-        sub.add_argument("--results", default="results", help="folder of the store")
-        if name == "migrate":
-            continue
-        sub.add_argument("--scale", default="book", help=f"one of {', '.join(SCALES)}")
-        if name != "findings":
-            sub.add_argument("--name", help="only experiments of this name")
-        if name == "run":
-            _add_run_options(sub)
-        if name == "findings":
-            sub.add_argument("--json", action="store_true", help="print JSON")
+        for option in options:
+            sub.add_argument(option, **shared[option])
+        return sub
+
+    shared: dict[str, dict[str, Any]] = {
+        "--results": {"metavar": "DIR", "help": "folder of the store"},
+        "--data": {"metavar": "DIR", "help": "folder of photographs"},
+        "--scale": {"default": "book", "help": f"one of {', '.join(SCALES)} (default book)"},
+        "--name": {"help": "only experiments of this name"},
+        "--kind": {"action": "append", "help": "only this kind of study; may be repeated"},
+    }
+    chosen = ("--results", "--scale", "--name")
+    sub = add("run", _run, "compute what the store does not hold", *chosen, "--data")
+    option = sub.add_argument
+    option("--recompute", action="store_true", help="also what is stored")
+    where = sub.add_mutually_exclusive_group().add_argument
+    where("--jobs", default="1", metavar="N",
+          help="processes that share the cores; 0 or all: one a core (default 1)")  # fmt: skip
+    where("--scheduler", metavar="tcp://HOST:PORT", help="compute on a Dask cluster's workers")
+    option("--device", default="cpu", help="cpu (default), cuda or cuda:N")
+    option("--checkpoint-every", default="60", metavar="SECONDS",
+           help="how often to keep the state of a training (default 60)")  # fmt: skip
+    add("list", _list, "every experiment of a scale", "--scale", "--name")
+    add("status", _status, "what the store holds, and what made it", *chosen)
+    sub = add("findings", _findings, "every finding, with its interval",
+              "--results", "--scale", "--data")  # fmt: skip
+    sub.add_argument("--json", action="store_true", help="print JSON")
+    sub = add("verify", _verify, "compute one stored entry again and compare", *chosen, "--data")
+    sub.add_argument("--within", default="20", metavar="SECONDS",
+                     help="only one that took no longer (default 20)")  # fmt: skip
+    sub = add("stamp", _stamp, "keep what is stored after a change that moves no number", "--kind")
+    sub.add_argument("--against", default="HEAD", metavar="REV|FILE",
+                     help="what to compare with; a file: of `probe` (default HEAD)")  # fmt: skip
+    sub = add("probe", _probe, "run the small studies that a stamp compares", "--kind")
+    sub.add_argument("--save", required=True, metavar="FILE", help="where to keep them")
+    add("migrate", _migrate, "convert a store of the first form", "--results")
     return parser
 
 
-def _add_run_options(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("--recompute", action="store_true", help="also what is stored")
-    where = sub.add_mutually_exclusive_group()
-    where.add_argument(
-        "--jobs", default="1", metavar="N",
-        help="processes that share this machine's cores; 0 or all: one a core (default 1)",
-    )  # fmt: skip
-    where.add_argument(
-        "--scheduler", metavar="tcp://HOST:PORT", help="compute on the workers of a Dask cluster"
-    )
-    sub.add_argument("--device", default="cpu", help="cpu (default), cuda or cuda:N")
-    sub.add_argument(
-        "--checkpoint-every", default="60", metavar="SECONDS",
-        help="how often to keep the state of a training (default 60)",
-    )  # fmt: skip
+def _store(options: argparse.Namespace) -> Store:
+    return Store(results_folder(options.results))
 
 
-def _run(options: argparse.Namespace) -> int:
-    chosen = experiments(check_scale(options.scale), options.name)
-    computed = fill(
-        chosen,
-        Store(options.results),
-        recompute=options.recompute,
-        jobs=0 if options.jobs == "all" else _number(options.jobs, int),
-        scheduler=options.scheduler,
-        device=options.device,
-        checkpoint_every=_number(options.checkpoint_every, float),
-    )
-    fresh = sum(e in computed for e in chosen)
-    teachers = len(computed) - fresh
-    more = f" and {teachers} more that teach them" if teachers else ""
-    print(f"{len(chosen)} experiments in {options.results}: {fresh} computed now{more}.")
-    return 0
+def _chosen(options: argparse.Namespace) -> list[Experiment]:
+    return experiments(check_scale(options.scale), options.name)
 
 
 def _number(word: str, kind: type[int] | type[float]) -> Any:
@@ -139,16 +116,34 @@ def _number(word: str, kind: type[int] | type[float]) -> Any:
         return word
 
 
+def _run(options: argparse.Namespace) -> int:
+    chosen, store = _chosen(options), _store(options)
+    computed = fill(
+        chosen,
+        store,
+        recompute=options.recompute,
+        jobs=0 if options.jobs == "all" else _number(options.jobs, int),
+        scheduler=options.scheduler,
+        device=options.device,
+        checkpoint_every=_number(options.checkpoint_every, float),
+    )
+    fresh = sum(e in computed for e in chosen)
+    teachers = len(computed) - fresh
+    more = f" and {teachers} more that teach them" if teachers else ""
+    print(f"{len(chosen)} experiments in {store.root}: {fresh} computed now{more}.")
+    return 0
+
+
 def _list(options: argparse.Namespace) -> int:
-    for e in experiments(check_scale(options.scale), options.name):
+    for e in _chosen(options):
         print(f"{e.name:28} {e.label:36} {work(e.study) / 1e12:10.2f} TFLOP")
     return 0
 
 
 def _status(options: argparse.Namespace) -> int:
-    store = Store(options.results)
+    store = _store(options)
     states = Counter[str]()
-    for e in experiments(check_scale(options.scale), options.name):
+    for e in _chosen(options):
         state, why = store.state(e.name, e.study)
         states[state] += 1
         print(f"{e.name:28} {e.label:36} {state}{f': {why}' if why else ''}")
@@ -156,29 +151,59 @@ def _status(options: argparse.Namespace) -> int:
     return 2 if states["damaged"] else 0
 
 
+def _findings(options: argparse.Namespace) -> int:
+    scale = check_scale(options.scale)
+    chosen = needed(scale)
+    arrays = dict(zip(chosen, stored(chosen, _store(options)), strict=True))
+    found = findings(scale, arrays.__getitem__)
+    if options.json:
+        print(json.dumps([f.as_dict() for f in found], indent=1))
+    else:
+        print(*(f.report() for f in found), sep="\n")
+    return 0
+
+
+def _verify(options: argparse.Namespace) -> int:
+    store = _store(options)
+    within = _number(options.within, float)
+    require_number("within", "--within", within, 0, math.inf, "try 20")
+    candidates = verify.repeatable(_chosen(options), store, within)
+    e = verify.choose(candidates, store)
+    print(f"{e.name} ({e.label}), chosen at random among {len(candidates)} stored entries that "
+          f"took {within:g} s or less:")  # fmt: skip
+    differing = verify.verify(e, store)
+    for c in differing:
+        print(f"  {c.name}: {'' if c.agrees else 'DIFFERS '}{c.difference}")
+    if all(c.agrees for c in differing):
+        print(f"agrees: {'as far as machines do' if differing else 'to the last bit'}.")
+        return 0
+    print(f"differs; allowed: {verify.ALLOWED}.")
+    return 1
+
+
 def _stamp(options: argparse.Namespace) -> int:
-    waiting = _kinds(options.kind, unstamped())
+    waiting = _kinds(options.kind, stamps.unstamped())
     if not waiting:
         print("every kind of study is stamped; there is nothing to do.")
         return 0
     names = ", ".join(kind.name for kind in waiting)
     print(f"running the probes of the source that runs and of {options.against}: {names}")
     file = Path(options.against)
-    old = load_probes(file) if file.is_file() else probes_of(options.against, waiting)
-    why_not = refused(old, run_probes(waiting).arrays, waiting)
-    stamped = [kind for kind in waiting if kind.name not in why_not]
-    write_stamps(stamped)
-    for kind in stamped:
+    old = stamps.load_probes(file) if file.is_file() else stamps.probes_of(options.against, waiting)
+    why_not = stamps.refused(old, run_probes(waiting).arrays, waiting)
+    accepted = [kind for kind in waiting if kind.name not in why_not]
+    stamps.write_stamps(accepted)
+    for kind in accepted:
         print(f"{kind.name}: stamped, {kind.source[:8]}")
     for name, why in why_not.items():
-        print(f"{name}: REFUSED, {why}; mend the code, or raise the kind's version and compute "
-              "its studies again.")  # fmt: skip
+        print(f"{name}: REFUSED, {why}; mend the code, or raise the kind's version and compute its "
+              "studies again.")  # fmt: skip
     return 1 if why_not else 0
 
 
 def _probe(options: argparse.Namespace) -> int:
     # A kind that this revision does not know yet has nothing to be compared with.
-    save_probes(Path(options.save), run_probes(_kinds(options.kind, own_kinds())))
+    stamps.save_probes(Path(options.save), run_probes(_kinds(options.kind, own_kinds())))
     return 0
 
 
@@ -187,21 +212,8 @@ def _kinds(names: list[str] | None, kinds: list[Kind]) -> list[Kind]:
 
 
 def _migrate(options: argparse.Namespace) -> int:
-    print(f"{migrate(Store(options.results))} entries of {options.results} converted.")
-    return 0
-
-
-def _findings(options: argparse.Namespace) -> int:
-    scale = check_scale(options.scale)
-    store = Store(options.results)
-    chosen = needed(scale)
-    arrays = dict(zip(chosen, run_all(chosen, store), strict=True))
-    found = findings(scale, arrays.__getitem__)
-    if options.json:
-        print(json.dumps([f.as_dict() for f in found], indent=1))
-        return 0
-    for f in found:
-        print(f.report())
+    store = _store(options)
+    print(f"{migrate(store)} entries of {store.root} converted.")
     return 0
 
 

@@ -3,7 +3,6 @@ on."""
 
 from __future__ import annotations
 
-import errno
 import io
 import os
 import tempfile
@@ -15,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 Arrays = Mapping[str, np.ndarray]
+_SUFFIX = ".tmp"
 
 
 def npz_bytes(
@@ -75,14 +75,6 @@ def remove(path: Path) -> None:
     for left in (path, *path.parent.glob(f"{_prefix(path)}*{_SUFFIX}")):
         with suppress(OSError):
             left.unlink(missing_ok=True)
-
-
-def is_full(error: OSError) -> bool:
-    """Whether an error says that there is no room for more."""
-    return error.errno in (errno.ENOSPC, errno.EDQUOT)
-
-
-_SUFFIX = ".tmp"
 
 
 def _prefix(path: Path) -> str:

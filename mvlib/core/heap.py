@@ -15,9 +15,8 @@ def keep_freed_blocks() -> bool:
     system and having it zeroed, page by page, on the way in again; returns whether that was done.
 
     By default glibc maps and unmaps every block of more than 128 kB until it has seen larger ones
-    freed.  `benchmarks/page_faults.py` measures what that costs.  It is the process's setting, so
-    it is for programs (the command line, a sweep's workers), not for imports; elsewhere than on
-    glibc nothing happens.
+    freed; `benchmarks/page_faults.py` measures the cost.  For programs, not for imports: it is the
+    process's setting.  Elsewhere than on glibc nothing happens.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

@@ -1,12 +1,9 @@
 r"""Intervals: one resampler for whatever is resampled, and Wilson's interval for a single count.
 
 What the book measures is nested: data draws, in each of them networks or students, under them test
-inputs.  A resample takes draws with replacement, in each draw taken its learners, and its inputs.
-The average of some networks is *one* learner: if its networks were resampled, averages of fewer
-different networks, which know fewer views, would stand in its place.
-
-scipy.stats.bootstrap resamples one level of at least two units.  Ours are nested, and a draw or an
-ensemble may be the only one: hence the few lines here.
+inputs.  A resample takes draws with replacement, in each draw taken its learners, and its inputs
+(scipy.stats.bootstrap knows one level of at least two units).  The average of some networks is
+*one* learner: resampled networks would give averages of fewer, which know fewer views.
 """
 
 from __future__ import annotations
@@ -26,15 +23,10 @@ AT_ONCE = 100  # resamples of inputs in memory
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Counts:
-    """Test inputs of which only the number of each kind is known.
+    """Test inputs of which only the number of each kind is known."""
 
-    Attributes:
-        inputs: how many there are of each kind, integers (kinds,).
-        values: name -> what an input of each kind adds, (kinds,).
-    """
-
-    inputs: np.ndarray
-    values: Mapping[str, np.ndarray]
+    inputs: np.ndarray  # how many there are of each kind, integers (kinds,)
+    values: Mapping[str, np.ndarray]  # name -> what an input of each kind adds, (kinds,)
 
 
 # Learners that are resampled together: name -> (learners,), or (learners, inputs) where the inputs,
@@ -107,10 +99,8 @@ def _on_inputs(
 
 
 def interval(resampled: np.ndarray) -> tuple[float, float]:
-    """The middle 95% of resamples, by the percentile rule that copes with infinite ones.
-
-    It is never moved: a biased resample may leave the estimate outside, and `Finding` says so.
-    """
+    """The middle 95% of resamples, by the percentile rule that copes with infinite ones.  It is
+    never moved: a biased resample may leave the estimate outside, and `Finding` says so."""
     low, high = np.quantile(resampled, MIDDLE, method="inverted_cdf")
     return float(low), float(high)
 

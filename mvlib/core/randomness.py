@@ -16,15 +16,12 @@ Name = str | int
 
 
 def stream(seed: int, *name: Name) -> torch.Generator:
-    r"""A CPU generator that depends on `seed` and `name` only.
+    r"""A CPU generator that depends on `seed` (an integer >= 0) and `name` (words or integers that
+    say what the stream is for, e.g. ``"test", "single", 3``) only.
 
-    The state is grown from SHA-256 of the pair, so ``stream(0, "train")`` and ``stream(1, "test")``
-    are unrelated although the seeds are neighbours.  torch's Mersenne twister keeps 32 bits of
-    what it is given: among a thousand streams the chance that any two coincide is about 1e-4.
-
-    Args:
-        seed: any integer >= 0.
-        name: words or integers that say what the stream is for, e.g. ``"test", "single", 3``.
+    The state is grown from SHA-256 of the pair, so streams of neighbouring seeds are unrelated.
+    torch's Mersenne twister keeps 32 bits of what it is given: among a thousand streams the chance
+    that any two coincide is about 1e-4.
 
     Raises:
         ValueError: if `seed` is not an integer >= 0 or no name is given.

@@ -19,16 +19,14 @@ _MODULE = re.compile(r"[A-Za-z_]\w*\.py")
 
 @functools.cache
 def sources(package: Path) -> dict[str, str]:
-    """Every module's text by its name below mvlib ("store.entries"; a package has its own name,
-    mvlib itself the empty one), as it was when this process began: what is running, even if
-    someone edits a file meanwhile."""
+    """Every module's text by its name below mvlib ("store.entries"; mvlib itself has the empty
+    name), as it was when this process began: what is running, even if someone edits a file."""
     found = {}
     for path in sorted(package.rglob("*.py")):
-        below = path.relative_to(package)
-        if _MODULE.fullmatch(path.name) and all(part.isidentifier() for part in below.parts[:-1]):
-            parts = below.with_suffix("").parts
-            name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-            found[name] = path.read_text(encoding="utf-8")
+        *folders, name = path.relative_to(package).with_suffix("").parts
+        if _MODULE.fullmatch(path.name) and all(map(str.isidentifier, folders)):
+            parts = folders if name == "__init__" else [*folders, name]
+            found[".".join(parts)] = path.read_text(encoding="utf-8")
     return found
 
 
@@ -37,36 +35,23 @@ sources(PACKAGE)
 
 @functools.cache  # asked for again with every kind of study
 def bare_source(source: str) -> str:
-    """Python source without comments, docstrings and blank lines: what decides a result."""
+    """Python source without comments, docstrings (those below a field, too) and blank lines: what
+    decides a result."""
     lines = source.splitlines()
-    for node in ast.walk(ast.parse(source)):
-        body = getattr(node, "body", None)
-        if isinstance(body, list) and body and _is_docstring(node, body[0]):
-            _blank(lines, body[0])
-    for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        if token.type == tokenize.COMMENT:
-            row, column = token.start
-            lines[row - 1] = lines[row - 1][:column]
+    tokens = list(tokenize.generate_tokens(io.StringIO(source).readline))
+    unsaid = (tokenize.COMMENT, tokenize.NL, tokenize.INDENT, tokenize.DEDENT)
+    code = [t for t in tokens if t.type not in unsaid]
+    ends = [tokenize.NEWLINE] + [t.type for t in code]  # what comes before each
+    words = [
+        t for i, t in enumerate(code)
+        if t.type == tokenize.STRING and ends[i] == ends[i + 2] == tokenize.NEWLINE
+    ]  # fmt: skip
+    words += [t for t in tokens if t.type == tokenize.COMMENT]
+    for token in sorted(words, key=lambda t: t.start, reverse=True):
+        (first, column), (last, end) = token.start, token.end
+        rest = lines[last - 1][end:]
+        lines[first - 1 : last] = [lines[first - 1][:column] + rest] + [""] * (last - first)
     return "\n".join(line.rstrip() for line in lines if line.strip())
-
-
-def _blank(lines: list[str], node: ast.stmt) -> None:
-    """Take a statement out of its lines; what shares a line with it stays."""
-    first, last = node.lineno - 1, (node.end_lineno or node.lineno) - 1
-    # Columns of the syntax tree count bytes.
-    before = lines[first].encode()[: node.col_offset].decode()
-    after = lines[last].encode()[node.end_col_offset :].decode()
-    lines[first : last + 1] = [before + after] + [""] * (last - first)
-
-
-def _is_docstring(parent: ast.AST, node: ast.AST) -> bool:
-    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-    return (
-        isinstance(parent, documented)
-        and isinstance(node, ast.Expr)
-        and isinstance(node.value, ast.Constant)
-        and isinstance(node.value.value, str)
-    )
 
 
 def modules_reached(module: str) -> list[str]:
@@ -80,72 +65,55 @@ def modules_imported(text: str) -> list[str]:
     return _closure(_imports(text))
 
 
-def _closure(waiting: list[str]) -> list[str]:
-    texts, found = sources(PACKAGE), set()
+def _closure(names: Iterable[str]) -> list[str]:
+    waiting, found = list(names), set()
     while waiting:
         name = waiting.pop()
         if name not in found:
             found.add(name)
-            waiting += _imports(texts[name])
+            waiting += _imports(sources(PACKAGE)[name])
     return sorted(found)
 
 
-def _imports(text: str) -> list[str]:
+@functools.cache  # a reader's own kind asks with every entry
+def _imports(text: str) -> tuple[str, ...]:
     """The mvlib modules that a text names, those behind ``mvlib.name`` among them."""
-    modules = sources(PACKAGE)
-    named: list[tuple[str, str]] = []  # (module below mvlib, name taken from it)
-    aliases: set[str] = set()
-    tree = ast.parse(text)
-    for node in ast.walk(tree):
+    nodes = list(ast.walk(ast.parse(text)))
+    named, aliases = set(), set()  # dotted names below mvlib; what mvlib is called
+    for node in nodes:
         if isinstance(node, ast.ImportFrom) and not node.level:
-            package, _, below = (node.module or "").partition(".")
-            named += [(below, a.name) for a in node.names if package == "mvlib"]
+            named |= {f"{node.module}.{a.name}" for a in node.names}
         elif isinstance(node, ast.Import):
-            for a in node.names:
-                package, _, below = a.name.partition(".")
-                if package == "mvlib" and below:
-                    named.append((below, ""))
-                elif package == "mvlib":
-                    aliases.add(a.asname or "mvlib")
-    for node in ast.walk(tree) if aliases else ():
+            named |= {a.name for a in node.names}
+            aliases |= {a.asname or a.name for a in node.names if a.name == "mvlib"}
+    for node in nodes:
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-            named += [("", node.attr)] if node.value.id in aliases else []
+            named |= {f"mvlib.{node.attr}"} if node.value.id in aliases else set()
+    modules, catalogue = sources(PACKAGE), _catalogue(PACKAGE)
     found = []
-    for below, name in named:
-        inside = f"{below}.{name}".strip(".")
-        if inside in modules:
-            found.append(inside)
-        elif below:
-            found += [below] if below in modules else []
-        else:  # of the catalogue's imports that one alone
-            found += _behind(name)
-    return found
+    for below in (name.removeprefix("mvlib.") for name in named if name.startswith("mvlib.")):
+        module, _, name = below.rpartition(".")
+        # A module; a name in one; a name of the catalogue, for which its import alone counts.
+        candidates = (below, module or catalogue.get(name, ""))
+        found += [next((c for c in candidates if c and c in modules), "")]
+    return tuple(sorted({*found} - {""}))
 
 
 @functools.cache
 def _catalogue(package: Path) -> dict[str, str]:
     """Which module each of ``mvlib``'s own names comes from."""
-    tree = ast.parse(sources(package).get("", ""))
     return {
         a.asname or a.name: (node.module or "").removeprefix("mvlib.")
-        for node in tree.body
+        for node in ast.parse(sources(package).get("", "")).body
         if isinstance(node, ast.ImportFrom)
         for a in node.names
     }
 
 
-def _behind(name: str) -> list[str]:
-    module = _catalogue(PACKAGE).get(name)
-    return [] if module is None else [module]
-
-
 def digest_of(modules: Iterable[str]) -> str:
     """Hash of the bare source of some of mvlib's modules."""
-    texts, digest = sources(PACKAGE), hashlib.sha256()
-    for name in modules:
-        digest.update(f"\n# {name}\n".encode())
-        digest.update(bare_source(texts[name]).encode())
-    return digest.hexdigest()
+    texts = (f"\n# {name}\n{bare_source(sources(PACKAGE)[name])}" for name in modules)
+    return hashlib.sha256("".join(texts).encode()).hexdigest()
 
 
 @functools.cache

@@ -13,8 +13,8 @@ def wait_asleep() -> None:
     """Let threads that wait for each other sleep instead of spin, unless the user has chosen; to
     be called before torch is imported.
 
-    A thread that spins holds a core which the one it waits for may need: two sweeps at once, of
-    two threads each on two cores, took five times as long as one.
+    A thread that spins holds a core which another may need: two sweeps at once, of two threads each
+    on two cores, took five times as long as one.
     """
     for name, value in _ASLEEP.items():
         os.environ.setdefault(name, value)

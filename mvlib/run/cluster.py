@@ -43,15 +43,10 @@ class Killed(RuntimeError):
 
 
 class Here:
-    """This process: one order at a time, carried out before `submit` returns.
+    """This process: one order at a time, carried out before `submit` returns."""
 
-    Attributes:
-        slots: how many orders to give at once; the others wait with whoever gives them.
-        keeps_checkpoints: whether a computation may keep its state in the store's folder.
-    """
-
-    slots: float = 1
-    keeps_checkpoints = True
+    slots: float = 1  # how many orders to give at once; the others wait with whoever gives them
+    keeps_checkpoints = True  # whether a computation may keep its state in the store's folder
 
     def submit(self, order: Order, *, priority: float, progress: Progress) -> Future[Computed]:
         """Carry out an order."""
@@ -86,12 +81,8 @@ class Cluster:
         self._some, self._ask_at = True, 0.0
 
     def check(self, device: str) -> None:
-        """Have the workers that are there say what is wrong with them, before anything is
-        computed; others say it when they are to compute.
-
-        Raises:
-            Unfit: if one runs other code or lacks the device.
-        """
+        """Before anything is computed: raise `Unfit` if a worker that is there runs other code or
+        lacks the device.  Those that join later say it when they are to compute."""
         with self._loss_noticed():
             probe = (b"", fingerprint(), device)
             replies = self._client.run(_task(), *probe, on_error="return")
@@ -119,11 +110,10 @@ class Cluster:
             except CancelledError:
                 ours.set_exception(self._loss())
             except KilledWorker as error:
-                killed = Killed(
+                ours.set_exception(Killed(
                     f"its process was killed {error.allowed_failures + 1} times; if that was for "
                     "want of memory, use fewer --jobs, or larger workers"
-                )
-                ours.set_exception(killed)
+                ))  # fmt: skip
             except Exception as error:
                 ours.set_exception(error)
 
@@ -131,11 +121,11 @@ class Cluster:
             # A teacher's outputs may be large.  They go with the order all the same: handed out
             # beforehand, they would be lost with the worker that holds them.
             warnings.filterwarnings("ignore", "Sending large graph")
-            # pure=False: an order repeated after an error is carried out again.
             kind = kind_of(order.study)
             # A reader's own kind is registered where it is computed; ours are.
             own = None if kind in own_kinds() else kind
             asked = (pickle.dumps((own, order)), order.library, order.device)
+            # pure=False: an order repeated after an error is carried out again.
             theirs = self._client.submit(_task(), *asked, priority=priority, pure=False)
             theirs.add_done_callback(done)
         return ours
@@ -144,8 +134,8 @@ class Cluster:
         """What must happen before anything is computed, if as things stand nothing is.
 
         Raises:
-            Unfit: if nothing ever will.  A client that has lost its scheduler has given up its
-                tasks, though it may find the way back.
+            Unfit: if nothing ever will; a client that finds a lost scheduler again has given up
+                its tasks.
         """
         self._revive()
         if self._client.status != "running":
@@ -232,12 +222,10 @@ def processes(jobs: int) -> Iterator[Cluster]:
         distributed = undo.enter_context(_distributed(f"jobs (--jobs) = {jobs}"))
         from dask import config
 
-        settings: dict[str, object] = {
-            # Who is silent for minutes has slept with the whole machine, and is alive.
-            "distributed.scheduler.worker-ttl": None,
-            # An experiment may be handed from one to the next while all of them are killed.
-            "distributed.scheduler.allowed-failures": min(jobs, 3),
-        }
+        # Who is silent for minutes has slept with the whole machine, and is alive.  An experiment
+        # may be handed from one to the next while all of them are killed.
+        settings: dict[str, object] = {"distributed.scheduler.worker-ttl": None,
+                    "distributed.scheduler.allowed-failures": min(jobs, 3)}  # fmt: skip
         web = {"dashboard": False, "dashboard_address": "127.0.0.1:0"}
         with config.set(settings):
             local = distributed.LocalCluster(n_workers=0, silence_logs=False, scheduler_kwargs=web)
@@ -298,8 +286,8 @@ class _Team:
 
 
 def serve(address: str) -> None:
-    """Be a worker of a scheduler for as long as standard input is open.  Nothing is ever written
-    to it: it closes when the process at its other end is gone, be it that it was killed."""
+    """Be a worker of a scheduler until standard input closes, as it does when the process at its
+    other end is gone, be it killed."""
     threading.Thread(target=_follow, daemon=True).start()
     with _distributed("a worker") as distributed:
 

@@ -26,11 +26,6 @@ def work(study: Any) -> float:
     return kind_of(study).work(study)
 
 
-def steps_of(study: Any) -> int:
-    """How often a study will report progress, about."""
-    return kind_of(study).steps(study)
-
-
 class Unfit(BadInput):
     """This process, or another that was asked to compute, cannot give the numbers wanted: it lacks
     the device or runs other code.  The next experiment would fare no better."""
@@ -68,40 +63,24 @@ def check_device(device: str) -> str:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Order:
-    """What a process needs to know to compute an experiment.
-
-    Attributes:
-        study: the configuration.
-        outputs: its teacher's training outputs, if it has a teacher.
-        device: where to compute.
-        checkpoint: the file that keeps an interrupted training's state; None: nothing is kept.
-        every_seconds: how often it is written.
-        library: fingerprint of the code that gave the order.
-    """
+    """What a process needs to know to compute an experiment."""
 
     study: Any
-    outputs: np.ndarray | None = None
+    outputs: np.ndarray | None = None  # its teacher's, on the training inputs
     device: str = "cpu"
-    checkpoint: Path | None = None
-    every_seconds: float = 60.0
-    library: str = field(default_factory=fingerprint)
+    checkpoint: Path | None = None  # keeps an interrupted training's state, if it is to be kept
+    every_seconds: float = 60.0  # how often it is written
+    library: str = field(default_factory=fingerprint)  # the code that gave the order
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Computed:
-    """What comes back.
-
-    Attributes:
-        arrays: the numbers.
-        seconds: wall time of this process's part.
-        made_by: `results.circumstances` of the process.
-        resumed: whether an earlier process had done a part.
-    """
+    """What comes back."""
 
     arrays: Arrays
-    seconds: float
-    made_by: dict[str, object]
-    resumed: bool
+    seconds: float  # wall time of this process's part
+    made_by: dict[str, object]  # `store.entries.circumstances` of the process
+    resumed: bool  # whether an earlier process had done a part
 
 
 def carry_out(order: Order, progress: Progress | None = None) -> Computed:
@@ -121,9 +100,8 @@ def carry_out(order: Order, progress: Progress | None = None) -> Computed:
     if order.checkpoint:
         checkpoint = TrainingCheckpoint(order.checkpoint, every_seconds=order.every_seconds)
     start = time.perf_counter()
-    study = order.study
-    arrays = kind_of(study).compute(
-        study,
+    arrays = kind_of(order.study).compute(
+        order.study,
         outputs=order.outputs,
         teacher_outputs=order.outputs,
         progress=progress,

@@ -18,21 +18,22 @@ from mvlib.core.checks import require, require_int, require_number
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Shape:
-    """What decides the cost of a training step: N, P, d, k, m and S networks trained at once.
+    """What decides the cost of a training step: sizes (>= 1) alone, never values.
 
     Raises:
         BadInput: for the first size that is not a positive integer.
     """
 
-    n_train: int
-    n_patches: int
-    dim: int
-    n_classes: int
-    n_neurons: int
-    n_networks: int
+    n_train: int  # N
+    n_patches: int  # P
+    dim: int  # d
+    n_classes: int  # k
+    n_neurons: int  # m
+    n_networks: int  # S, trained at once
 
     def __post_init__(self) -> None:
-        for field, symbol in zip(self.__dataclass_fields__, "NPdkmS", strict=True):
+        symbols = ("N", "P", "d", "k", "m", "S")
+        for field, symbol in zip(self.__dataclass_fields__, symbols, strict=True):
             require_int(field, symbol, getattr(self, field), 1, "every size is at least one")
 
     @property
@@ -83,36 +84,23 @@ MEMORY_TERMS = ("patch_floats", "weight_floats", "outputs", "once")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CostModel:
-    """A price for each kind of work, with how well the prices explain what was measured.
+    """A price for each kind of work, with how well the prices explain what was measured."""
 
-    Attributes:
-        prices: kind of work -> seconds (or bytes) for one unit of it, >= 0; an unlisted kind
-            costs nothing.
-        worst_error: largest |predicted / measured - 1| over the points of the fit.
-        median_error: its median.
-        n: number of those points.
-    """
-
-    prices: dict[str, float]
-    worst_error: float
-    median_error: float
-    n: int
-
-
-def predict(shape: Shape, model: CostModel) -> float:
-    """The cost of one training step of this shape, in the model's unit."""
-    work = shape.work()
-    return sum(price * work[kind] for kind, price in model.prices.items())
+    prices: dict[str, float]  # kind of work -> seconds (or bytes) for one unit, >= 0; 0: left out
+    worst_error: float  # largest |predicted / measured - 1| over the points of the fit
+    median_error: float  # its median
+    n: int  # number of those points
 
 
 def predict_seconds(shape: Shape, model: CostModel) -> float:
     """Seconds per training step, on the machine `model` was fitted on."""
-    return predict(shape, model)
+    work = shape.work()
+    return sum(price * work[kind] for kind, price in model.prices.items())
 
 
 def predict_extra_bytes(shape: Shape, model: CostModel) -> float:
     """Peak memory of training over the data and the weights it starts from, in bytes."""
-    return predict(shape, model)
+    return predict_seconds(shape, model)
 
 
 def fit_cost(
@@ -136,19 +124,19 @@ def fit_cost(
     """
     from scipy.optimize import nnls  # costs a start that only fits need
 
-    y = np.asarray(measured, dtype=float)
-    require(len(shapes) == len(y), "measured", "y", len(y),
+    require(len(shapes) == len(measured), "measured", "y", len(measured),
             f"have one value a shape, {len(shapes)}", "measure every shape once")  # fmt: skip
     require_number("floor", "", floor, 0, math.inf, "0 for relative errors throughout")
-    scale = np.maximum(y, floor)
+    scale = np.maximum(np.asarray(measured, dtype=float), floor)
     require(bool((scale > 0).all()), "measured", "y", list(measured), "be positive",
             "measure again, or set a floor")  # fmt: skip
-    work = np.array([[shape.work()[term] for term in terms] for shape in shapes])
-    A, y = work / scale[:, None], y / scale
-    size = np.linalg.norm(A, axis=0)  # flops and seconds are 10 orders of magnitude apart
-    rank = int(np.linalg.matrix_rank(A / size))
+    work = [shape.work() for shape in shapes]
+    A = np.array([[w[term] for term in terms] for w in work]) / scale[:, None]
+    y = np.asarray(measured, dtype=float) / scale
+    rank = int(np.linalg.matrix_rank(A / np.linalg.norm(A, axis=0)))
     require(rank == len(terms), "shapes", "rank", rank, f"tell {len(terms)} prices apart",
             "vary several sizes together")  # fmt: skip
+    size = np.linalg.norm(A, axis=0)  # flops and seconds are 10 orders of magnitude apart
     c = nnls(A / size, y)[0] / size
     error = np.abs(A @ c - y)
     return CostModel(
@@ -161,19 +149,13 @@ def fit_cost(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PowerLaw:
-    r"""$y \approx c\, x^e$ along one axis.
+    r"""$y \approx c\, x^e$ along one axis, with the 95% interval of e from the residuals: it is as
+    wide as the points are far from any power law, be it noise or curvature."""
 
-    Attributes:
-        exponent: e.
-        low, high: its 95% interval from the regression's residuals: it is as wide as the points
-            are far from any power law, be it noise or curvature.
-        factor: c.
-    """
-
-    exponent: float
+    exponent: float  # e
     low: float
     high: float
-    factor: float
+    factor: float  # c
 
 
 def fit_power_law(x: Sequence[float], y: Sequence[float]) -> PowerLaw:
@@ -189,12 +171,15 @@ def fit_power_law(x: Sequence[float], y: Sequence[float]) -> PowerLaw:
     positive = min(*x, *y) > 0 and len(set(x)) > 1
     require(positive, "x, y", "x, y", (list(x), list(y)), "be positive and not all alike",
             "leave such points out")  # fmt: skip
-    # Not scipy.stats.linregress: no interval where y is constant.
-    (exponent, intercept), covariance = np.polyfit(np.log(x), np.log(y), 1, cov=True)
-    half = t.ppf(0.975, len(x) - 2) * math.sqrt(covariance[0, 0])
+    # scipy.stats.linregress gives NaN for the interval where y is constant.
+    u, v = np.log(np.asarray(x, dtype=float)), np.log(np.asarray(y, dtype=float))
+    centred = u - u.mean()
+    exponent = float(centred @ v / (centred @ centred))
+    intercept = float(v.mean() - exponent * u.mean())
+    freedom = len(u) - 2
+    residual = v - intercept - exponent * u
+    error = math.sqrt(float(residual @ residual) / freedom / float(centred @ centred))
+    half = float(t.ppf(0.975, freedom)) * error
     return PowerLaw(
-        exponent=float(exponent),
-        low=float(exponent - half),
-        high=float(exponent + half),
-        factor=math.exp(intercept),
+        exponent=exponent, low=exponent - half, high=exponent + half, factor=math.exp(intercept)
     )

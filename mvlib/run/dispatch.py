@@ -33,32 +33,20 @@ class ExperimentFailed(RuntimeError):
 
 @dataclass(eq=False, slots=True)
 class Task:
-    """An experiment to be computed.
-
-    Attributes:
-        experiment: which.
-        key: its key in the store.
-        again: compute it although the store may hold it.
-        teacher: the task that must be finished first, if any.
-        priority: floating-point operations of it and of the longest line of students that waits
-            for it: no sweep can end sooner than that after it begins.
-    """
+    """An experiment to be computed."""
 
     experiment: Experiment
     key: str
-    again: bool
-    teacher: Task | None
+    again: bool  # although the store may hold it
+    teacher: Task | None  # must be finished first
+    # Floating-point operations of it and of the longest line of students that waits for it: no
+    # sweep can end sooner than that after it begins.
     priority: float
 
 
 def is_stored(experiment: Experiment, store: Store) -> bool:
-    """Whether the store has the experiment's entry for the present code and configuration."""
+    """Whether the store has the experiment's entry."""
     return store.has(experiment.name, experiment.study)
-
-
-def key_of(experiment: Experiment, store: Store) -> str:
-    """The key of the experiment's entry."""
-    return store.key(experiment.name, experiment.study)
 
 
 def entry_of(experiment: Experiment, store: Store) -> Entry | None:
@@ -88,7 +76,7 @@ def plan(chosen: Iterable[Experiment], store: Store, *, recompute: bool = False)
             if this not in again and is_stored(e, store):
                 return None
             teacher = need(e.teacher) if e.teacher else None
-            tasks[this] = Task(e, key_of(e, store), this in again, teacher, work(e.study))
+            tasks[this] = Task(e, store.key(*this), this in again, teacher, work(e.study))
         return tasks[this]
 
     for e in chosen:
@@ -107,10 +95,6 @@ class Dispatch:
 
     An entry is claimed while it is computed.  One that another process has claimed is left to it
     and looked for later, so that several sweeps over one store share the work.
-
-    Attributes:
-        waiting: the tasks that are not begun.
-        computed: experiments computed and stored so far.
     """
 
     waiting: list[Task]
@@ -206,20 +190,19 @@ class Dispatch:
         if error is not None:
             self._fail(task, error)
             return
-        e, computed, store = task.experiment, future.result(), self.store
-        store.save(
-            e.name,
-            e.study,
-            computed.arrays,
-            computed.seconds,
-            made_by=computed.made_by,
-            resumed=computed.resumed,
-        )
+        e, found, store = task.experiment, future.result(), self.store
+        store.save(e.name, e.study, found.arrays, found.seconds, made_by=found.made_by,
+                   resumed=found.resumed)  # fmt: skip
         TrainingCheckpoint(store.checkpoint_path(e.name, task.key)).remove()
         self.computed.append(e)
         self._end(task)
-        if "teacher_train_error" in computed.arrays:
-            _warn_of_unfitted_teacher(computed.arrays["teacher_train_error"])
+        # Theorem 3 and self-distillation presume a teacher without training errors.
+        worst = float(np.nanmax(found.arrays.get("teacher_train_error", 0.0), initial=0.0))
+        if worst > 0:
+            warnings.warn(
+                f"the teacher's training error is {worst:.4g} and should be 0: its soft labels "
+                "name wrong classes; train it longer.", stacklevel=2,
+            )  # fmt: skip
 
     def _end(self, task: Task) -> None:
         self._ended.add(task)
@@ -246,14 +229,3 @@ class Dispatch:
 
 def _name(task: Task) -> str:
     return f"{task.experiment.name} ({task.experiment.label})"
-
-
-def _warn_of_unfitted_teacher(train_error: np.ndarray) -> None:
-    """Theorem 3 and self-distillation presume a teacher without training errors."""
-    worst = float(np.nanmax(train_error, initial=0.0))
-    if worst > 0:
-        warnings.warn(
-            f"the teacher's training error is {worst:.4g} and should be 0: its soft labels name "
-            "wrong classes; train it longer.",
-            stacklevel=2,
-        )

@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from tqdm import tqdm
 
 from mvlib.experiments.settings import Experiment
-from mvlib.run.computing import steps_of, work
+from mvlib.run.computing import work
+from mvlib.store.kinds import kind_of
 
 SAY_AFTER = 60.0  # seconds; on a busy machine a process may need as many to start
 
@@ -37,13 +38,13 @@ class ProgressBar:
         self._bar.close()
 
     def started(self, experiment: Experiment) -> None:
-        """Called when an experiment is given to whoever computes."""
+        """To be called when an experiment is given to whoever computes."""
         self._under_way.append(experiment)
         self._describe()
 
     def within(self, experiment: Experiment, step: int, share_training: float) -> None:
         """Called after each training step of the only experiment under way."""
-        part = min(1.0, step / steps_of(experiment.study))
+        part = min(1.0, step / kind_of(experiment.study).steps(experiment.study))
         self._bar.set_postfix_str(f"step {step}, {share_training:.0%} still training", False)
         self._move(self._base + part * work(experiment.study))
 

@@ -7,6 +7,7 @@ order, of the store, or of what happens to an experiment that fails.
 from __future__ import annotations
 
 import math
+import shlex
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -72,7 +73,7 @@ def run_all(chosen: list[Experiment], store: Store, **options: Any) -> list[Arra
     """Arrays of several experiments, from the store or computed and stored; `options` and what is
     raised are those of `fill`."""
     fill(chosen, store, **options)
-    return [_arrays(e, store) for e in chosen]
+    return stored(chosen, store)
 
 
 def run_experiment(experiment: Experiment, store: Store, *, recompute: bool = False) -> Arrays:
@@ -80,22 +81,42 @@ def run_experiment(experiment: Experiment, store: Store, *, recompute: bool = Fa
     return run_all([experiment], store, recompute=recompute, show=False)[0]
 
 
+def stored(chosen: list[Experiment], store: Store) -> list[Arrays]:
+    """Arrays of several experiments, and nothing is computed.
+
+    Raises:
+        BadInput: if the store lacks some, with the command that computes them.
+        CorruptEntry: if one is damaged.
+    """
+    entries = [entry_of(e, store) for e in chosen]
+    found: list[Arrays] = [entry.arrays for entry in entries if entry is not None]
+    if len(found) < len(chosen):
+        lacks = f"{len(chosen) - len(found)} of {len(chosen)} entries"
+        raise BadInput(_missing(store, chosen[0].scale, f"hold what is read and lacks {lacks}"))
+    return found
+
+
 def load_family(
     scale: Scale, name: str, store: Store, *, show: bool = False
 ) -> list[tuple[Experiment, dict[str, np.ndarray]]]:
-    """The experiments called `name` with their arrays: what a notebook begins with."""
+    """The experiments called `name` with their arrays, computed where the store lacks them: what a
+    notebook begins with.
+
+    Raises:
+        BadInput: if there is no store: whoever mistyped its folder would wait for hours.
+    """
     chosen = experiments(scale, name)
+    if not store.root.exists():
+        raise BadInput(_missing(store, scale, "be there and is not"))
     return list(zip(chosen, map(dict, run_all(chosen, store, show=show)), strict=True))
 
 
-def _arrays(experiment: Experiment, store: Store) -> Arrays:
-    entry = entry_of(experiment, store)
-    if entry is None:
-        raise BadInput(
-            f"results folder (store) = {str(store.root)!r} must keep what was stored and lost "
-            f"{experiment.name} ({experiment.label}) meanwhile; run again."
-        )
-    return entry.arrays
+def _missing(store: Store, scale: str, why: str) -> str:
+    root = str(store.root)
+    return (
+        f"results folder (results, --results) = {root!r} must {why}; name another one, or compute "
+        f"with `python -m mvlib run --scale {scale} --results {shlex.quote(root)}`."
+    )
 
 
 def _check(jobs: int, scheduler: str | None, device: str, checkpoint_every: float) -> None:

@@ -22,11 +22,7 @@ class TrainingCheckpoint:
     """A training's state, saved every so often, in one npz file with a checksum.
 
     A checkpoint only saves time: one that is damaged is not used, one that cannot be written is
-    done without, and either is said in a warning.
-
-    Attributes:
-        path: the file; its folder is made on the first save.
-        resumed: whether `load` has given a state.
+    done without, and either is said in a warning.  `resumed`: whether `load` has given a state.
     """
 
     def __init__(self, path: Path, *, every_seconds: float = 60.0) -> None:

@@ -9,6 +9,7 @@ down, and no part of the key: `mvlib.store.stamps` says which sources give the s
 from __future__ import annotations
 
 import dataclasses
+import errno
 import hashlib
 import io
 import json
@@ -27,7 +28,7 @@ import torch
 from filelock import FileLock, Timeout
 
 from mvlib.core.checks import BadInput
-from mvlib.core.files import Arrays, is_full, npz_bytes, write_whole
+from mvlib.core.files import Arrays, npz_bytes, write_whole
 from mvlib.store.kinds import Kind, kind_of
 from mvlib.store.stamps import is_same_source
 
@@ -50,13 +51,8 @@ class OtherSource(UserWarning):
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
-    """A stored result.
-
-    Attributes:
-        arrays: what was computed, by name.
-        provenance: configuration, source, versions, device, wall time in seconds, and the sha256
-            of every array.
-    """
+    """A stored result: arrays by name; configuration, source, versions, device, wall time in
+    seconds, and the sha256 of every array."""
 
     arrays: dict[str, np.ndarray]
     provenance: dict[str, Any]
@@ -65,7 +61,7 @@ class Entry:
 def canonical_json(config: object) -> str:
     """A configuration as JSON with sorted keys, without fields at their default; dataclasses carry
     their class name, so that two kinds of step rule with equal numbers differ."""
-    return canonical(_plain(config, full=False))
+    return canonical(plain(config, full=False))
 
 
 def canonical(plain: object) -> str:
@@ -78,25 +74,30 @@ def hash_of(*texts: str) -> str:
     return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:32]
 
 
-def _plain(value: object, *, full: bool) -> object:
+def plain(value: object, *, full: bool) -> object:
+    """A configuration as JSON has it; fields at their default only if `full`."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         # A class that is renamed keeps its entries by saying what it was called.
         name = getattr(type(value), "STORED_AS", type(value).__name__)
         chosen = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)
-                  if full or not at_default(f, getattr(value, f.name))}  # fmt: skip
-        return {"": name} | {n: _plain(v, full=full) for n, v in chosen.items()}
+                  if full or not _at_default(f, getattr(value, f.name))}  # fmt: skip
+        return {"": name} | {n: plain(v, full=full) for n, v in chosen.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(v, full=full) for v in value]
+        return [plain(v, full=full) for v in value]
     if isinstance(value, Mapping):
-        return {str(k): _plain(v, full=full) for k, v in value.items()}
+        return {str(k): plain(v, full=full) for k, v in value.items()}
     if value is None or isinstance(value, (str, int, float, bool)):
         return value
     raise TypeError(f"a configuration cannot hold {value!r}; use numbers, words and dataclasses.")
 
 
-def at_default(f: dataclasses.Field[Any], value: object) -> bool:
-    """Whether a field has its default value."""
-    default = f.default_factory() if callable(f.default_factory) else f.default
+def default_of(f: dataclasses.Field[Any]) -> Any:
+    """A field's default, `dataclasses.MISSING` if it has none."""
+    return f.default_factory() if callable(f.default_factory) else f.default
+
+
+def _at_default(f: dataclasses.Field[Any], value: object) -> bool:
+    default = default_of(f)
     # 1 and 1.0 and True are equal, and give different numbers in places.
     return type(value) is type(default) and value == default
 
@@ -124,16 +125,11 @@ class Receipts:
 
 class Store:
     """Results under one folder.  Two processes may use it at once: an entry is written to a
-    temporary file and renamed, and whoever comes second writes the same content again.
-
-    Attributes:
-        root: the folder; made on the first save.
-        read: `digest` of every entry loaded or saved so far, by "name/key" (for `receipts`).
-    """
+    temporary file and renamed, and whoever comes second writes the same content again."""
 
     def __init__(self, root: str | Path) -> None:
-        self.root = Path(root)
-        self.read: dict[str, str] = {}
+        self.root = Path(root)  # made on the first save
+        self.read: dict[str, str] = {}  # `digest` of every entry loaded or saved, by "name/key"
 
     def key(self, name: str, study: object) -> str:
         """The entry's key: 32 hex digits of SHA-256 over name, configuration and version."""
@@ -146,19 +142,28 @@ class Store:
     def has(self, name: str, study: object) -> bool:
         """Whether the entry is there, computed with the defaults of today (its content is checked
         on loading)."""
+        try:
+            return self.path(name, study).exists() and _says(self.record(name, study), study)
+        except CorruptEntry:
+            return True
+
+    def record(self, name: str, study: object) -> dict[str, Any]:
+        """What the entry says of itself; its arrays are not checked.
+
+        Raises:
+            CorruptEntry: if it is damaged, or was never computed.
+        """
         path = self.path(name, study)
         try:
-            return path.exists() and self._says(read_record(path), study)
+            return read_record(path)
         except BadInput:
             raise
-        except _DAMAGE:
-            return True
+        except _DAMAGE as error:
+            raise _corrupt(path, error, REBUILD) from error
 
     def load(self, name: str, study: object, *, rebuild: str = REBUILD) -> Entry | None:
         """The entry, or None if it was never computed; `rebuild` is the command to recommend.
-
-        Warns:
-            OtherSource: if it was computed by code that no stamp calls equal to this one.
+        Warns (`OtherSource`) if code computed it that no stamp calls equal to this one.
 
         Raises:
             CorruptEntry: if its file is damaged, or holds another key.
@@ -170,9 +175,7 @@ class Store:
         try:
             entry = read_entry(path)
         except _DAMAGE as error:
-            raise CorruptEntry(
-                f"stored result {path} is damaged ({error}); rebuild it with `{rebuild}`."
-            ) from error
+            raise _corrupt(path, error, rebuild) from error
         kind, source = kind_of(study), entry.provenance["source"]
         if not is_same_source(kind, source):
             warnings.warn(
@@ -206,17 +209,11 @@ class Store:
         """
         path, kind = self.path(name, study), kind_of(study)
         record: dict[str, Any] = {
-            "format": FORMAT,
-            "name": name,
-            "key": path.stem,
-            "kind": kind.name,
-            "version": kind.version,
-            "config": _plain(study, full=True),
-            "source": kind.source,
-            "seconds": round(seconds, 2),
-            **(circumstances() if made_by is None else made_by),
+            "format": FORMAT, "name": name, "key": path.stem, "kind": kind.name,
+            "version": kind.version, "config": plain(study, full=True), "source": kind.source,
+            "seconds": round(seconds, 2), **(circumstances() if made_by is None else made_by),
             **({"resumed": True} if resumed else {}),
-        }
+        }  # fmt: skip
         return self.write(path, arrays, record)
 
     def write(self, path: Path, arrays: Arrays, record: dict[str, Any]) -> Entry:
@@ -245,7 +242,7 @@ class Store:
             return "damaged", f"{path} ({error})"
         if record is None:
             return "needs computing", self._why_missing(name, study, kind)
-        if not self._says(record, study):
+        if not _says(record, study):
             return "needs computing", "a default has another value than when it was computed"
         if record["source"] == kind.source:
             return "current", ""
@@ -264,10 +261,6 @@ class Store:
         old = any((self.root / name).glob("*.json"))
         return f"the store has the old form; convert it: {MIGRATE}" if old else "never computed"
 
-    @staticmethod
-    def _says(record: Mapping[str, Any], study: object) -> bool:
-        return _covers(json.loads(json.dumps(_plain(study, full=True))), record["config"])
-
     def check_writable(self) -> None:
         """Fail now rather than after a long computation.
 
@@ -282,14 +275,12 @@ class Store:
             raise self._unwritable(error) from error
 
     def _unwritable(self, error: OSError) -> BadInput:
-        where = f"results folder (store) = {str(self.root)!r}"
-        if is_full(error):
-            return BadInput(
-                f"{where} must have room and its disk is full ({error.strerror}); free some, or "
-                "name another with --results."
-            )
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        why = "have room and its disk is full" if full else "be writable"
+        way = "free some, or " if full else ""
         return BadInput(
-            f"{where} must be writable ({error.strerror}); name another with --results."
+            f"results folder (store) = {str(self.root)!r} must {why} ({error.strerror}); {way}name "
+            "another with --results."
         )
 
     def claim(self, key: str) -> FileLock | None:
@@ -325,18 +316,20 @@ class Store:
         return Receipts(self.receipts(files=files))
 
 
+def _says(record: Mapping[str, Any], study: object) -> bool:
+    return _covers(json.loads(json.dumps(plain(study, full=True))), record["config"])
+
+
+def _corrupt(path: Path, error: Exception, rebuild: str) -> CorruptEntry:
+    return CorruptEntry(f"stored result {path} is damaged ({error}); rebuild it with `{rebuild}`.")
+
+
 def circumstances(device: str = "cpu") -> dict[str, object]:
     """What of this process a number may depend on in its last digits: device, torch threads,
     versions."""
-    return {
-        "device": device,
-        "threads": torch.get_num_threads(),
-        "versions": {
-            "python": platform.python_version(),
-            "numpy": np.__version__,
-            "torch": torch.__version__,
-        },
-    }
+    versions = {"python": platform.python_version(), "numpy": np.__version__,
+                "torch": torch.__version__}  # fmt: skip
+    return {"device": device, "threads": torch.get_num_threads(), "versions": versions}
 
 
 def sha256_of(array: np.ndarray) -> str:

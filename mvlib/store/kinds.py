@@ -26,8 +26,8 @@ class Kind:
     Attributes:
         name: in words, one of its own.
         configuration: the frozen dataclass of its studies.
-        run: ``run(study, ...) -> arrays``.  Of the keywords progress, device, checkpoint and
-            teacher_outputs it is given those that it takes.
+        run: ``run(study, ...) -> arrays``; it is given those of the keywords progress, device,
+            checkpoint and teacher_outputs that it takes.
         work: floating-point operations of a study, about; decides order and time estimates.
         steps: how often a study reports progress, about.
         version: >= 1, a part of every key.  Raise it when the same configuration gives other

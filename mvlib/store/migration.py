@@ -4,14 +4,15 @@ no array is computed or changed."""
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
-import typing
+import sys
 from typing import Any
 
 from mvlib.core.checks import BadInput
 from mvlib.core.files import arrays_of
-from mvlib.store.entries import FORMAT, Store, at_default, canonical, hash_of
+from mvlib.store.entries import FORMAT, Store, canonical, default_of, hash_of, plain
 from mvlib.store.kinds import Kind, own_kinds
 from mvlib.store.stamps import stamped_sources
 
@@ -63,29 +64,20 @@ def _source(record: dict[str, Any], kind: Kind) -> str:
 
 
 def _without_defaults(value: Any) -> Any:
-    """A stored configuration without fields at their default, as `results.canonical_json` of the
-    configuration itself leaves them out."""
+    """A stored configuration without fields at their default, as in keys."""
     if isinstance(value, list):
         return [_without_defaults(v) for v in value]
     if not isinstance(value, dict):
         return value
-    defaults = {f.name: f for f in dataclasses.fields(_classes()[value[""]])}
-    return {
-        name: _without_defaults(v)
-        for name, v in value.items()
-        if not name or not at_default(defaults[name], tuple(v) if isinstance(v, list) else v)
-    }
+    defaults = {f.name: default_of(f) for f in dataclasses.fields(_classes()[value[""]])}
+    return {n: _without_defaults(v) for n, v in value.items()
+            if not n or defaults[n] is dataclasses.MISSING
+            or canonical(plain(defaults[n], full=True)) != canonical(v)}  # fmt: skip
 
 
+@functools.cache
 def _classes() -> dict[str, type]:
-    """Every dataclass that a configuration of ours can hold, by name."""
-    waiting: list[Any] = [kind.configuration for kind in own_kinds()]
-    found: dict[str, type] = {}
-    while waiting:
-        hint = waiting.pop()
-        waiting += typing.get_args(hint)
-        if dataclasses.is_dataclass(hint) and isinstance(hint, type):
-            if hint.__name__ not in found:
-                found[hint.__name__] = hint
-                waiting += typing.get_type_hints(hint).values()
-    return found
+    """Every dataclass that a configuration can hold, by the name that it is stored under."""
+    loaded = [vars(m) for name, m in list(sys.modules.items()) if name.startswith("mvlib.")]
+    every = [v for names in loaded for v in names.values() if isinstance(v, type)]
+    return {getattr(c, "STORED_AS", c.__name__): c for c in every if dataclasses.is_dataclass(c)}

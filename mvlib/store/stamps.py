@@ -17,7 +17,6 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -132,8 +131,9 @@ def probes_of(revision: str, kinds: Sequence[Kind]) -> Probed:
         BadInput: if there is no such revision, or it cannot run its probes.
     """
     root = PACKAGE.parent
-    with tempfile.TemporaryDirectory(prefix="mvlib-") as scratch, _tree(revision, scratch) as tree:
-        kept = Path(scratch) / "probes.npz"
+    with tempfile.TemporaryDirectory(prefix="mvlib-") as scratch:
+        tree, kept = Path(scratch) / "tree", Path(scratch) / "probes.npz"
+        _extract(revision, tree)
         environment = os.environ | {"PYTHONPATH": str(tree)}
         command = [sys.executable, "-m", "mvlib", "probe", "--save", str(kept)]
         command += [word for kind in kinds for word in ("--kind", kind.name)]
@@ -149,10 +149,8 @@ def probes_of(revision: str, kinds: Sequence[Kind]) -> Probed:
         return load_probes(kept)
 
 
-@contextmanager
-def _tree(revision: str, scratch: str) -> Any:
-    """The package of a revision in a folder of its own."""
-    tree = Path(scratch) / "tree"
+def _extract(revision: str, tree: Path) -> None:
+    """The package of a revision into a folder of its own."""
     tree.mkdir()
     command = ["git", "-C", str(PACKAGE.parent), "archive", revision, PACKAGE.name]
     try:
@@ -164,7 +162,6 @@ def _tree(revision: str, scratch: str) -> Any:
             f"against (--against) = {revision!r} must be a revision of this repository "
             f"({said.decode().strip()}); see git log."
         ) from error
-    yield tree
 
 
 def write_stamps(kinds: Sequence[Kind]) -> None:

@@ -148,8 +148,8 @@ def assert_same(store: Store, expected: Store, chosen: list[Experiment]) -> None
             assert np.array_equal(array, theirs.arrays[name], equal_nan=True), (e.label, name)
         assert ours.provenance["sha256"] == theirs.provenance["sha256"]
         assert ours.provenance["threads"] == 1 and ours.provenance["device"] == "cpu"
-    files = [p for p in store.root.rglob("*") if p.is_file() and p.parent.name != ".locks"]
-    assert sorted(p.suffix for p in files) == sorted([".json", ".npz"] * len(chosen)), files
+    files = {p for p in store.root.rglob("*") if p.is_file() and p.parent.name != ".locks"}
+    assert files == {store.path(e.name, e.study) for e in chosen}
 
 
 # -- a cluster ---------------------------------------------------------------------------------
@@ -193,7 +193,7 @@ def edited_copy(folder: Path) -> Path:
     """A folder to import another version of the library from."""
     ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(source.PACKAGE, folder / "mvlib", ignore=ignored)
-    with (folder / "mvlib" / "checks.py").open("a") as file:
+    with (folder / "mvlib" / "core" / "checks.py").open("a") as file:
         file.write("\nDIFFERENT = 1\n")
     return folder
 
@@ -399,6 +399,37 @@ def test_several_processes(store: Store, expected: Store, tmp_path: Path) -> Non
     assert_same(store, expected, family())
     entry = entry_of(long(), store)
     assert entry is not None and entry.provenance["resumed"] is True
+
+
+OWN = """
+import sys
+from dataclasses import dataclass
+import numpy as np
+from mvlib import Experiment, Kind, Store, register, run_all
+
+@dataclass(frozen=True)
+class Mine:
+    size: int
+
+def run_mine(study):
+    return {"x": np.arange(study.size)}
+
+register(Kind(name="mine", configuration=Mine, run=run_mine, work=lambda study: 1.0))
+made = [Experiment(name="mine", scale="smoke", label=str(n), study=Mine(n)) for n in (2, 3)]
+print([a["x"].tolist() for a in run_all(made, Store(sys.argv[1]), jobs=2)])
+print([Store(sys.argv[1]).state("mine", e.study)[0] for e in made])
+"""
+
+
+def test_a_readers_own_kind_goes_with_the_order(store: Store, tmp_path: Path) -> None:
+    """Other processes cannot import the script that registers it."""
+    script = tmp_path / "script.py"
+    script.write_text(OWN)
+    path = os.pathsep.join(sys.path)
+    with process(sys.executable, script, store.root, PYTHONPATH=path) as running:
+        out, err = running.communicate(timeout=LONG)
+    assert running.returncode == 0 and err == "", err
+    assert out == "[[0, 1], [0, 1, 2]]\n['current', 'current']\n"
 
 
 class Deadly:

@@ -75,10 +75,12 @@ def test_list(scale: Scale, capsys: pytest.CaptureFixture[str]) -> None:
 def test_status(smoke_store: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["status", *SMOKE, "--results", str(smoke_store)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert sum("stored" in line for line in lines) == N_STORED
-    assert sum("missing" in line for line in lines) == len(lines) - N_STORED
+    n_missing = len(experiments("smoke")) - N_STORED
+    assert lines.pop() == f"{N_STORED} current, {n_missing} needs computing"
+    assert sum(line.endswith(" current") for line in lines) == N_STORED
+    assert sum(line.endswith("needs computing: never computed") for line in lines) == n_missing
     assert main(["status", *SMOKE, "--name", "race", "--results", str(smoke_store)]) == 0
-    assert len(capsys.readouterr().out.splitlines()) == 1
+    assert len(capsys.readouterr().out.splitlines()) == 2
 
 
 def test_run_resumes(
@@ -173,17 +175,47 @@ def test_unknown_words(arguments: list[str], capsys: pytest.CaptureFixture[str])
     assert "usage: python -m mvlib" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["run", "findings"])
 def test_unwritable_results(
-    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     computed: list[object] = []
     monkeypatch.setattr(Kind, "compute", lambda *_, **__: computed.append(1) or fake_arrays())
     (tmp_path / "file").write_text("")
-    assert main([command, *SMOKE, "--results", str(tmp_path / "file" / "below")]) == 2
+    assert main(["run", *SMOKE, "--results", str(tmp_path / "file" / "below")]) == 2
     assert_one_sentence(capsys, "results folder", "must be writable", "--results")
     assert computed == []
+
+
+def test_findings_never_compute(
+    own_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setattr(Kind, "compute", None)
+    monkeypatch.chdir(tmp_path)
+    n = N_STORED
+    shutil.rmtree(own_store / "contrast")
+    gone = len(experiments("smoke", "contrast"))
+    for root, missing in ((own_store, gone), (tmp_path / "nowhere", n)):
+        assert main(["findings", *SMOKE, "--results", str(root)]) == 2
+        command = f"python -m mvlib run --scale smoke --results {root}"
+        assert_one_sentence(capsys, str(root), f"lacks {missing} of {n} entries", command)
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_folders_are_chosen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Kind, "compute", fake_arrays)
+    monkeypatch.setenv("MVLIB_RESULTS", str(tmp_path / "mine"))
+    monkeypatch.setenv("MVLIB_DATA", "")  # restored when the test ends
+    command = ["run", *SMOKE, "--name", "race", "--data", str(tmp_path / "photographs")]
+    assert main(command) == 0
+    assert f" in {tmp_path / 'mine'}: " in capsys.readouterr().out
+    assert os.environ["MVLIB_DATA"] == str(tmp_path / "photographs")
+    (tmp_path / "file").write_text("")
+    for option in ("--data", "--results"):
+        assert main([*command, option, str(tmp_path / "file")]) == 2
+        assert_one_sentence(capsys, f"{option} (MVLIB_{option[2:].upper()})", "be a folder")
 
 
 def assert_one_sentence(capsys: pytest.CaptureFixture[str], *words: str) -> None:
@@ -199,21 +231,21 @@ def assert_one_sentence(capsys: pytest.CaptureFixture[str], *words: str) -> None
 def damage(root: Path) -> Path:
     path = sorted((root / "single-model").glob("*.npz"))[0]
     path.write_bytes(path.read_bytes()[:-30])
-    return path.with_suffix(".json")
+    return path
 
 
 @pytest.mark.parametrize("command", ["run", "findings"])
 def test_corrupt_entry(command: str, own_store: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    record = damage(own_store)
+    path = damage(own_store)
     more = ["--name", "single-model"] if command == "run" else []
     assert main([command, *SMOKE, *more, "--results", str(own_store)]) == 2
-    assert_one_sentence(capsys, str(record), "damaged", "python -m mvlib run")
+    assert_one_sentence(capsys, str(path), "damaged", "python -m mvlib run")
 
 
 def test_status_shows_a_corrupt_entry(own_store: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    record = damage(own_store)
+    path = damage(own_store)
     assert main(["status", *SMOKE, "--results", str(own_store)]) == 2
-    assert f"damaged: stored result {record}" in capsys.readouterr().out
+    assert f"damaged: {path}" in capsys.readouterr().out
 
 
 def test_the_command_that_is_named_rebuilds(
@@ -280,7 +312,7 @@ def test_control_c(tmp_path: Path) -> None:
         said = process.communicate(timeout=60)[1]
     assert process.returncode == 130, said
     assert "Traceback" not in said and "interrupted" in said
-    assert sorted(p.suffix for p in (tmp_path / "single-model").iterdir()) == [".json", ".npz"]
+    assert [p.suffix for p in (tmp_path / "single-model").iterdir()] == [".npz"]
     store = Store(tmp_path)
     assert is_stored(experiments("smoke", "single-model")[0], store)
 

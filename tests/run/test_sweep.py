@@ -20,24 +20,24 @@ from mvlib.core.files import Arrays
 from mvlib.core.threads import environment, threads_each, wait_asleep
 from mvlib.experiments.catalogue import experiments
 from mvlib.experiments.settings import SCALES, Experiment, Scale
-from mvlib.paper.step_rules import SharedStep
+from mvlib.paper.gradient_descent import SharedStep
 from mvlib.run import computing, dispatch, progress, sweep
-from mvlib.run.computing import check_device, steps_of, work
-from mvlib.run.dispatch import ExperimentFailed, Task, entry_of, is_stored, key_of, plan
+from mvlib.run.computing import check_device, work
+from mvlib.run.dispatch import ExperimentFailed, Task, entry_of, is_stored, plan
 from mvlib.run.progress import ProgressBar
 from mvlib.run.sweep import fill, load_family, run_all, run_experiment
 from mvlib.store import kinds
 from mvlib.store.entries import CorruptEntry, Store, circumstances
 from mvlib.store.kinds import Kind, kind_of
-from mvlib.studies.distillation import DistillationStudy, run_distillation
-from mvlib.studies.gaussian import GaussianStudy
+from mvlib.studies.distillation import DistillationStudy, distillation_flops, run_distillation
+from mvlib.studies.gaussian import GaussianStudy, gaussian_flops
 from mvlib.studies.image_inside import InsideStudy
-from mvlib.studies.image_kernels import ImageKernelStudy
+from mvlib.studies.image_kernels import ImageKernelStudy, kernel_flops
 from mvlib.studies.image_views import ViewStudy
-from mvlib.studies.images import ImageStudy
-from mvlib.studies.joint_training import JointStudy
-from mvlib.studies.kernel_contrast import ContrastStudy
-from mvlib.studies.single_model import SingleModelStudy, run_single_model
+from mvlib.studies.images import ImageStudy, image_flops
+from mvlib.studies.joint_training import JointStudy, joint_flops
+from mvlib.studies.kernel_contrast import ContrastStudy, contrast_flops, contrast_steps
+from mvlib.studies.single_model import SingleModelStudy, run_single_model, single_model_flops
 
 NETWORKS = Experiment(name="networks", scale="smoke", label="toy", study=TEACHER)
 TAUGHT = student(target="each", steps=60)  # enough to fit: they will teach in their turn
@@ -71,7 +71,7 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[object]:
 
 def forget(experiment: Experiment, store: Store) -> None:
     for path in (store.root / experiment.name).iterdir():
-        if path.stem == key_of(experiment, store):
+        if path.stem == store.key(experiment.name, experiment.study):
             path.unlink()
     assert not is_stored(experiment, store)
 
@@ -175,7 +175,7 @@ def test_a_sweep_does_not_wait_for_what_another_computes(
 ) -> None:
     larger = replace(TEACHER, n_networks=4)
     alone = Experiment(name="networks", scale="smoke", label="larger", study=larger)
-    claim = store.claim(key_of(NETWORKS, store))
+    claim = store.claim(store.key("networks", TEACHER))
     assert claim is not None
     with ThreadPoolExecutor(1) as thread:
         sweeping = thread.submit(fill, [FIRST, alone], store, show=False)
@@ -314,7 +314,7 @@ def test_a_wait_is_said_and_ends(
     """Somebody claims an entry and never computes it."""
     monkeypatch.setattr(progress, "SAY_AFTER", 0.3)
     monkeypatch.setattr(dispatch, "GIVE_UP", 1 / 3600)
-    claim = store.claim(key_of(NETWORKS, store))
+    claim = store.claim(store.key("networks", TEACHER))
     assert claim is not None
     started = time.monotonic()
     with pytest.raises(BadInput, match=r"for another process that computes networks \(toy\) and"):
@@ -344,21 +344,24 @@ def test_the_bar_ends_where_it_should(store: Store) -> None:
 @pytest.mark.parametrize("scale", SCALES)
 def test_every_experiment_has_its_function(scale: Scale) -> None:
     kinds = {
-        SingleModelStudy: "single_model",
-        DistillationStudy: "distillation",
-        JointStudy: "joint_training",
-        ContrastStudy: "kernel_contrast",
-        GaussianStudy: "gaussian",
-        ImageStudy: "images",
-        ImageKernelStudy: "image_kernels",
-        ViewStudy: "image_views",
-        InsideStudy: "image_inside",
+        SingleModelStudy: ("single_model", single_model_flops),
+        DistillationStudy: ("distillation", distillation_flops),
+        JointStudy: ("joint_training", joint_flops),
+        ContrastStudy: ("kernel_contrast", contrast_flops),
+        GaussianStudy: ("gaussian", gaussian_flops),
+        ImageStudy: ("images", image_flops),
+        ImageKernelStudy: ("image_kernels", kernel_flops),
+        ViewStudy: ("image_views", lambda study: image_flops(study.base)),
+        InsideStudy: ("image_inside", lambda study: image_flops(study.base)),
     }
     seen = set()
     for e in experiments(scale):
-        module = f"mvlib.studies.{kinds[type(e.study)]}"
-        assert kind_of(e.study).run.__module__ == type(e.study).__module__ == module
-        assert work(e.study) > 0 and steps_of(e.study) >= 1
+        module, flops = kinds[type(e.study)]
+        kind = kind_of(e.study)
+        assert (
+            kind.run.__module__ == f"mvlib.studies.{module}" and work(e.study) == flops(e.study) > 0
+        )
+        assert kind.steps(e.study) >= 1
         seen.add(type(e.study))
         # Who needs outputs has a teacher, and it is the one that the study names.
         taught = isinstance(e.study, ImageStudy) and e.study.target != "labels"
@@ -370,10 +373,7 @@ def test_every_experiment_has_its_function(scale: Scale) -> None:
         if isinstance(e.study, JointStudy):
             assert isinstance(e.study.base.schedule.step_rule, SharedStep)
         if isinstance(e.study, ContrastStudy):
-            assert steps_of(e.study) == e.study.n_seeds + 1 + e.study.n_students + 1
-        if isinstance(e.study, (ViewStudy, InsideStudy)):  # the networks of another study again
-            assert work(e.study) == work(e.study.base)
-            assert steps_of(e.study) == steps_of(e.study.base)
+            assert kind.steps(e.study) == contrast_steps(e.study)
     assert seen == set(kinds)
 
 
@@ -385,6 +385,12 @@ def test_a_teacher_comes_before_its_students() -> None:
 
 def test_load_family(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sweep, "experiments", lambda scale, name: [NETWORKS])
+    with pytest.raises(
+        BadInput, match=r"results folder .* must be there and is not; .*--scale smoke"
+    ):
+        load_family("smoke", "networks", store)
+    assert not store.root.exists()
+    store.root.mkdir()
     ((experiment, arrays),) = load_family("smoke", "networks", store)
     assert experiment is NETWORKS
     assert np.array_equal(arrays["stop_step"], run_single_model(TEACHER)["stop_step"])

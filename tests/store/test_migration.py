@@ -11,7 +11,7 @@ from toys import TEACHER
 
 from mvlib.__main__ import main
 from mvlib.core.checks import BadInput
-from mvlib.store.entries import Store, _plain
+from mvlib.store.entries import Store, plain
 from mvlib.store.kinds import kind_of
 from mvlib.store.migration import migrate
 from mvlib.studies.single_model import SingleModelStudy
@@ -21,7 +21,7 @@ ARRAYS = {"single_error": np.array([0.25, 0.5]), "fitted": np.array([True, False
 
 def first_form(root: Path, study: SingleModelStudy, *, source: str | None = None) -> Path:
     """An entry as the store wrote it at first; returns its record."""
-    config = _plain(study, full=True)
+    config = plain(study, full=True)
     text = json.dumps(config, sort_keys=True, separators=(",", ":"))
     source = source or kind_of(study).source
     key = hashlib.sha256(f"networks\n{text}\n{source}".encode()).hexdigest()[:32]

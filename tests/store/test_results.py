@@ -22,7 +22,7 @@ from toys import Config, arrays_of_toy
 from mvlib.core import source
 from mvlib.core.checks import BadInput
 from mvlib.core.source import bare_source, fingerprint, modules_imported, modules_reached
-from mvlib.paper.step_rules import ConstantStep
+from mvlib.paper.gradient_descent import ConstantStep
 from mvlib.store import kinds, stamps
 from mvlib.store.entries import RECORD, CorruptEntry, OtherSource, Store, canonical_json, digest
 from mvlib.store.kinds import Kind, register
@@ -178,6 +178,7 @@ def edit(path: Path, old: str, new: str) -> None:
 def start_again() -> None:
     """As in a new process: sources are read once, when a process begins."""
     source.sources.cache_clear()
+    source._imports.cache_clear()
     fingerprint.cache_clear()
 
 
@@ -187,7 +188,7 @@ def networks() -> Kind:
 
 def test_source_follows_what_is_computed(sources: Path) -> None:
     before = networks().source
-    edit(sources / "activation.py", "(z - varrho).relu()", "(z - 2 * varrho).relu()")
+    edit(sources / "paper" / "activation.py", "(z - varrho).relu()", "(z - 2 * varrho).relu()")
     assert networks().source == before, "what runs is what was read"
     start_again()
     assert networks().source != before
@@ -195,11 +196,11 @@ def test_source_follows_what_is_computed(sources: Path) -> None:
 
 def test_source_ignores_words_and_unrelated_rooms(sources: Path) -> None:
     before = networks().source
-    room = sources / "activation.py"
+    room = sources / "paper" / "activation.py"
     edit(room, "ReLU with its corner replaced", "A ReLU whose corner gave way")
     text = room.read_text(encoding="utf-8")
     room.write_text("# A comment.\n\n\n" + text + "\n\n# Another.\n", encoding="utf-8")
-    for other in ("figures.py", "theorems.py"):
+    for other in ("figures/summary.py", "findings/theorems.py"):
         (sources / other).write_text("x = 1\n", encoding="utf-8")
     start_again()
     assert networks().source == before
@@ -230,19 +231,24 @@ def test_bare_source_keeps_code_on_a_docstrings_line() -> None:
 
 
 def test_modules_reached() -> None:
-    assert modules_reached("checks") == ["checks"]
-    assert modules_reached("learner") == ["activation", "checks", "learner", "randomness"]
-    assert set(modules_reached("single_model")) >= {
-        "checks", "distribution", "ensemble", "learner", "measurement", "objectives",
-        "randomness", "single_model", "training",
+    assert modules_reached("core.checks") == ["core.checks"]
+    assert modules_reached("paper.network") == [
+        "core.checks", "core.randomness", "paper.activation", "paper.network"
+    ]  # fmt: skip
+    assert set(modules_reached("studies.single_model")) >= {
+        "core.checks", "core.randomness", "paper.ensemble", "paper.evaluation",
+        "paper.gradient_descent", "paper.multi_view_data", "paper.network", "paper.objectives",
+        "studies.single_model",
     }  # fmt: skip
     assert modules_reached("no_such_room") == []
 
 
 def test_modules_a_notebook_imports() -> None:
-    assert modules_imported("import mvlib\nmvlib.LearnerParams()") == modules_reached("learner")
-    assert modules_imported("import mvlib as m\nm.ntk") == modules_reached("tangent")
-    assert modules_imported("from mvlib import checks") == ["checks"]
+    assert modules_imported("import mvlib\nmvlib.LearnerParams()") == modules_reached(
+        "paper.network"
+    )
+    assert modules_imported("import mvlib as m\nm.ntk") == modules_reached("paper.tangent_kernel")
+    assert modules_imported("from mvlib.core import checks") == ["core.checks"]
     assert modules_imported("import numpy\nx = 1") == []
 
 
@@ -414,8 +420,11 @@ def test_no_flipped_bit_changes_what_is_read(store: Store) -> None:
     content, entry = path.read_bytes(), store.load("toy", Config())
     assert entry is not None
     noticed = 0
-    for place in range(len(content)):
-        path.write_bytes(content[:place] + bytes([content[place] ^ 4]) + content[place + 1 :])
+    # Every third byte, each of a byte's eight bits in turn: no part of the file is as short.
+    places = range(0, len(content), 3)
+    for turn, place in enumerate(places):
+        flipped = content[place] ^ (1 << turn % 8)
+        path.write_bytes(content[:place] + bytes([flipped]) + content[place + 1 :])
         try:
             found = store.load("toy", Config())
         except CorruptEntry:
@@ -423,7 +432,7 @@ def test_no_flipped_bit_changes_what_is_read(store: Store) -> None:
             continue
         assert found is not None and found.provenance == entry.provenance, place
         assert all(np.array_equal(found.arrays[n], a) for n, a in entry.arrays.items()), place
-    assert noticed > len(content) / 2
+    assert noticed > len(places) / 2
 
 
 def test_swapped_entries_are_noticed(store: Store) -> None:
@@ -450,7 +459,9 @@ store.save("toy", config, {"a": np.arange(1000)}, 1.0)
 TWINS = (
     SAVES
     + """
-for turn in range(40):
+print("ready", flush=True)
+sys.stdin.readline()
+for turn in range(12):
     store.save("toy", config, {"a": np.arange(1000)}, 1.0)
     entry = store.load("toy", config)
     assert entry is not None and entry.arrays["a"].sum() == 499500
@@ -458,11 +469,26 @@ for turn in range(40):
 )
 
 
+CLAIMS = """
+import sys
+from mvlib.store.entries import Store
+store = Store(sys.argv[1])
+print(store.claim(sys.argv[2]) is not None, flush=True)
+sys.stdin.readline()
+mine = store.claim(sys.argv[2])
+print(mine is not None, flush=True)
+sys.stdin.readline()
+"""
+
+
 def python(script: str, *arguments: object) -> subprocess.Popen[str]:
     command = [sys.executable, "-c", script, *map(str, arguments)]
     path = os.pathsep.join([str(source.PACKAGE.parent), str(Path(__file__).parents[1])])
     environment = os.environ | {"PYTHONPATH": path}
-    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
+    pipe = subprocess.PIPE
+    return subprocess.Popen(
+        command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, env=environment
+    )
 
 
 def test_killed_before_the_rename(tmp_path: Path) -> None:
@@ -549,18 +575,26 @@ def test_a_claim_is_one_processs(store: Store) -> None:
     store.check_writable()
     mine = store.claim(key)
     assert mine is not None
-    script = (
-        "import sys; from mvlib.store.entries import Store; "
-        "sys.exit(Store(sys.argv[1]).claim(sys.argv[2]) is None)"
-    )
-    for expected in (1, 0):
-        process = python(script, store.root, key)
-        assert process.communicate(timeout=120)[1] == "" and process.returncode == expected
+    with python(CLAIMS, store.root, key) as process:
+        assert process.stdin is not None and process.stdout is not None
+        assert process.stdout.readline() == "False\n"
         mine.release()
+        process.stdin.write("again\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == "True\n"
+        assert store.claim(key) is None
+        assert process.communicate(timeout=120) == ("", "") and process.returncode == 0
+    assert store.claim(key) is not None, "freed by its holder's end"
 
 
 def test_two_processes_save_the_same_entry(tmp_path: Path) -> None:
     twins = [python(TWINS, tmp_path) for _ in range(2)]
+    for process in twins:  # both are ready before one begins
+        assert process.stdout is not None and process.stdout.readline() == "ready\n"
+    for process in twins:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
     for process in twins:
         said = process.communicate(timeout=120)[1]
         assert process.returncode == 0, said
