@@ -11,13 +11,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from matplotlib.figure import Figure
 
 from mvlib.core.checks import require
-from mvlib.figures.networks import PALETTE, Picture, picture
+from mvlib.figures.picture import PALETTE, Picture, canvas, picture
 from mvlib.paper.evaluation import LEARNED_SHARE, learned_views
 
 DIGITS = 4  # significant ones of the numbers sent to the reader
@@ -59,8 +57,9 @@ def take_off(steps: np.ndarray, correlations: np.ndarray) -> Moving:
     ahead = paths[-1].argmax(axis=1)
     both = int(learned_views(torch.as_tensor(correlations[-1])).all(dim=-1).sum())
 
-    def draw() -> Figure:
-        figure, axis = plt.subplots(figsize=(5.6, 4.6))
+    @picture
+    def draw() -> str:
+        [axis] = canvas((5.6, 4.6))
         for view in (0, 1):
             name = f"view {view + 1}"
             mine = paths[:, ahead == view]
@@ -69,7 +68,7 @@ def take_off(steps: np.ndarray, correlations: np.ndarray) -> Moving:
                       label=f"{name} ends ahead")  # fmt: skip
         axis.set(xlabel=AXES[0], ylabel=AXES[1])
         axis.legend()
-        return figure
+        return alt
 
     alt = (
         f"Paths of {paths.shape[1]} classes (of {correlations.shape[1]} networks) in the plane of "
@@ -77,7 +76,7 @@ def take_off(steps: np.ndarray, correlations: np.ndarray) -> Moving:
         f"end farther along the axis of view 1 and {sum(ahead == 1)} along that of view 2; {both} "
         f"have more than {LEARNED_SHARE:g} of the larger correlation on the other axis as well."
     )
-    return Moving(picture(draw, alt), _numbers(steps, paths, ahead, alt))
+    return Moving(draw(), _numbers(steps, paths, ahead, alt))
 
 
 AXES = ("largest correlation with view 1", "largest correlation with view 2")
