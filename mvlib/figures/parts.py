@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 
 from mvlib.figures.picture import ENSEMBLE, PALETTE, SINGLE, THEORY
 
-Places = Sequence[float] | np.ndarray
+Places = Sequence[float] | Sequence[int] | np.ndarray
 
 ERROR = r"test error / $\mu$"
 LINES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)))
@@ -84,7 +84,7 @@ def theorem_1(axis: Axes, n_views: int, **style: Any) -> None:
     axis.axhspan(missed - 0.01, missed + 0.01, color=THEORY, alpha=0.5, **style)
 
 
-def plain_log_axis(axis: Axes, values: Sequence[float]) -> None:
+def plain_log_axis(axis: Axes, values: Places) -> None:
     """A logarithmic x axis with a plain tick at each value and no others."""
     axis.set_xscale("log")
     axis.set_xticks(values, [str(v) for v in values])
@@ -120,7 +120,9 @@ def averages(
     return mean
 
 
-def mean_and_spread(axis: Axes, x: Places, samples: Sequence[np.ndarray], **style: Any) -> None:
+def mean_and_spread(
+    axis: Axes, x: Places, samples: Sequence[np.ndarray] | np.ndarray, **style: Any
+) -> None:
     """Means of single networks with bars of one standard deviation."""
     means, deviations = [s.mean() for s in samples], [s.std() for s in samples]
     axis.errorbar(x, means, yerr=deviations, fmt="o", capsize=3, color=SINGLE, **style)
