@@ -19,7 +19,7 @@ sys.path.insert(0, str(ROOT))  # this clone's mvlib, installed or not
 
 import trust_lists  # noqa: E402
 from mvlib.experiments.settings import base_study  # noqa: E402
-from mvlib.figures.networks import Picture  # noqa: E402
+from mvlib.figures.picture import Picture  # noqa: E402
 from mvlib.figures.summary import Learner, who_knows_what  # noqa: E402
 from mvlib.findings import theorems  # noqa: E402
 from mvlib.findings.finding import Finding  # noqa: E402

@@ -1,83 +1,65 @@
-"""Figures of the appendix on cost: what a training step takes, and whether that was foretold."""
+"""Drawings of what a training step takes, and whether that was foretold (chapter 9)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.figure import Figure
 
-from mvlib.figures.networks import PALETTE, Picture, picture
+from mvlib.figures import parts
+from mvlib.figures.picture import PALETTE, THEORY, canvas, picture
 from mvlib.findings.report_costs import SYMBOLS, Axis
-from mvlib.run.cost import PowerLaw
 
 
-def scaling_panels(axes: Mapping[str, Axis]) -> Picture:
+@picture
+def scaling_panels(sizes: Mapping[str, Axis]) -> str:
     """Seconds per training step along each size, all others fixed."""
-
-    def draw() -> Figure:
-        figure, panels = plt.subplots(2, 3, figsize=(9, 5.4), sharey=True)
-        for panel, (name, axis) in zip(panels.flat, axes.items(), strict=True):
-            middle, low, high = axis.seconds.T
-            spread = np.stack([middle - low, high - middle])
-            panel.errorbar(axis.sizes, middle, spread, fmt="o", ms=5, color=PALETTE["view 1"],
-                           label="measured: median, least, greatest")  # fmt: skip
-            panel.plot(axis.sizes, axis.modelled, color=PALETTE["theory"], label="cost model")
-            panel.set(xscale="log", yscale="log", xlabel=SYMBOLS[name])
-            panel.set_xticks(axis.sizes, [str(v) for v in axis.sizes])
-            panel.minorticks_off()
-            panel.set_title(f"exponent {_law(axis.law)}", fontsize=9)
-        for panel in panels[:, 0]:
-            panel.set_ylabel("seconds a step")
-        handles, names = panels[0, 0].get_legend_handles_labels()
-        figure.legend(handles, names, loc="outside lower center", ncols=2, fontsize=9)
-        return figure
-
-    said = "; ".join(f"{SYMBOLS[name]}: {_law(axis.law)}" for name, axis in axes.items())
-    return picture(
-        draw,
+    laws = {
+        name: f"{axis.law.exponent:.2f} [{axis.law.low:.2f}, {axis.law.high:.2f}]"
+        for name, axis in sizes.items()
+    }
+    panels = canvas((9, 5.4), 2, 3, sharey=True)
+    for panel, (name, axis) in zip(panels, sizes.items(), strict=True):
+        middle, low, high = axis.seconds.T
+        panel.errorbar(axis.sizes, middle, np.stack([middle - low, high - middle]), fmt="o",
+                       ms=5, color=PALETTE["view 1"],
+                       label="measured: median, least, greatest")  # fmt: skip
+        panel.plot(axis.sizes, axis.modelled, color=THEORY, label="cost model")
+        panel.set(yscale="log", xlabel=SYMBOLS[name])
+        parts.plain_log_axis(panel, axis.sizes)
+        panel.set_title(f"exponent {laws[name]}", fontsize=9)
+    for panel in panels[::3]:
+        panel.set_ylabel("seconds a step")
+    parts.legend_outside(panels[0], 2, place="outside lower center")
+    said = "; ".join(f"{SYMBOLS[name]}: {law}" for name, law in laws.items())
+    return (
         "Six panels, seconds of a training step against one size each, both axes logarithmic. The "
-        f"points rise nearly along straight lines. Exponents with 95% intervals: {said}.",
+        f"points rise nearly along straight lines. Exponents with 95% intervals: {said}."
     )
 
 
-def _law(law: PowerLaw) -> str:
-    return f"{law.exponent:.2f} [{law.low:.2f}, {law.high:.2f}]"
-
-
-def foretold(
-    groups: Mapping[str, tuple[Sequence[float], Sequence[float]]], *, unit: str
-) -> Picture:
-    """Predicted against measured cost of training steps.
-
-    Args:
-        groups: what the points are -> (predicted, measured).
-        unit: of both.
-    """
-    styles = (("o", PALETTE["view 1"]), ("s", PALETTE["view 2"]), ("D", PALETTE["ensemble"]))
-
-    def draw() -> Figure:
-        figure, axis = plt.subplots(figsize=(5.6, 4.4))
-        for (marker, colour), (name, (predicted, measured)) in zip(
-            styles, groups.items(), strict=False
-        ):
-            axis.plot(predicted, measured, marker, color=colour, label=name)
-        every = [v for pair in groups.values() for values in pair for v in values]
-        ends = [0.7 * min(every), 1.4 * max(every)]
-        axis.plot(ends, ends, color=PALETTE["theory"], lw=1, label="as predicted", zorder=0)
-        axis.set(xscale="log", yscale="log", xlabel=f"predicted {unit}", ylabel=f"measured {unit}")
-        axis.legend(fontsize=9)
-        return figure
-
+@picture
+def foretold(groups: Mapping[str, tuple[Sequence[float], Sequence[float]]], *, unit: str) -> str:
+    """Predicted against measured cost of training steps, in `unit`; `groups`: what the points
+    are -> (predicted, measured)."""
+    looks = (("o", "view 1"), ("s", "view 2"), ("D", "ensemble"))
+    ratios = {
+        name: np.divide(measured, predicted) for name, (predicted, measured) in groups.items()
+    }
+    [axis] = canvas((5.6, 4.4))
+    for (marker, meaning), (name, pair) in zip(looks, groups.items(), strict=False):
+        axis.plot(*pair, marker, color=PALETTE[meaning], label=name)
+    every = np.concatenate([values for pair in groups.values() for values in pair])
+    ends = [0.7 * every.min(), 1.4 * every.max()]
+    axis.plot(ends, ends, color=THEORY, lw=1, label="as predicted", zorder=0)
+    axis.set(xscale="log", yscale="log", xlabel=f"predicted {unit}", ylabel=f"measured {unit}")
+    axis.legend(fontsize=9)
     said = "; ".join(
-        f"{name}, {len(p)} of them, measured between {min(ratios):.2f} and {max(ratios):.2f} of "
-        "what was predicted"
-        for name, (p, m) in groups.items()
-        for ratios in [[b / a for a, b in zip(p, m, strict=True)]]
+        f"{name}, {len(r)} of them, measured between {r.min():.2f} and {r.max():.2f} of what was "
+        "predicted"
+        for name, r in ratios.items()
     )
-    return picture(
-        draw,
+    return (
         f"Measured against predicted {unit} of training steps, both axes logarithmic, with the "
-        f"diagonal: {said}.",
+        f"diagonal: {said}."
     )

@@ -10,13 +10,11 @@ import html
 import json
 from dataclasses import dataclass
 
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from matplotlib.figure import Figure
 
 from mvlib.core.checks import require
-from mvlib.figures.networks import PALETTE, Picture, picture
+from mvlib.figures.picture import PALETTE, Picture, canvas, picture
 from mvlib.paper.evaluation import LEARNED_SHARE, learned_views
 
 AXES = ("largest correlation with view 1", "largest correlation with view 2")
@@ -58,8 +56,9 @@ def take_off(steps: np.ndarray, correlations: np.ndarray) -> Moving:
     ahead = paths[-1].argmax(axis=1)
     both = int(learned_views(torch.as_tensor(correlations[-1])).all(dim=-1).sum())
 
-    def draw() -> Figure:
-        figure, axis = plt.subplots(figsize=(5.6, 4.6))
+    @picture
+    def draw() -> str:
+        [axis] = canvas((5.6, 4.6))
         for view, marker in enumerate("os"):
             name = f"view {view + 1}"
             x, y = paths[:, ahead == view].transpose(2, 0, 1)
@@ -67,7 +66,7 @@ def take_off(steps: np.ndarray, correlations: np.ndarray) -> Moving:
             axis.plot(x[-1], y[-1], marker, color=PALETTE[name], label=f"{name} ends ahead")
         axis.set(xlabel=AXES[0], ylabel=AXES[1])
         axis.legend()
-        return figure
+        return alt
 
     alt = (
         f"Paths of {paths.shape[1]} classes (of {correlations.shape[1]} networks) in the plane of "
@@ -83,4 +82,4 @@ def take_off(steps: np.ndarray, correlations: np.ndarray) -> Moving:
         "axes": AXES,
         "alt": alt,
     }
-    return Moving(picture(draw, alt), json.dumps(numbers, separators=(",", ":")))
+    return Moving(draw(), json.dumps(numbers, separators=(",", ":")))
