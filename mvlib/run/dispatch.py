@@ -151,7 +151,7 @@ class Dispatch:
 
     def _start(self, task: Task, workers: Workers) -> Future[Computed]:
         e = task.experiment
-        checkpoint = self.store.checkpoint_path(e.name, task.key)
+        checkpoint = self.store.checkpoint_path(e.name, e.study)
         if task.again:
             TrainingCheckpoint(checkpoint).remove()  # computed again from nothing
         teacher = entry_of(e.teacher, self.store) if e.teacher else None
@@ -193,7 +193,7 @@ class Dispatch:
         e, found, store = task.experiment, future.result(), self.store
         store.save(e.name, e.study, found.arrays, found.seconds, made_by=found.made_by,
                    resumed=found.resumed)  # fmt: skip
-        TrainingCheckpoint(store.checkpoint_path(e.name, task.key)).remove()
+        TrainingCheckpoint(store.checkpoint_path(e.name, e.study)).remove()
         self.computed.append(e)
         self._end(task)
         # Theorem 3 and self-distillation presume a teacher without training errors.

@@ -301,9 +301,11 @@ class Store:
             raise self._unwritable(error) from error
         return lock
 
-    def checkpoint_path(self, name: str, key: str) -> Path:
-        """Where the state of an interrupted training waits for whoever holds the claim."""
-        return self.root / ".checkpoints" / f"{name}-{key}.npz"
+    def checkpoint_path(self, name: str, study: object) -> Path:
+        """Where the state of an interrupted training waits for whoever holds the claim; other
+        code, which may go other ways from there, does not find it."""
+        left = f"{name}-{self.key(name, study)}-{kind_of(study).source[:12]}.npz"
+        return self.root / ".checkpoints" / left
 
     def receipts(self, *, files: Iterable[Path] = ()) -> dict[str, object]:
         """What an executed chapter read: each entry, and the sha256 of other `files`, if any."""

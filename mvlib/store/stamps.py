@@ -183,10 +183,13 @@ def unstamped() -> list[Kind]:
 def refused(old: Probed, new: Arrays, kinds: Sequence[Kind]) -> dict[str, str]:
     """By kind, why the source that runs may not be stamped equal to another; {} if it may.
 
-    A kind whose version has been raised, or that is new, has nothing to be equal to.
+    A kind whose version has been raised, or that is new, has nothing to be equal to.  Where the
+    arrays of one kind differ all others wait: the change may reach them too, on lines that their
+    own probes pass by.
     """
     differ = differences(old.arrays, new, kinds)
     found = {}
+    moved = [kind.name for kind in kinds if stamped_sources(kind) and differ[kind.name]]
     for kind in kinds:
         known, source, wrong = stamped_sources(kind), old.sources.get(kind.name), differ[kind.name]
         if known and source not in known:
@@ -194,4 +197,6 @@ def refused(old: Probed, new: Arrays, kinds: Sequence[Kind]) -> dict[str, str]:
         elif known and wrong:
             more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
             found[kind.name] = f"these arrays differ: {', '.join(wrong[:5])}{more}"
+        elif known and moved:
+            found[kind.name] = f"the change moves numbers of other kinds ({', '.join(moved)})"
     return found

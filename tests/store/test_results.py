@@ -22,7 +22,7 @@ from toys import Config, arrays_of_toy
 from mvlib.core import source
 from mvlib.core.checks import BadInput
 from mvlib.core.source import bare_source, fingerprint, modules_imported, modules_reached
-from mvlib.paper.gradient_descent import ConstantStep
+from mvlib.paper.step_rules import ConstantStep
 from mvlib.store import kinds, stamps
 from mvlib.store.entries import RECORD, CorruptEntry, OtherSource, Store, canonical_json, digest
 from mvlib.store.kinds import Kind, register

@@ -16,6 +16,7 @@ from mvlib.core.checks import BadInput
 from mvlib.store import stamps
 from mvlib.store.kinds import Kind, own_kinds
 from mvlib.store.stamps import Probed, differences, load_probes, refused, save_probes
+from mvlib.studies import probes as of_studies
 from mvlib.studies.probes import PROBES
 
 ROOT = source.PACKAGE.parent
@@ -82,6 +83,12 @@ def test_why_a_stamp_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     other = OLD | {"networks/plain/W": np.zeros(2)}
     why = refused(Probed(OLD, {"networks": "b"}), other, [kind])
     assert why == {"networks": "these arrays differ: networks/plain/W"}
+    # A kind whose own probes see nothing waits for the one whose probes do.
+    blind = replace(kind, name="blind")
+    probed = Probed(OLD, {"networks": "b", "blind": "b"})
+    why = refused(probed, other, [blind, kind])
+    assert why["blind"] == "the change moves numbers of other kinds (networks)"
+    assert refused(probed, OLD, [blind, kind]) == {}
     # A raised version begins anew: nothing has to be equal to anything.
     monkeypatch.setattr(stamps, "stamped_sources", lambda kind: [])
     assert refused(Probed(OLD, {"networks": "b"}), other, [kind]) == {}
@@ -199,3 +206,13 @@ def test_a_revision_that_is_not_there(edited: Path) -> None:
     done = mvlib(edited, "stamp", "--against", "no-such-revision")
     assert done.returncode == 2
     assert "against (--against) = 'no-such-revision' must be a revision" in done.stderr
+
+
+def test_a_probe_that_cannot_run_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent() -> dict[str, object]:
+        raise ImportError("No module named 'sklearn'")
+
+    monkeypatch.setattr(of_studies, "PROBES", {"networks": lambda: {"needs more": absent}})
+    said = r"probe = networks/needs more must run on this machine and does not .*sklearn.*; stamp"
+    with pytest.raises(BadInput, match=said):
+        of_studies.run_probes([networks()])
