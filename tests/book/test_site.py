@@ -255,8 +255,12 @@ def page_faults(page: Page) -> list[str]:
 
 
 def settled(page: Page) -> None:
-    """Wait until formulas are set."""
+    """Wait until formulas are set, and what the page does of its own on a new size is done: that
+    happens before the frame after the next."""
     page.evaluate("() => window.MathJax?.startup?.promise.then(() => 0)")
+    page.evaluate(
+        "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
+    )
 
 
 def each_token_once(page: Page) -> None:
