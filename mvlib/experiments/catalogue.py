@@ -72,13 +72,18 @@ def experiments(scale: Scale, name: str | None = None) -> list[Experiment]:
         BadInput: if the scale or the name is unknown.
     """
     check_scale(scale)
-    families = {
-        **network_families(scale),
-        **student_families(scale),
-        **joint_families(scale),
-        **gaussian_families(scale),
-        **image_families(scale),
-    }
+    families: Families = {}
+    # Teachers come in a group before their students', or in the same.
+    for group in (
+        network_families,
+        student_families,
+        joint_families,
+        gaussian_families,
+        image_families,
+    ):
+        families |= group(scale)
+        if name in families:
+            break
     if name is not None and name not in families:
         raise BadInput(f"experiment = {name!r} must be one of {sorted(families)}; pick one.")
     made: list[Experiment] = []
