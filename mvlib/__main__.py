@@ -130,7 +130,8 @@ def _run(options: argparse.Namespace) -> int:
     fresh = sum(e in computed for e in chosen)
     teachers = len(computed) - fresh
     more = f" and {teachers} more that teach them" if teachers else ""
-    print(f"{len(chosen)} experiments in {store.root}: {fresh} computed now{more}.")
+    what = "experiment" if len(chosen) == 1 else "experiments"
+    print(f"{len(chosen)} {what} in {store.root}: {fresh} computed now{more}.")
     return 0
 
 
@@ -142,11 +143,14 @@ def _list(options: argparse.Namespace) -> int:
 
 def _status(options: argparse.Namespace) -> int:
     store = _store(options)
-    states = Counter[str]()
+    states, others = Counter[str](), 0
     for e in _chosen(options):
         state, why = store.state(e.name, e.study)
         states[state] += 1
+        others += state == "needs computing" and "other code" in why
         print(f"{e.name:28} {e.label:36} {state}{f': {why}' if why else ''}")
+    if others:
+        print("After an edit that moves no number: python -m mvlib stamp --against REVISION.")
     print(", ".join(f"{n} {state}" for state, n in states.items()))
     return 2 if states["damaged"] else 0
 
