@@ -29,7 +29,7 @@ from contenders import (
 from matmul import yardsticks
 from mvlib.core.checks import require_int
 from mvlib.experiments.settings import base_study
-from mvlib.run.cost import Shape
+from mvlib.run.cost import Shape, shape_of
 from mvlib.studies.single_model import SingleModelStudy
 from peak_memory import extra_bytes
 from report import LATEST_PATH, command_line, goals, missed, provenance, write_atomically
@@ -155,18 +155,6 @@ def race(
         timers: dict[str, Seconds] = {name: c.seconds for name, c in contenders.items()}
         seconds = interleave(timers | yardsticks(given.W, given.X), rounds)
     return seconds, reasons, gaps
-
-
-def shape_of(study: SingleModelStudy) -> Shape:
-    """The sizes of a study's training step."""
-    return Shape(
-        n_train=study.n_train,
-        n_patches=study.data.n_patches,
-        dim=study.data.dim,
-        n_classes=study.data.n_classes,
-        n_neurons=study.learner.n_neurons,
-        n_networks=study.n_networks,
-    )
 
 
 def memory_by_shape(study: SingleModelStudy) -> tuple[list[dict[str, Any]], str | None]:

@@ -7,7 +7,7 @@ import ctypes
 
 # glibc's malloc.h
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
-KEPT = 128 << 20  # bytes; above the blocks of any training step (`learner.SAMPLE_FLOATS`)
+KEPT = 128 << 20  # bytes; above the blocks of any training step (`network.SAMPLE_FLOATS`)
 
 
 def keep_freed_blocks() -> bool:

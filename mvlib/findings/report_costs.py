@@ -11,7 +11,7 @@ import numpy as np
 from mvlib.experiments.settings import Experiment
 from mvlib.findings.formatting import Record, number, percent
 from mvlib.run.computing import work
-from mvlib.run.cost import CostModel, PowerLaw, Shape, predict_seconds, theory_shape
+from mvlib.run.cost import CostModel, PowerLaw, Shape, predict_seconds, shape_of, theory_shape
 from mvlib.studies.one_draw import TYPICAL_STEPS
 from mvlib.studies.single_model import SingleModelStudy
 
@@ -168,14 +168,7 @@ def theory_table(model: CostModel) -> list[Record]:
 
 def flop_rate(study: SingleModelStudy, model: CostModel) -> float:
     """Operations of the products a second, in a step of these networks."""
-    shape = Shape(
-        n_train=study.n_train,
-        n_patches=study.data.n_patches,
-        dim=study.data.dim,
-        n_classes=study.data.n_classes,
-        n_neurons=study.learner.n_neurons,
-        n_networks=study.n_networks,
-    )
+    shape = shape_of(study)
     return shape.work()["flops"] / predict_seconds(shape, model)
 
 

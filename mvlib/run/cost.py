@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mvlib.core.checks import require, require_int, require_number
+from mvlib.studies.single_model import SingleModelStudy
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,6 +65,18 @@ class Shape:
             "outputs": float(self.n_networks * self.n_train * self.n_classes),
             "once": 1.0,
         }
+
+
+def shape_of(study: SingleModelStudy) -> Shape:
+    """The sizes of a study's training step."""
+    return Shape(
+        n_train=study.n_train,
+        n_patches=study.data.n_patches,
+        dim=study.data.dim,
+        n_classes=study.data.n_classes,
+        n_neurons=study.learner.n_neurons,
+        n_networks=study.n_networks,
+    )
 
 
 def theory_shape(n_classes: int, *, n_networks: int = 10) -> Shape:

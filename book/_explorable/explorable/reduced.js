@@ -1,5 +1,5 @@
-/* The dynamics of training, reduced to feature space: mvlib/reduced/dynamics.py, reduced_data.py,
-   reduced_race.py and portable.py again, under the same names, for the browser.  Nothing here
+/* The dynamics of training, reduced to feature space: mvlib/reduced/dynamics.py, data.py,
+   race.py and portable.py again, under the same names, for the browser.  Nothing here
    knows a page; tests compare both, in node and in a browser.
 
    A classic script, not a module: modules do not load from file://, where books are read too. */
@@ -33,7 +33,7 @@
     return drawn;
   }
 
-  // -- reduced_data.py: points -------------------------------------------------------------
+  // -- data.py: points -------------------------------------------------------------
 
   const OWN = 0, WEAK = 1, OTHER = 2, FAINT = 3;
   const TRAIN = 1, TEST_SINGLE = 2, TEST_MULTI = 3;
@@ -390,7 +390,7 @@
       v >= share * Math.max(own[f], own[f ^ 1], 1e-12));
   }
 
-  // -- reduced_race.py: the game -------------------------------------------------------------
+  // -- race.py: the game -------------------------------------------------------------
 
   const START = 4, NOISE = 5, STUDENT_START = 6, STUDENT_NOISE = 7;
   const TEACHER_SCALE = 8, TAU = 0.4, RATE_RATIO = 4, STUDENT_STEPS = 80;
