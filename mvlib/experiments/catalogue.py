@@ -252,7 +252,7 @@ def joint_families(scale: Scale) -> Families:
             f"draw {base.draw}": ContrastStudy(
                 # k kernels have N^2 entries each.
                 base=with_samples(base, min(base.n_train, 2000)),
-                n_seeds=size.n_networks,
+                n_seeds=min(10, size.n_networks),
                 n_students=size.n_students,
                 diag_reg=0.01,
                 descent_steps=300,

@@ -31,6 +31,17 @@ def ensemble_outputs(
     return scale * member_outputs.mean(dim=0)
 
 
+def disjoint_ensembles(
+    member_outputs: Float[Tensor, "members n k"], size: int
+) -> Float[Tensor, "ensembles n k"]:
+    """Averages of the first, the second, ... `size` members, of as many as there are whole ones:
+    they share no network, and are independent of each other given the data."""
+    require_int("size", "K", size, 1, "average at least one network")
+    return torch.stack(
+        [ensemble_outputs(part) for part in member_outputs.split(size) if len(part) == size]
+    )
+
+
 def subsets_of_size(
     n_members: int, size: int, *, at_most: int, seed: int
 ) -> Int[Tensor, "subsets size"]:

@@ -15,7 +15,12 @@ from torch import Tensor
 
 from mvlib.core.checks import require, require_int
 from mvlib.paper.batches import Batches
-from mvlib.paper.ensemble import bootstrap_ensembles, ensemble_outputs, size_curve
+from mvlib.paper.ensemble import (
+    bootstrap_ensembles,
+    disjoint_ensembles,
+    ensemble_outputs,
+    size_curve,
+)
 from mvlib.paper.evaluation import test_scores, view_correlations
 from mvlib.paper.gradient_descent import (
     Checkpoint,
@@ -59,6 +64,8 @@ class Setting(Protocol):
     def n_test_single(self) -> int: ...
     @property
     def n_test_multi(self) -> int: ...
+    @property
+    def ensemble_size(self) -> int: ...
 
 
 def check_networks(field: str, networks: int, least: int, remedy: str) -> None:
@@ -224,6 +231,9 @@ def tested(setting: Setting, W: Tensor) -> dict[str, Tensor]:
         mean = ensemble_outputs(outputs)[None]
         found[f"{kind}_error"] = classification_error(outputs, labels)
         found[f"ensemble_{kind}_error"] = classification_error(mean, labels)[0]
+        if 0 < setting.ensemble_size <= len(W):
+            means = disjoint_ensembles(outputs, setting.ensemble_size)
+            found[f"disjoint_{kind}_error"] = classification_error(means, labels)
         found[resampled] = bootstrap_ensembles(
             outputs, labels, n_resamples=BOOTSTRAP_RESAMPLES, seed=setting.draw
         )

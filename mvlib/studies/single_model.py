@@ -28,6 +28,8 @@ class SingleModelStudy:
         data, learner, schedule: the setting.
         n_train: N >= 1.
         n_networks: L >= 1; network r of draw D is the same whatever L.
+        ensemble_size: the networks are also averaged in disjoint ensembles of so many, >= 2, as far
+            as there are enough; 0: only all of them.
         draw: >= 0; features, training set, test sets and networks depend on it.
         n_test_single, n_test_multi: fresh test inputs of each kind, >= 1.
         record_every: record the trajectory every so many steps; 0: only at the end.
@@ -49,6 +51,7 @@ class SingleModelStudy:
     n_watch: int = 0
     objective: Objective = CrossEntropy()
     batches: Batches | None = None
+    ensemble_size: int = 0
 
     def __post_init__(self) -> None:
         require_int("n_train", "N", self.n_train, 1, "train on at least one sample")
@@ -66,6 +69,8 @@ class SingleModelStudy:
                 "be an Objective", "inherit from that class")  # fmt: skip
         require_plain("objective", "a", self.objective)
         check_batches(self.batches, self.n_train)
+        require_int("ensemble_size", "L", self.ensemble_size, 0, "0 averages all networks alone")
+        require(self.ensemble_size != 1, "ensemble_size", "L", 1, "be 0 or >= 2", "average two")
 
 
 def run_single_model(
@@ -80,8 +85,9 @@ def run_single_model(
         end and predicted_winner, winner_margin (seeds, k) from the start; train_outputs
         (seeds, N, k); ensemble_single_error, ensemble_multi_error (scalars); ensemble_bootstrap
         (resamples,) single-view errors; size_curve (K, subsets) single-view errors;
-        size_curve_multi likewise; class_error (seeds, k, V): errors by class and by the view
-        shown at full strength; ensemble_class_error (k, V); example_outputs (seeds, n, k) and
+        size_curve_multi likewise; where ensemble_size > 0, disjoint_single_error and
+        disjoint_multi_error (ensembles,); class_error (seeds, k, V): errors by class and by the
+        view shown at full strength; ensemble_class_error (k, V); example_outputs (seeds, n, k) and
         example_labels of the first single-view test inputs; and, records first: steps, loss,
         train_error, view_correlations and, where watched, single_ and multi_residual of the
         training data, watched_single_error, watched_multi_error.
