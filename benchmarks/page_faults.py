@@ -49,7 +49,7 @@ def measure(way: str) -> dict[str, float]:
     """Median seconds of a step and page faults a step, in this process."""
     if way == "kept" and not keep_freed_blocks():
         raise OSError("this system's malloc cannot be told; glibc's can.")
-    given = random_problem(CENTRE, base_study("book").schedule)
+    given = random_problem(CENTRE, base_study("book"))
     step_seconds(given)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     seconds = [step_seconds(given) for _ in range(CALLS)]
