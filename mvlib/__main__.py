@@ -12,10 +12,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from mvlib.core.arithmetic import describe
 from mvlib.core.checks import BadInput, require_number
 from mvlib.core.folders import choose_data_folder, results_folder
 from mvlib.experiments.catalogue import experiments
-from mvlib.experiments.settings import SCALES, Experiment, check_scale
+from mvlib.experiments.settings import SCALES, Experiment, check_scale, precision_of
 from mvlib.findings.claims import findings, needed
 from mvlib.run import verify
 from mvlib.run.computing import work
@@ -133,6 +134,8 @@ def _run(options: argparse.Namespace) -> int:
     more = f" and {teachers} more that teach them" if teachers else ""
     what = "experiment" if len(chosen) == 1 else "experiments"
     print(f"{len(chosen)} {what} in {store.root}: {fresh} computed now{more}.")
+    for precision in sorted({precision_of(e.study) or "float32" for e in computed} - {"float32"}):
+        print(describe(precision, options.device))
     return 0
 
 

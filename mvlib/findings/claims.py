@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from mvlib.core.checks import require
 from mvlib.experiments.catalogue import experiments
-from mvlib.experiments.settings import Experiment, Scale, base_study
+from mvlib.experiments.settings import Experiment, Scale, base_study, precision_of
 from mvlib.findings import students
 from mvlib.findings.finding import Finding
 from mvlib.findings.formatting import Family
@@ -34,8 +35,13 @@ def needed(scale: Scale) -> list[Experiment]:
 
 
 def findings(scale: Scale, run: Callable[[Experiment], Arrays]) -> list[Finding]:
-    """Every finding at one scale; `run` returns an experiment's stored or fresh arrays."""
+    """Every finding at one scale; `run` returns an experiment's stored or fresh arrays.
+
+    Raises:
+        BadInput: if they are of different precisions.
+    """
     study = base_study(scale)
+    check_one_precision(needed(scale))
     of = {name: [run(e) for e in experiments(scale, name)] for name in NEEDED}
     single = of["single-model"]
     gaussian: Family = list(zip(experiments(scale, "gaussian"), of["gaussian"], strict=True))
@@ -49,6 +55,19 @@ def findings(scale: Scale, run: Callable[[Experiment], Arrays]) -> list[Finding]
         gaussian_ensemble_gain([(e.study, a) for e, a in gaussian], study, single),
         *image_claims(*(of[f"images-{kind}"][0] for kind in IMAGES)),
     ]
+
+
+def check_one_precision(chosen: Sequence[Experiment]) -> None:
+    """Refuse experiments whose networks were trained in different precisions: a difference of two
+    of them would be of rounding, too.
+
+    Raises:
+        BadInput: naming an experiment of each.
+    """
+    found = {precision_of(e.study): f"{e.name} ({e.label})" for e in chosen}
+    found.pop(None, None)
+    require(len(found) <= 1, "precision", "", found, "be the same for all that is compared",
+            "compute them in one")  # fmt: skip
 
 
 def student_findings(study: SingleModelStudy, of: Mapping[str, Sequence[Arrays]]) -> list[Finding]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
 from typing import Protocol, runtime_checkable
@@ -50,6 +51,11 @@ class Activation(Protocol):
         """Value, and slope times `slope_unit`, which may be written over: the whole pointwise part
         of a training step, here for those who can save by computing both at once."""
         return self.value(z), self.slope(z).contiguous()
+
+    def value_and_slope_(self, z: Numbers, spare: Sequence[Numbers]) -> tuple[Numbers, Numbers]:
+        """The same where z and two `spare` tensors of its shape may be written over and be the
+        result, for those who can do without fresh memory."""
+        return self.value_and_slope(z)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +111,20 @@ class SmoothedReLU(Activation):
         # Nothing is written over, so that scores can be differentiated.
         return torch.addcmul((z - varrho).relu(), slope, u, value=1 / (q * self.slope_unit)), slope
 
+    def value_and_slope_(self, z: Numbers, spare: Sequence[Numbers]) -> tuple[Numbers, Numbers]:
+        """The same operations in place."""
+        q, varrho = self.power, self.threshold
+        u, slope = spare
+        torch.clamp(z, 0, varrho, out=u)
+        if q == 2:
+            slope = u
+        else:
+            torch.mul(u, u, out=slope)
+        for _ in range(q - 3):
+            slope.mul_(u)
+        z.sub_(varrho).relu_().addcmul_(slope, u, value=1 / (q * self.slope_unit))
+        return z, slope
+
 
 def takeoff(activation: Activation) -> tuple[int, float]:
     r"""(q, $\varrho$) of an activation whose neurons take off, q >= 3.
@@ -158,8 +178,12 @@ def _check_slope(activation: Activation) -> None:
     said = f"at z = {float(z[i]):.3g} slope is {float(slope[i]):.4g} and value rises at "
     said = f"have the slope of its value: {said}{float(quotient[i]):.4g}"
     need(not bool(off.any()), said, "differentiate it again")
-    value, scaled = activation.value_and_slope(z)
-    pairs = (value, activation.value(z)), (scaled / activation.slope_unit, slope)
+    pairs = []
+    for value, scaled in (
+        activation.value_and_slope(z),
+        activation.value_and_slope_(z.clone(), (z.clone(), z.clone())),
+    ):
+        pairs += [(value, activation.value(z)), (scaled / activation.slope_unit, slope)]
     same = all(torch.allclose(a, b, rtol=1e-9, atol=1e-12) for a, b in pairs)
     tip = "leave that method out, or mend it or slope_unit"
     need(same, "give by value_and_slope what value and slope give", tip)

@@ -41,7 +41,8 @@ def test_scores(
 ) -> TestScores:
     """Scores on n fresh inputs of one kind, streamed: memory does not grow with n P d.  Computed
     where W is, returned on the CPU, where the statistics are made."""
-    drawn = sample(params, n, seed=seed, name=name, kind=kind, streamed=True, dtype=W.dtype)
+    drawn = sample(params, n, seed=seed, name=name, kind=kind, streamed=True, dtype=W.dtype,
+                   rounded=learner.rounds_inputs)  # fmt: skip
     F = logits(W, drawn.patches.to(device=W.device, dtype=W.dtype), learner).cpu()
     return TestScores(outputs=F, labels=drawn.labels, dominant_view=drawn.dominant_view)
 

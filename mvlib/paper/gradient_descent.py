@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from mvlib.core.arithmetic import PRECISIONS
 from mvlib.core.checks import BadInput, require, require_int
 from mvlib.paper.batches import Batch, Batches, check_batches, checked
 from mvlib.paper.network import LearnerParams, Streamed, ascent_direction, logits
@@ -117,7 +118,8 @@ def train(
         batch_seed: of the streams that batches draw from.
 
     Raises:
-        BadInput: if shapes or a state found do not fit together, or batches are larger than N or
+        BadInput: if shapes, precision or a state found do not fit together, inputs are beyond the
+            range of bfloat16 where they are to be rounded, or batches are larger than N or
             of streamed inputs.
         FloatingPointError: at the first non-finite loss that is looked at, naming step, network
             and step size (of an update rule, the length of the step).
@@ -125,6 +127,7 @@ def train(
     Paper: eq. (3.1).
     """
     _check_shapes(W0, X, labels)
+    _check_range(X, learner)
     stored = batches is None or isinstance(X, Tensor)
     require(stored, "X", "X", tuple(X.shape), "be held in memory to draw batches of", "take fewer")
     require_int("record_every", "", record_every, 0, "0 records the end only")
@@ -133,7 +136,7 @@ def train(
     check_batches(batches, n)
     seeds = list(range(len(W0))) if seeds is None else list(seeds)
     probes = probes or {}
-    state = _State.resumed(checkpoint, W0, n) or _State.at_start(W0, n)
+    state = _State.resumed(checkpoint, W0, n, learner) or _State.at_start(W0, n)
     objective = objective if bool(state.active.all()) else objective.keep(state.active)
     rule, limit = schedule.stop_rule, schedule.stop_rule.limit
     looks_every = batches.looks_every(n) if batches else 1
@@ -162,7 +165,7 @@ def train(
         elif ascent is not None:
             _move(state, ascent[moving], schedule)
         if checkpoint and checkpoint.due():
-            checkpoint.save(state.tensors())
+            checkpoint.save(state.tensors() | {"precision": _mark(learner)})
     recorded_rows = {name: torch.stack(rows) for name, rows in state.records.items()}
     return Trajectory(
         weights=state.W,
@@ -201,7 +204,9 @@ class _State:
         return cls(W0.clone(), active, stop_step, F, loss, error, eta)
 
     @classmethod
-    def resumed(cls, checkpoint: Checkpoint | None, W0: Tensor, n: int) -> _State | None:
+    def resumed(
+        cls, checkpoint: Checkpoint | None, W0: Tensor, n: int, learner: LearnerParams
+    ) -> _State | None:
         found = checkpoint.load() if checkpoint else None
         if found is None:
             return None
@@ -209,6 +214,9 @@ class _State:
         fits = W.shape == W0.shape and W.dtype == W0.dtype and shape == (len(W0), n, W0.shape[1])
         remedy = "it is of another training: remove it"
         require(fits, "checkpoint", "W", tuple(W.shape), f"hold {tuple(W0.shape)}", remedy)
+        other = PRECISIONS[int(found["precision"])]
+        need = f"be {learner.precision!r}, in which this training goes on"
+        require(other == learner.precision, "checkpoint", "precision", other, need, remedy)
         kept: dict[str, Any] = {name: found[name].to(W0.device) for name in _TENSORS}
         state = cls(**kept)
         state.step, state.steps = int(found["step"]), found["steps"].tolist()
@@ -307,6 +315,18 @@ def _check_shapes(W: Tensor, X: Tensor | Streamed, labels: Tensor) -> None:
             f"labels (y) = {int(labels.min())}..{int(labels.max())} must lie in 0..{k - 1}; "
             "number the classes from 0."
         )
+
+
+def _check_range(X: Tensor | Streamed, learner: LearnerParams) -> None:
+    """Inputs held in a wider type are rounded block by block: none may leave the range."""
+    if isinstance(X, Tensor) and learner.rounds_inputs and X.dtype != torch.bfloat16:
+        largest, bound = float(X.abs().max()), torch.finfo(torch.bfloat16).max
+        need = f"be <= {bound:.3g} in size to be rounded to bfloat16"
+        require(largest <= bound, "X", "X", largest, need, "scale the inputs, or keep float32")
+
+
+def _mark(learner: LearnerParams) -> Tensor:
+    return torch.tensor(PRECISIONS.index(learner.precision))
 
 
 def _check_finite(loss: Tensor, step: int, seeds: Sequence[int], eta: Tensor) -> None:

@@ -98,7 +98,7 @@ def _own_reads(W: Float[Tensor, "seeds k m d"], inputs: Sample) -> Float[Tensor,
         y, places = inputs.labels[start : start + len(block)], patches[start : start + len(block)]
         for i in y.unique().tolist():
             chosen = (y == i).nonzero().squeeze(1)
-            x = block[chosen[:, None, None], places[chosen]]
+            x = block[chosen[:, None, None], places[chosen]].to(W.dtype)
             reads[start + chosen] = torch.einsum("nvpd,smd->nvpsm", x, W[:, i])
         start += len(block)
     return reads

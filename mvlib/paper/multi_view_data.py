@@ -47,6 +47,7 @@ class StreamedPatches:
     kind: SampleKind = "mixture"
     device: str = "cpu"
     dtype: torch.dtype = torch.float32
+    rounded: bool = False
 
     def __post_init__(self) -> None:
         require_int("n", "N", self.n, 1, "ask for at least one sample")
@@ -59,6 +60,11 @@ class StreamedPatches:
 
     def __len__(self) -> int:
         return self.n
+
+    @property
+    def stored_dtype(self) -> torch.dtype:
+        """Of the inputs: bfloat16 if they are rounded."""
+        return torch.bfloat16 if self.rounded else self.dtype
 
     def is_floating_point(self) -> bool:
         """As a tensor would answer."""
@@ -76,7 +82,8 @@ class StreamedPatches:
                 rows = slice(first, min(first + size, n - start) if in_parts else BLOCK)
                 part = {c: v if v is None else v[rows] for c, v in record.items()}
                 drawn = _render(self.params, part, features, noise)
-                yield drawn[: n - start - first].to(device=self.device, dtype=self.dtype)
+                drawn = drawn[: n - start - first].to(device=self.device, dtype=self.dtype)
+                yield replace(drawn, patches=stored(drawn).to(self.stored_dtype))
 
     def latent(self) -> Sample:
         """The sample with these for its patches and its latent record in memory, about 8 k V C_p
@@ -108,7 +115,9 @@ class StreamedPatches:
     def __getitem__(self, rows: slice | Tensor) -> Float[Tensor, "rows P d"]:
         """The inputs of these rows, stored."""
         index = torch.arange(self.n)[rows]
-        found = torch.empty(len(index), *self.shape[1:], device=self.device, dtype=self.dtype)
+        found = torch.empty(
+            len(index), *self.shape[1:], device=self.device, dtype=self.stored_dtype
+        )
         start = 0
         for block in self.split(BLOCK):
             here = ((index >= start) & (index < start + len(block))).nonzero().squeeze(1)
@@ -188,6 +197,7 @@ def sample(
     streamed: bool = False,
     device: str = "cpu",
     dtype: torch.dtype = torch.float32,
+    rounded: bool = False,
 ) -> Sample:
     r"""Draw n labelled inputs: from $\mathcal D_m$ ("multi"), $\mathcal D_s$ ("single") or
     $\mathcal D$ ("mixture", single-view with probability mu).
@@ -198,13 +208,16 @@ def sample(
         kind: which distribution.
         streamed: the same sample, but for its patches, which are made anew whenever they are asked
             for, and alpha, which is not kept.
+        rounded: the patches in bfloat16, half the memory; the latent record as it was drawn.
 
     Raises:
         BadInput: if n < 1 or the kind is unknown.
 
     Paper: Definition 3.3.
     """
-    drawn = StreamedPatches(params, n, seed=seed, name=name, kind=kind, device=device, dtype=dtype)
+    drawn = StreamedPatches(
+        params, n, seed=seed, name=name, kind=kind, device=device, dtype=dtype, rounded=rounded
+    )
     if streamed:
         return drawn.latent()
     chunks, whole = list(drawn.chunks()), dict[str, Any]()

@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from mvlib.core.arithmetic import PRECISIONS, Precision, is_native, multiply, rounded
 from mvlib.core.checks import require, require_int, require_number
 from mvlib.core.randomness import stream
 from mvlib.paper.activation import Activation, SmoothedReLU, check_activation
@@ -54,6 +55,12 @@ class LearnerParams:
         init_std: $\sigma_0 > 0$, every weight starts as $N(0, \sigma_0^2)$.
         activation: another one in the place of Definition 3.4; power and threshold then keep
             their defaults.
+        precision: of the products of weights and inputs, see `mvlib.core.arithmetic`;
+            the activation, residuals and steps are always in float32.
+
+    Choice: in "bfloat16" and "split" the inputs are *defined* as rounded to the 8 bits of bfloat16,
+    training and test alike.  They then take half the memory and are exact in every product, on
+    every machine; the noise they carry is a hundred times what rounding adds.
 
     Raises:
         BadInput: for the first field out of its range.
@@ -64,6 +71,7 @@ class LearnerParams:
     threshold: float = 1.0
     init_std: float = 0.02
     activation: Activation | None = None
+    precision: Precision = "float32"
 
     def __post_init__(self) -> None:
         require_int("n_neurons", "m", self.n_neurons, 1, "give each class a neuron")
@@ -74,6 +82,14 @@ class LearnerParams:
             kept, given = smoothed == SmoothedReLU(), (self.power, self.threshold)
             need, remedy = "keep their defaults beside an activation", "give them to the activation"
             require(kept, "power, threshold", "q, varrho", given, need, remedy)
+
+        known = f"be one of {PRECISIONS}"
+        require(self.precision in PRECISIONS, "precision", "", self.precision, known, "pick one")
+
+    @property
+    def rounds_inputs(self) -> bool:
+        """Whether inputs are bfloat16 numbers."""
+        return self.precision != "float32"
 
     @property
     def nonlinearity(self) -> Activation:
@@ -106,9 +122,9 @@ def logits(
 
     Every network on every input.  These are scores: what the paper calls "logit" is their softmax.
     """
-    F = W.new_empty(W.shape[0], X.shape[0], W.shape[1])
+    F, here = W.new_empty(W.shape[0], X.shape[0], W.shape[1]), _Pass(W, learner)
     for rows, block in _blocks(W, X):
-        F[:, rows] = _block_scores(W, block, learner)[0].transpose(1, 2)
+        F[:, rows] = here.scores(block)[0].transpose(1, 2)
     return F
 
 
@@ -129,19 +145,76 @@ def ascent_direction(
     order; for cross-entropy, $1_{i=y} - \mathrm{softmax}_i(F(X))$, this is minus the gradient.
     """
     S, k, m, d = W.shape
-    ascent = W.new_zeros(S * k * m, d)
+    ascent, here = W.new_zeros(S * k * m, d), _Pass(W, learner)
     # The slopes of a block still have their unit; the residuals are far fewer.
     scale = 1 / (X.shape[0] * learner.nonlinearity.slope_unit)
     for rows, block in _blocks(W, X):
-        F, slope = _block_scores(W, block, learner)
+        F, slope = here.scores(block)
         a = (residual(F.permute(2, 0, 1), rows) * scale).permute(1, 2, 0)  # (S, k, n)
         for part in _parts(W, block):
             if slope is None:
-                slope = _forward(W, part, learner)[1]
+                slope = here.forward(part)[1]
             slope.view(S, k, m, *part.shape[:2]).mul_(a[:, :, None, :, None])
-            ascent.addmm_(slope, part.reshape(-1, d))
+            here.add_pull(slope, part, ascent)
             slope = None
     return ascent.view_as(W)
+
+
+class _Pass:
+    """Both products and the pointwise part of one pass, block after block in the same memory:
+    memory asked for anew is zeroed page by page, which can take as long as a product."""
+
+    def __init__(self, W: Tensor, learner: LearnerParams) -> None:
+        self.W, self.weights, self.activation = W, W.reshape(-1, W.shape[3]), learner.nonlinearity
+        self.precision = learner.precision
+        self.native = is_native(self.precision, W.device.type)
+        self.rounded = rounded(self.weights, self.precision)
+        self.differentiated = W.requires_grad and torch.is_grad_enabled()
+        self.columns = 0
+
+    def scores(self, block: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Scores (S, k, n) of a block and, unless it was gone through in parts, its slopes."""
+        first, *others = _parts(self.W, block)
+        scores, slope = self.forward(first)
+        for part in others:
+            scores += self.forward(part)[0]
+        return scores, None if others else slope
+
+    def forward(self, X: Tensor) -> tuple[Tensor, Tensor]:
+        """Scores (S, k, n) and, at the correlations, slopes times their unit, (S k m, n P), which
+        the next call writes over.  Neurons are rows, so that the sum over patches runs along
+        memory."""
+        S, k, m, d = self.W.shape
+        x = X.reshape(-1, d).T
+        if self.differentiated:  # autograd keeps what it needs: nothing may be written over
+            value, slope = self.activation.value_and_slope(self.weights @ x.to(self.W.dtype))
+        else:
+            (z, *others), narrow = self._room(x.shape[1])
+            multiply(self.rounded, x, z, native=self.native, spare=narrow)
+            value, slope = self.activation.value_and_slope_(z, others)
+        return value.view(S, k, m, len(X), -1).sum(dim=4).sum(dim=2), slope
+
+    def add_pull(self, slope: Tensor, X: Tensor, ascent: Tensor) -> None:
+        """ascent += slope X, blocks added up in float32."""
+        x = X.reshape(-1, ascent.shape[1])
+        if self.precision == "float32":
+            ascent.addmm_(slope, x.to(slope.dtype))
+            return
+        slopes = rounded(slope, self.precision, self._room(slope.shape[1])[1])
+        pull, narrow = torch.empty_like(ascent), torch.empty_like(ascent, dtype=torch.bfloat16)
+        ascent += multiply(slopes, x, pull, native=self.native, spare=narrow)
+
+    def _room(self, columns: int) -> tuple[list[Tensor], Tensor]:
+        """Three matrices (S k m, columns), and one in bfloat16."""
+        size = len(self.weights) * columns
+        if columns > self.columns:
+            self.columns, self.wide = columns, self.W.new_empty(3, size)
+            self.narrow = self.W.new_empty(
+                size if self.precision != "float32" else 0, dtype=torch.bfloat16
+            )
+        shape = (len(self.weights), columns)
+        narrow = self.narrow[:size].view(shape) if len(self.narrow) else self.narrow
+        return [part[:size].view(shape) for part in self.wide], narrow
 
 
 def _blocks(W: Tensor, X: Tensor | Streamed) -> Iterator[tuple[slice, Tensor]]:
@@ -159,20 +232,3 @@ def _parts(W: Tensor, block: Tensor) -> Sequence[Tensor]:
 
 def _budget(W: Tensor) -> int:
     return CACHE_FLOATS if W.device.type == "cpu" else DEVICE_FLOATS
-
-
-def _block_scores(W: Tensor, block: Tensor, learner: LearnerParams) -> tuple[Tensor, Tensor | None]:
-    """Scores (S, k, n) of a block and, unless it was gone through in parts, its slopes."""
-    first, *others = _parts(W, block)
-    scores, slope = _forward(W, first, learner)
-    for part in others:
-        scores += _forward(W, part, learner)[0]
-    return scores, None if others else slope
-
-
-def _forward(W: Tensor, X: Tensor, learner: LearnerParams) -> tuple[Tensor, Tensor]:
-    """Scores (S, k, n) and, at the correlations, slopes times their unit, (S k m, n P).  Neurons
-    are rows, so that the sum over patches runs along memory."""
-    S, k, m, d = W.shape
-    value, slope = learner.nonlinearity.value_and_slope(W.reshape(-1, d) @ X.reshape(-1, d).T)
-    return value.view(S, k, m, len(X), -1).sum(dim=4).sum(dim=2), slope

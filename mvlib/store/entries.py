@@ -27,6 +27,7 @@ import numpy as np
 import torch
 from filelock import FileLock, Timeout
 
+from mvlib.core.arithmetic import product_rates
 from mvlib.core.checks import BadInput
 from mvlib.core.files import Arrays, npz_bytes, write_whole
 from mvlib.store.kinds import Kind, kind_of
@@ -328,10 +329,13 @@ def _corrupt(path: Path, error: Exception, rebuild: str) -> CorruptEntry:
 
 def circumstances(device: str = "cpu") -> dict[str, object]:
     """What of this process a number may depend on in its last digits: device, torch threads,
-    versions."""
+    versions, and the GFLOP/s of products in float32 and bfloat16, which decide how the latter are
+    done (`mvlib.core.arithmetic.is_native`)."""
     versions = {"python": platform.python_version(), "numpy": np.__version__,
                 "torch": torch.__version__}  # fmt: skip
-    return {"device": device, "threads": torch.get_num_threads(), "versions": versions}
+    rates = {name: round(rate) for name, rate in product_rates(device).items()}
+    return {"device": device, "threads": torch.get_num_threads(), "versions": versions,
+            "gflops": rates}  # fmt: skip
 
 
 def sha256_of(array: np.ndarray) -> str:

@@ -94,10 +94,11 @@ def training_flops(
 def training_set(setting: Setting, *, device: str = "cpu") -> Sample:
     """The N training samples of a setting's draw; streamed where they take more than
     `STORED_BYTES`, whatever the machine, so that results do not depend on it."""
-    data = setting.data
-    large = 4 * setting.n_train * data.n_patches * data.dim > STORED_BYTES
+    data, rounded = setting.data, setting.learner.rounds_inputs
+    bytes_each = 2 if rounded else 4
+    large = bytes_each * setting.n_train * data.n_patches * data.dim > STORED_BYTES
     return sample(data, setting.n_train, seed=setting.draw, name="train", streamed=large,
-                  device=device)  # fmt: skip
+                  device=device, rounded=rounded)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -188,8 +189,10 @@ def probes(
         "view_correlations": partial(view_correlations, features=features)
     }
     for kind in ("single", "multi") if n_watch else ():
-        watched = sample(setting.data, n_watch, seed=setting.draw, name="watch", kind=kind,
-                         device=str(features.device))  # fmt: skip
+        watched = sample(
+            setting.data, n_watch, seed=setting.draw, name="watch", kind=kind,
+            device=str(features.device), rounded=setting.learner.rounds_inputs,
+        )  # fmt: skip
         chosen[f"watched_{kind}_error"] = partial(_error_on, watched, setting.learner)
         of_kind = train_data.single_view == (kind == "single")
         part = train_data[of_kind.nonzero().squeeze(1)[:n_watch]]
