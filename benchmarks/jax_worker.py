@@ -62,9 +62,7 @@ def compiled_step(arrays: Arrays) -> Any:
         """a b, of operands like X, summed and returned as the weights are."""
         return jnp.matmul(a.astype(X.dtype), b.astype(X.dtype), preferred_element_type=W.dtype)
 
-    def correlations(patches: Any, neurons: Any) -> Any:
-        return product(patches, neurons.T)
-
+    correlations: Any = lambda patches, neurons: product(patches, neurons.T)  # noqa: E731
     if arrays.bfloat16:
         # The derivative that JAX takes by itself multiplies float32 by bfloat16, and XLA does that
         # in float32: with both operands in bfloat16 a step took .6 of the time.
