@@ -8,10 +8,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from mvlib.core.arithmetic import Precision
 from mvlib.core.checks import BadInput
 from mvlib.experiments.gaussian import gaussian_families
 from mvlib.experiments.images import image_families
 from mvlib.experiments.settings import (
+    EXPLORED,
     FIRST_DRAW,
     SINGLE_VIEW_PER_CLASS,
     SIZES,
@@ -46,6 +48,7 @@ CLASS_COUNTS: dict[str, tuple[tuple[int, int, int, int], ...]] = {
     "book": ((10, 5, 40, 5), (20, 3, 40, 7), (50, 2, 25, 9)),
     "paper": ((10, 10, 100, 5), (20, 10, 100, 7), (50, 10, 100, 9), (100, 10, 100, 10)),
 }
+COMPARED: tuple[Precision, ...] = ("float32", "bfloat16")
 # What students are taught, by experiment name.  All start from the same weights and take the same
 # number of steps; "hard-labels" has no teacher, and the two controls have one that knows nothing
 # but the labels (see `DistillationStudy`).
@@ -126,6 +129,15 @@ def network_families(scale: Scale) -> Families:
         made[f"sweep-{field.replace('_', '-')}"] = dict(zip(labels, varied, strict=True))
     # Both levers of the sweeps at once: more views of other classes, a higher threshold.
     made["nearer"] = {"s = 5, threshold = 2": vary(few, sparsity=5.0, threshold=2.0)}
+    # The same networks in both precisions, on draws that are reported and on draws that are not.
+    n, draws = min(4, size.n_networks), [e.draw for e in all_draws(scale)]
+    made["precision"] = {
+        f"draw {draw}, {precision}": vary(
+            replace(base_study(scale, draw=draw), n_networks=n), precision=precision
+        )
+        for draw in [*draws, *(EXPLORED + i for i in range(len(draws)))]
+        for precision in COMPARED
+    }
     made["class-count"] = {
         f"k = {row[0]}": _with_classes(first, *row) for row in CLASS_COUNTS[scale]
     }

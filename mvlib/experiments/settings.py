@@ -20,6 +20,7 @@ from mvlib.studies.single_model import SingleModelStudy
 Scale = Literal["smoke", "book", "paper"]
 SCALES: tuple[Scale, ...] = ("smoke", "book", "paper")
 Families = dict[str, dict[str, Any]]  # name -> label -> study
+EXPLORED = 900  # first of the draws that settings were chosen on
 FIRST_DRAW = 10  # the book reports draws 10, 11, ...; settings were chosen on 0 to 5 and 900 to 903
 
 

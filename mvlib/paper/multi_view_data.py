@@ -9,7 +9,10 @@ counts depend on n).
 
 from __future__ import annotations
 
+import math
+from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import KW_ONLY, dataclass, fields, replace
 from typing import Any, Literal
 
@@ -28,6 +31,7 @@ CHUNK_FLOATS = 1 << 22  # numbers drawn at a time (16 MB), where a block may be 
 # torch fills normals in groups of 16 and ends on its own scheme: only whole groups can be drawn
 # in parts that add up to the same numbers.
 GROUP = 16
+AHEAD_FLOATS = 1 << 26  # numbers in blocks that are drawn side by side (256 MB)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,18 +76,36 @@ class StreamedPatches:
 
     def chunks(self) -> Iterator[Sample]:
         """The whole samples, in order, at most `BLOCK` at a time and, where P d is a multiple of
-        16, about `CHUNK_FLOATS` numbers."""
+        16, about `CHUNK_FLOATS` numbers.  Blocks have streams of their own: as many are drawn side
+        by side as there are threads and as `AHEAD_FLOATS` has room for."""
         features = feature_vectors(self.params, self.seed, dtype=self.dtype)
+        at_once = min(torch.get_num_threads(), AHEAD_FLOATS // (BLOCK * math.prod(self.shape[1:])))
+        if at_once < 2:
+            for block in self._records():
+                yield from self._drawn(features, *block)
+            return
+        with ThreadPoolExecutor(at_once) as pool:
+            ahead: deque[Future[list[Sample]]] = deque()
+            for block in self._records():
+                ahead.append(pool.submit(lambda b: list(self._drawn(features, *b)), block))
+                if len(ahead) == at_once:
+                    yield from ahead.popleft().result()
+            for last in ahead:
+                yield from last.result()
+
+    def _drawn(
+        self, features: Tensor, start: int, record: dict[str, Any], noise: torch.Generator
+    ) -> Iterator[Sample]:
+        """The samples of one block, in parts that follow each other in its noise stream."""
         n, P, d = self.shape
         in_parts = P * d % GROUP == 0
         size = max(1, min(BLOCK, CHUNK_FLOATS // (P * d))) if in_parts else BLOCK
-        for start, record, noise in self._records():
-            for first in range(0, min(BLOCK, n - start), size):
-                rows = slice(first, min(first + size, n - start) if in_parts else BLOCK)
-                part = {c: v if v is None else v[rows] for c, v in record.items()}
-                drawn = _render(self.params, part, features, noise)
-                drawn = drawn[: n - start - first].to(device=self.device, dtype=self.dtype)
-                yield replace(drawn, patches=stored(drawn).to(self.stored_dtype))
+        for first in range(0, min(BLOCK, n - start), size):
+            rows = slice(first, min(first + size, n - start) if in_parts else BLOCK)
+            part = {c: v if v is None else v[rows] for c, v in record.items()}
+            drawn = _render(self.params, part, features, noise)[: n - start - first]
+            drawn = drawn.to(device=self.device, dtype=self.dtype)
+            yield replace(drawn, patches=stored(drawn).to(self.stored_dtype))
 
     def latent(self) -> Sample:
         """The sample with these for its patches and its latent record in memory, about 8 k V C_p

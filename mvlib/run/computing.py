@@ -13,7 +13,6 @@ import torch
 
 from mvlib.core.checks import BadInput
 from mvlib.core.files import Arrays
-from mvlib.core.heap import keep_freed_blocks
 from mvlib.core.source import fingerprint
 from mvlib.paper.gradient_descent import Progress
 from mvlib.store.checkpoint import TrainingCheckpoint
@@ -95,7 +94,6 @@ def carry_out(order: Order, progress: Progress | None = None) -> Computed:
             "that gave the order; the source was changed meanwhile: start again."
         )
     check_device(order.device)
-    keep_freed_blocks()
     checkpoint = None
     if order.checkpoint:
         checkpoint = TrainingCheckpoint(order.checkpoint, every_seconds=order.every_seconds)

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 
 from mvlib.experiments.catalogue import experiments
-from mvlib.experiments.settings import SCALES, Experiment
+from mvlib.experiments.settings import SCALES, Experiment, precision_of
 from mvlib.run.computing import work
 from mvlib.store.entries import CorruptEntry, Store
 from mvlib.store.kinds import kind_of
@@ -29,15 +29,21 @@ def core_seconds(experiment: Experiment, store: Store) -> float | None:
     return record["seconds"] * record["threads"]
 
 
+def rated(experiment: Experiment) -> str:
+    """What has a rate of its own: a kind of study, by its precision if it has one."""
+    kind, precision = kind_of(experiment.study).name, precision_of(experiment.study)
+    return f"{kind} in {precision}" if precision else kind
+
+
 def rates(store: Store) -> dict[str, float]:
-    """By kind of study, floating-point operations a second of one core: the work of all that the
-    store holds of the kind, at any scale, over its core seconds."""
+    """By kind of study (`rated`), floating-point operations a second of one core: the work of all
+    that the store holds of the kind, at any scale, over its core seconds."""
     done, taken = defaultdict[str, float](float), defaultdict[str, float](float)
     for scale in SCALES:
         for e in experiments(scale):
             if seconds := core_seconds(e, store):
-                done[kind_of(e.study).name] += work(e.study)
-                taken[kind_of(e.study).name] += seconds
+                done[rated(e)] += work(e.study)
+                taken[rated(e)] += seconds
     return {kind: done[kind] / taken[kind] for kind in done}
 
 
@@ -47,5 +53,5 @@ def foretold_seconds(experiment: Experiment, by_kind: Mapping[str, float]) -> fl
     The work counts matrix products alone, and a rate is that of the shapes it was measured on:
     within a factor of a few.
     """
-    rate = by_kind.get(kind_of(experiment.study).name)
+    rate = by_kind.get(rated(experiment))
     return work(experiment.study) / rate if rate else None

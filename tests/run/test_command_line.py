@@ -88,7 +88,7 @@ def test_list_says_how_long(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
         ] == [" ".join(end.split()) for end in hours]
         assert last.startswith("2.00 hours" if name == "single-model" else "0.00 hours")
         rate = work(first.study) / 3600 / 1e9
-        assert f"(GFLOP/s a core: networks {rate:.0f})" in last
+        assert f"(GFLOP/s a core: networks in bfloat16 {rate:.0f})" in last
 
 
 def test_status(smoke_store: Path, capsys: pytest.CaptureFixture[str]) -> None:

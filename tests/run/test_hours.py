@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from toys import TEACHER, student
 
-from mvlib.experiments.settings import Experiment
+from mvlib.experiments.settings import Experiment, vary
 from mvlib.run import hours
 from mvlib.run.computing import work
 from mvlib.store.entries import Store
@@ -52,6 +52,7 @@ def test_others_of_a_kind_take_as_long_for_as_much_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = replace(NETWORKS, study=replace(TEACHER, draw=3))
+    narrow = replace(NETWORKS, study=vary(TEACHER, precision="bfloat16"))
     by_scale = {"smoke": [NETWORKS, STUDENTS], "book": [LARGER], "paper": [other]}
     monkeypatch.setattr(hours, "experiments", by_scale.__getitem__)
     store = Store(tmp_path)
@@ -60,9 +61,10 @@ def test_others_of_a_kind_take_as_long_for_as_much_work(
     save(store, LARGER, 4.0, threads=2)
     # Of both scales together: work by core seconds, 2 + 2 * 4 of them.
     rate = (work(TEACHER) + work(LARGER.study)) / 10
-    assert hours.rates(store) == pytest.approx({"networks": rate})
+    assert hours.rates(store) == pytest.approx({"networks in float32": rate})
     found = hours.rates(store)
     assert hours.foretold_seconds(other, found) == pytest.approx(work(TEACHER) / rate)
     larger = hours.foretold_seconds(LARGER, found)
     assert larger == pytest.approx(10 - work(TEACHER) / rate)
     assert hours.foretold_seconds(STUDENTS, found) is None
+    assert hours.foretold_seconds(narrow, found) is None
