@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -39,7 +40,7 @@ class Problem:
 
     Attributes:
         W: the weights all start from, (seeds, k, m, d).
-        X, labels: the training set, (n, P, d) and (n,).
+        X, labels: the training set, (n, P, d) and (n,); X as the learner's precision has it.
         schedule: step sizes of the study the problem comes from.
         eta: the constant step size of the others; it moves the largest weight by about as much
             as there is of it, so that weights afterwards say whether gradients agree.
@@ -64,7 +65,8 @@ class Contender:
 def problem(study: SingleModelStudy, dtype: torch.dtype = torch.float32) -> Problem:
     """The study's own training set and networks at their initialisation."""
     data, learner = study.data, study.learner
-    drawn = sample(data, study.n_train, seed=study.draw, name="train", dtype=dtype)
+    drawn = sample(data, study.n_train, seed=study.draw, name="train", dtype=dtype,
+                   rounded=learner.rounds_inputs)  # fmt: skip
     seeds = seeds_of(study.draw, study.n_networks)
     W = init_weights(seeds, learner, n_classes=data.n_classes, dim=data.dim, dtype=dtype)
     X, labels = stored(drawn), drawn.labels
@@ -75,21 +77,28 @@ def problem(study: SingleModelStudy, dtype: torch.dtype = torch.float32) -> Prob
     return Problem(W=W, X=X, labels=labels, learner=learner, schedule=study.schedule, eta=eta)
 
 
-def random_problem(shape: Shape, schedule: Schedule) -> Problem:
-    """A problem of any shape, Gaussian patches of length about 1: what a step costs depends on
-    sizes alone, and the multi-view distribution does not have every size."""
+def random_problem(shape: Shape, study: SingleModelStudy) -> Problem:
+    """A problem of any shape with the learner and the schedule of a study, Gaussian patches of
+    length about 1: what a step costs depends on sizes and precision alone, and the multi-view
+    distribution does not have every size."""
     generator = torch.Generator().manual_seed(0)
     S, k, m, d = shape.n_networks, shape.n_classes, shape.n_neurons, shape.dim
-    X = torch.empty(shape.n_train, shape.n_patches, d).normal_(std=d**-0.5, generator=generator)
-    learner = LearnerParams(n_neurons=m)
+    learner = replace(study.learner, n_neurons=m)
+    X = torch.empty(shape.n_train, shape.n_patches, d, dtype=input_dtype(learner))
+    X.normal_(std=d**-0.5, generator=generator)
     return Problem(
         W=init_weights(range(S), learner, n_classes=k, dim=d),
         X=X,
         labels=torch.arange(shape.n_train) % k,
         learner=learner,
-        schedule=schedule,
+        schedule=study.schedule,
         eta=1.0,
     )
+
+
+def input_dtype(learner: LearnerParams) -> torch.dtype:
+    """Of the inputs of a learner in single precision."""
+    return torch.bfloat16 if learner.rounds_inputs else torch.float32
 
 
 def disagreement(given: Problem, updated: Tensor, reference: Tensor) -> float:
@@ -165,14 +174,18 @@ class Network(nn.Module):
 
 
 def module_loop(given: Problem, *, tuned: bool = False) -> Contender:
-    """One `nn.Module` and one `torch.optim.SGD` a network, one network after the other."""
+    """One `nn.Module` and one `torch.optim.SGD` a network, one network after the other; in
+    bfloat16 under `torch.autocast`, as PyTorch's recipe for mixed precision has it."""
     networks = [Network(W, given.learner, tuned=tuned) for W in given.W]
     optimizers = [torch.optim.SGD(net.parameters(), lr=given.eta) for net in networks]
+    mixed = partial(torch.autocast, "cpu", torch.bfloat16, enabled=given.learner.rounds_inputs)
 
     def step() -> None:
         for network, optimizer in zip(networks, optimizers, strict=True):
             optimizer.zero_grad()
-            nn.functional.cross_entropy(network(given.X), given.labels).backward()
+            with mixed():
+                loss = nn.functional.cross_entropy(network(given.X), given.labels)
+            loss.backward()
             optimizer.step()
 
     def reset() -> None:
@@ -230,7 +243,8 @@ def jax_missing() -> str | None:
 @contextmanager
 def jax_grad(given: Problem) -> Iterator[Contender]:
     """`jit` of `vmap(grad(...))`, in a process of its own with as many threads as torch has here;
-    compiled and warmed up, its data on the device."""
+    compiled and warmed up, its data on the device.  bfloat16 inputs travel as float32: numpy has
+    no such type, and the numbers are the same."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     worker = context.Process(target=serve, args=(theirs, torch.get_num_threads()), daemon=True)
@@ -240,8 +254,9 @@ def jax_grad(given: Problem) -> Iterator[Contender]:
         ours.send(
             Arrays(
                 W=given.W.numpy(),
-                X=given.X.numpy(),
+                X=given.X.to(given.W.dtype).numpy(),
                 labels=given.labels.numpy(),
+                bfloat16=given.learner.rounds_inputs,
                 power=given.learner.power,
                 threshold=given.learner.threshold,
                 eta=given.eta,

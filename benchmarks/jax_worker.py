@@ -19,11 +19,13 @@ from rounds import timed
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Arrays:
-    """A problem in numpy: weights (seeds, k, m, d), patches (n, P, d), labels (n,)."""
+    """A problem in numpy: weights (seeds, k, m, d), patches (n, P, d), labels (n,); whether the
+    products take their operands in bfloat16."""
 
     W: np.ndarray
     X: np.ndarray
     labels: np.ndarray
+    bfloat16: bool
     power: int
     threshold: float
     eta: float
@@ -53,10 +55,26 @@ def compiled_step(arrays: Arrays) -> Any:
         jax.config.update("jax_enable_x64", True)
     q, varrho, eta = arrays.power, arrays.threshold, arrays.eta
     W, X, labels = (jnp.asarray(a) for a in (arrays.W, arrays.X, arrays.labels))
+    if arrays.bfloat16:
+        X = X.astype(jnp.bfloat16)
+
+    def product(a: Any, b: Any) -> Any:
+        """a b, of operands like X, summed and returned as the weights are."""
+        return jnp.matmul(a.astype(X.dtype), b.astype(X.dtype), preferred_element_type=W.dtype)
+
+    correlations: Any = lambda patches, neurons: product(patches, neurons.T)  # noqa: E731
+    if arrays.bfloat16:
+        # The derivative that JAX takes by itself multiplies float32 by bfloat16, and XLA does that
+        # in float32: with both operands in bfloat16 a step took .6 of the time.
+        correlations = jax.custom_vjp(correlations)
+        correlations.defvjp(
+            lambda patches, neurons: (product(patches, neurons.T), patches),
+            lambda patches, slopes: (None, product(slopes.T, patches)),
+        )
 
     def loss(weights: Any, X: Any, labels: Any) -> Any:
         k, m, d = weights.shape
-        z = X.reshape(-1, d) @ weights.reshape(-1, d).T
+        z = correlations(X.reshape(-1, d), weights.reshape(-1, d))
         # XLA turns the integer power into products and fuses the whole pointwise pass.
         active = jnp.clip(z, 0, varrho) ** q / (q * varrho ** (q - 1)) + jax.nn.relu(z - varrho)
         F = active.reshape(len(X), -1, k, m).sum(axis=(1, 3))

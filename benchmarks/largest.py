@@ -17,6 +17,7 @@ import time
 from dataclasses import asdict, replace
 from typing import Any
 
+from contenders import input_dtype
 from mvlib.experiments.settings import base_study
 from mvlib.paper.data_parameters import MultiViewParams
 from mvlib.paper.gradient_descent import train
@@ -66,13 +67,14 @@ def prediction(shape: Shape) -> dict[str, float]:
     # Two chunks at a time: the next is drawn while the last one is still held.
     chunks = 2 * 4 * CHUNK_FLOATS
     held = replace(shape, n_train=1)  # of the data themselves nothing stays
+    number_bytes = input_dtype(base_study("book").learner).itemsize
     return {
         "drawing_price": price,
         "predicted_training_seconds": training,
         "predicted_seconds": training + price * numbers,
         "predicted_extra_bytes": chunks
         + predict_extra_bytes(held, CostModel(**scaling["extra_bytes_model"])),
-        "data_bytes": 4 * numbers,
+        "data_bytes": number_bytes * numbers,
     }
 
 
@@ -80,7 +82,8 @@ def drawing_price(shape: Shape) -> float:
     """Seconds to draw one number of the inputs, the median of five small samples."""
     turns = []
     for turn in range(5):
-        drawn = sample(params(shape), DRAWN, seed=turn, name="train", streamed=True)
+        drawn = sample(params(shape), DRAWN, seed=turn, name="train", streamed=True,
+                       rounded=base_study("book").learner.rounds_inputs)  # fmt: skip
         assert isinstance(drawn.patches, StreamedPatches)
         start = time.perf_counter()
         for block in drawn.patches.split(DRAWN):
@@ -92,8 +95,9 @@ def drawing_price(shape: Shape) -> float:
 def run(shape: Shape) -> dict[str, Any]:
     """Train for `STEPS` steps on streamed inputs: seconds of each, peak memory, loss."""
     study = base_study("book")
-    drawn = sample(params(shape), shape.n_train, seed=0, name="train", streamed=True)
     learner = replace(study.learner, n_neurons=shape.n_neurons)
+    drawn = sample(params(shape), shape.n_train, seed=0, name="train", streamed=True,
+                   rounded=learner.rounds_inputs)  # fmt: skip
     W0 = init_weights(range(shape.n_networks), learner, n_classes=shape.n_classes, dim=shape.dim)
     schedule = replace(study.schedule, stop_rule=FixedSteps(steps=STEPS))
     reports: list[float] = []

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from rounds import Seconds, timed
 
-CACHE_BYTES = (1 << 20, 1 << 21, 1 << 22, 1 << 23)  # of a block's correlations
+CACHE_BYTES = (1 << 20, 1 << 21, 1 << 22, 1 << 23, 1 << 24)  # of a block's correlations
 CALIBRATION = 3  # runs of each blocked way, the fastest of which goes on to the rounds
 CALIBRATION_ROWS = 10_000  # patches of such a run: many blocks, and the rate is the same for more
 
@@ -58,8 +58,10 @@ def blocked(W: Tensor, X: Tensor, size: int, *, transposed: bool) -> Callable[[]
 
 
 def yardsticks(W: Tensor, X: Tensor) -> dict[str, Seconds]:
-    """The plain products and the fastest blocked ones of this machine and shape, warmed up.  Each
+    """The plain products and the fastest blocked ones of this machine and shape, warmed up, all
+    in the type of X: in bfloat16 their results are rounded to it, too, which costs least.  Each
     round compares with the faster of the two in that round."""
+    W = W.to(X.dtype)
     bytes_a_row = W.shape[:-1].numel() * X.element_size()
     few = X.reshape(-1, X.shape[-1])[:CALIBRATION_ROWS]
     ways = {

@@ -51,9 +51,10 @@ def extra_bytes(shape: Shape, *, repeatable: bool = False) -> int:
 def measure(shape: Shape) -> int:
     """The same in this process, whose memory must not be in use for anything else."""
     # Two steps: the second finds what the first has left behind.
-    schedule = replace(base_study("book").schedule, stop_rule=FixedSteps(steps=2))
-    trained(random_problem(TINY, schedule), schedule)  # libraries loaded, thread pools started
-    given = random_problem(shape, schedule)
+    study = base_study("book")
+    schedule = replace(study.schedule, stop_rule=FixedSteps(steps=2))
+    trained(random_problem(TINY, study), schedule)  # libraries loaded, thread pools started
+    given = random_problem(shape, study)
     return peak_over_now(partial(trained, given, schedule))[1]
 
 

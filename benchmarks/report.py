@@ -81,14 +81,14 @@ def command_line(
     return parser
 
 
-def in_fresh_process(program: str, argument: str, **environment: str) -> Any:
-    """What a program prints, as JSON, for this argument.
+def in_fresh_process(program: str, *arguments: str, **environment: str) -> Any:
+    """What a program prints, as JSON, for these arguments.
 
     Raises:
         subprocess.CalledProcessError: if it fails; its words are on standard error.
     """
     done = subprocess.run(
-        [sys.executable, program, argument],
+        [sys.executable, program, *arguments],
         check=True,
         stdout=subprocess.PIPE,
         env=os.environ | environment,

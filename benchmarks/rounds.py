@@ -7,9 +7,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from timeit import Timer
+from typing import TypeVar
 
 from tqdm import tqdm
 
+Name = TypeVar("Name")
 Seconds = Callable[[], float]  # runs a contender's step once and says how long it took
 
 # Thread pools go on spinning for a moment after their work is done: OpenMP's for about a
@@ -22,11 +24,11 @@ def timed(work: Callable[[], object]) -> float:
     return Timer(work).timeit(number=1)
 
 
-def interleave(contenders: Mapping[str, Seconds], rounds: int) -> dict[str, list[float]]:
+def interleave(contenders: Mapping[Name, Seconds], rounds: int) -> dict[Name, list[float]]:
     """Seconds by contender, one a round.  Who goes first rotates, so that nobody always follows
     the same neighbour (and finds its data in the cache)."""
     names = list(contenders)
-    seconds: dict[str, list[float]] = {name: [] for name in names}
+    seconds: dict[Name, list[float]] = {name: [] for name in names}
     for turn in tqdm(range(rounds), unit="round", disable=None):  # shown on terminals only
         first = turn % len(names)
         for name in names[first:] + names[:first]:

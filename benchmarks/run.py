@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -28,23 +29,39 @@ from contenders import (
 )
 from matmul import yardsticks
 from mvlib.core.checks import require_int
-from mvlib.experiments.settings import base_study
+from mvlib.experiments.catalogue import experiments
+from mvlib.experiments.settings import Experiment, base_study, vary
 from mvlib.run.cost import Shape, shape_of
+from mvlib.run.hours import core_seconds
+from mvlib.store.entries import Store
 from mvlib.studies.single_model import SingleModelStudy
 from peak_memory import extra_bytes
 from report import LATEST_PATH, command_line, goals, missed, provenance, write_atomically
 from rounds import Ratio, Seconds, interleave, ratio
+from whole_study import BEFORE, ROOT, code_of, study_seconds
 
-# Sums over N P = 80 000 patches in single precision, in another order: rounding alone makes 1e-6
-# of the update.  A gradient that misses or doubles any term is off by far more than this.
-AGREEMENT = 1e-4
+# How far an update may be from mvlib's, over its length.  float32: sums over N P = 80 000 patches
+# in another order; rounding alone makes 1e-6 of the update.  bfloat16: 8 bits, a rounding is off by
+# up to 2^-9 = .2%, and everybody rounds in other places (autocast activations and scores, too, JAX
+# no correlation): .3% of the update between any two, room for three times as much.  A gradient that
+# misses or doubles any term is off by far more than this.
+AGREEMENT = {"float32": 1e-4, "bfloat16": 0.01}
+# Key of a ratio -> who is compared, and in which precision both are.
 RIVALS = {
-    "over_loop": "loop",
-    "over_loop_tuned": "loop, tuned",
-    "over_torch_func": "torch.func",
-    "over_torch_func_tuned": "torch.func, tuned",
-    "over_jax": "JAX",
+    "over_loop": ("loop", "float32"),
+    "over_loop_tuned": ("loop, tuned", "float32"),
+    "over_torch_func": ("torch.func", "float32"),
+    "over_torch_func_tuned": ("torch.func, tuned", "float32"),
+    "over_jax": ("JAX", "float32"),
+    "over_loop_autocast": ("loop", "bfloat16"),
+    "over_loop_autocast_tuned": ("loop, tuned", "bfloat16"),
+    "over_jax_bf16": ("JAX", "bfloat16"),
 }
+SHARES = {"share_of_matmul": "bfloat16", "share_of_matmul_float32": "float32"}
+CONTENDERS = {"mvlib", *(name for name, _ in RIVALS.values())}  # whoever else is timed: products
+STORE = Store(ROOT / "results")
+STUDY_RUNS = 3  # of the book's study as it is, against one of the commit before: that takes minutes
+CORES = 2  # on which all is to be reproduced
 # Where memory is measured: (N, P) as multiples of the study's, so that the worst is found among
 # many samples, many patches, and few samples of very many patches.
 MEMORY_FACTORS = ((1.0, 1.0), (4.0, 1.0), (1.0, 4.0), (0.1, 40.0))
@@ -87,78 +104,120 @@ def measure(study: SingleModelStudy, *, rounds: int, note: str = "") -> dict[str
     """The whole record: the measures of `goals.json`, and how they came about."""
     require_int("rounds", "", rounds, 1, "9 give a median with quartiles")
     made_by = provenance(note)  # first: the load average is that of the machine without us
-    given = problem(study)
-    seconds, reasons, gaps = race(given, rounds)
-    yards = [name for name in seconds if name != "mvlib" and name not in RIVALS.values()]
-    fastest = [min(turn) for turn in zip(*(seconds[name] for name in yards), strict=True)]
-    ratios = {"share_of_matmul": ratio(fastest, seconds["mvlib"])}
+    problems = {p: problem(vary(study, precision=p)) for p in AGREEMENT}
+    seconds, gaps = race(problems, rounds)
+    fastest = {precision: fastest_products(turns) for precision, turns in seconds.items()}
+    ratios = {key: ratio(fastest[p], seconds[p]["mvlib"]) for key, p in SHARES.items()}
     ceilings: dict[str, Ratio] = {}
-    for key, name in RIVALS.items():
-        if name in seconds:
-            ratios[key] = ratio(seconds[name], seconds["mvlib"])
-            ceilings[key] = ratio(seconds[name], fastest)
-    memory, reason = memory_by_shape(study)
-    if reason:
-        reasons["extra_memory_mb"] = reason
+    reasons: dict[str, str] = {}
+    for key, (name, precision) in RIVALS.items():
+        if name in seconds[precision]:
+            ratios[key] = ratio(seconds[precision][name], seconds[precision]["mvlib"])
+            ceilings[key] = ratio(seconds[precision][name], fastest[precision])
+        else:
+            reasons[key] = str(jax_missing())  # nobody else can be
+    studies = whole_studies(study, reasons)
+    if studies:
+        ratios["study_over_float32"] = ratio(studies["before"] * STUDY_RUNS, studies["now"])
+    memory = memory_by_shape(study, reasons)
+    data_mb = {precision: given.X.nbytes / 1e6 for precision, given in problems.items()}
     values: dict[str, float | None] = {key: r.median for key, r in ratios.items()}
     values["extra_memory_mb"] = max((case["extra_mb"] for case in memory), default=None)
+    values["data_mb_over_float32"] = data_mb["bfloat16"] / data_mb["float32"]
+    values["reproduce_minutes"] = reproduce_minutes(experiments("book"), STORE, reasons)
     return {
         **{key: values.get(key) for key in goals()},
         "details": {
             **made_by,
             "shape": asdict(shape_of(study)),
+            "precision_of_book": base_study("book").learner.precision,
             "ratios": {key: asdict(r) for key, r in ratios.items()},
             # What a ratio would be if a step were nothing but its two matrix products.
             "ceilings": {key: asdict(r) for key, r in ceilings.items()},
             "seconds": seconds,
             "disagreement": gaps,
+            "study_seconds": studies,
             "memory": memory,
+            "data_mb": data_mb,
             "reasons": reasons,
         },
     }
 
 
 def race(
-    given: Problem, rounds: int
-) -> tuple[dict[str, list[float]], dict[str, str], dict[str, float]]:
-    """Seconds of everybody by round, why a measure is missing, and how far updates disagree.
+    problems: Mapping[str, Problem], rounds: int
+) -> tuple[dict[str, dict[str, list[float]]], dict[str, dict[str, float]]]:
+    """By precision: seconds of everybody by round, and how far updates disagree.
 
     Raises:
         ValueError: if a contender arrives at other weights than mvlib.
     """
-    reasons: dict[str, str] = {}
+    timers: dict[tuple[str, str], Seconds] = {}
+    gaps: dict[str, dict[str, float]] = {}
     with ExitStack() as stack:
-        contenders = {
-            "mvlib": mvlib_train(given),
-            "loop": module_loop(given),
-            "loop, tuned": module_loop(given, tuned=True),
-            "torch.func": torch_func(given),
-            "torch.func, tuned": torch_func(given, tuned=True),
-        }
-        missing = jax_missing()
-        if missing:
-            reasons["over_jax"] = missing
-        else:
-            contenders["JAX"] = stack.enter_context(jax_grad(given))
-        reference = contenders["mvlib"].updated()
-        # Everybody's first step: their warm-up, too.
-        gaps = {
-            name: disagreement(given, contender.updated(), reference)
-            for name, contender in contenders.items()
-        }
-        for name, gap in gaps.items():
-            if not gap <= AGREEMENT:
-                raise ValueError(
-                    f"{name}'s update is {gap:.2g} of its length from mvlib's and must be within "
-                    f"{AGREEMENT:g}; it does other work."
-                )
-        timers: dict[str, Seconds] = {name: c.seconds for name, c in contenders.items()}
-        seconds = interleave(timers | yardsticks(given.W, given.X), rounds)
-    return seconds, reasons, gaps
+        for precision, given in problems.items():
+            contenders = {
+                "mvlib": mvlib_train(given),
+                "loop": module_loop(given),
+                "loop, tuned": module_loop(given, tuned=True),
+            }
+            if precision == "float32":
+                contenders |= {
+                    "torch.func": torch_func(given),
+                    "torch.func, tuned": torch_func(given, tuned=True),
+                }
+            if not jax_missing():
+                contenders["JAX"] = stack.enter_context(jax_grad(given))
+            reference = contenders["mvlib"].updated()
+            # Everybody's first step: their warm-up, too.
+            gaps[precision] = {
+                name: disagreement(given, contender.updated(), reference)
+                for name, contender in contenders.items()
+            }
+            for name, gap in gaps[precision].items():
+                if not gap <= AGREEMENT[precision]:
+                    raise ValueError(
+                        f"{name}'s update in {precision} is {gap:.2g} of its length from mvlib's "
+                        f"and must be within {AGREEMENT[precision]:g}; it does other work."
+                    )
+            timers |= {(precision, name): c.seconds for name, c in contenders.items()}
+            yards = yardsticks(given.W, given.X)
+            timers |= {(precision, name): products for name, products in yards.items()}
+        turns = interleave(timers, rounds)
+    seconds: dict[str, dict[str, list[float]]] = {precision: {} for precision in problems}
+    for (precision, name), taken in turns.items():
+        seconds[precision][name] = taken
+    return seconds, gaps
 
 
-def memory_by_shape(study: SingleModelStudy) -> tuple[list[dict[str, Any]], str | None]:
-    """Extra memory of training at several (N, P), or why it could not be measured."""
+def fastest_products(turns: Mapping[str, list[float]]) -> list[float]:
+    """Seconds of the faster yardstick in each round."""
+    yards = [taken for name, taken in turns.items() if name not in CONTENDERS]
+    return [min(turn) for turn in zip(*yards, strict=True)]
+
+
+def whole_studies(study: SingleModelStudy, reasons: dict[str, str]) -> dict[str, list[float]]:
+    """Seconds of a whole study of the book before studies had a precision, and now; empty, with a
+    reason, where that cannot be measured or another shape is asked for."""
+    key = "study_over_float32"
+    if study != base_study("book"):
+        reasons[key] = "only the book's own study is measured whole"
+        return {}
+    try:
+        with code_of(BEFORE) as before:
+            now = [study_seconds(ROOT)]
+            return {
+                "before": [study_seconds(before)],
+                "now": now + [study_seconds(ROOT) for _ in range(STUDY_RUNS - 1)],
+            }
+    except OSError as error:
+        reasons[key] = str(error)
+        return {}
+
+
+def memory_by_shape(study: SingleModelStudy, reasons: dict[str, str]) -> list[dict[str, Any]]:
+    """Extra memory of training at several (N, P); empty, with a reason, where that cannot be
+    measured."""
     sizes = asdict(shape_of(study))
     cases = []
     for of_samples, of_patches in MEMORY_FACTORS:
@@ -166,10 +225,32 @@ def memory_by_shape(study: SingleModelStudy) -> tuple[list[dict[str, Any]], str 
         shape = Shape(**sizes | {"n_train": n, "n_patches": P})
         try:
             runs = [extra_bytes(shape) / 1e6 for _ in range(MEMORY_RUNS)]
-            cases.append({"n_train": n, "n_patches": P, "extra_mb": max(runs)})
         except OSError as error:
-            return [], str(error)
-    return cases, None
+            reasons["extra_memory_mb"] = str(error)
+            return []
+        cases.append({"n_train": n, "n_patches": P, "extra_mb": max(runs)})
+    return cases
+
+
+def reproduce_minutes(
+    chosen: list[Experiment], store: Store, reasons: dict[str, str]
+) -> float | None:
+    """Minutes in which `CORES` cores do what the store's entries took; None, with a reason, if one
+    is missing or was computed by other code."""
+    taken = [
+        core_seconds(e, store)
+        if store.state(e.name, e.study)[0] in ("current", "stamped")
+        else None
+        for e in chosen
+    ]
+    known = [seconds for seconds in taken if seconds is not None]
+    if len(known) < len(chosen):
+        reasons["reproduce_minutes"] = (
+            f"{store.root} lacks the time of {len(chosen) - len(known)} of {len(chosen)} entries "
+            "(missing, of other code, resumed or damaged): python -m mvlib run"
+        )
+        return None
+    return sum(known) / 60 / CORES
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@
 
 One size varies at a time around `CENTRE`, in factors of two.  Along each axis a power law is
 fitted, over all points a cost model (`mvlib.run.cost`), which then has to predict shapes that were
-not in the fit.
+not in the fit.  All points are in the precision of the book's studies.
 """
 
 from __future__ import annotations
@@ -142,15 +142,16 @@ def measure(plan: Plan, *, rounds: int, note: str = "") -> dict[str, Any]:
         "seconds_model": asdict(time_model),
         "extra_bytes_model": asdict(memory_model),
         "held_out": [trial(shape) for shape in plan.held_out],
+        "precision": base_study("book").learner.precision,
         "details": {**made_by, "rounds": rounds},
     }
 
 
 def seconds_by_shape(shapes: list[Shape], rounds: int) -> dict[Shape, list[float]]:
     """Seconds per training step of each shape, one a round, all shapes once a round."""
-    schedule = base_study("book").schedule
+    study = base_study("book")
     timers = {
-        str(index): partial(step_seconds, random_problem(shape, schedule))
+        str(index): partial(step_seconds, random_problem(shape, study))
         for index, shape in enumerate(shapes)
     }
     interleave(timers, 1)  # warm-up: memory is mapped, threads are there

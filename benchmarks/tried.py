@@ -2,8 +2,9 @@
 
     python benchmarks/tried.py     # about three minutes on two cores -> benchmarks/tried.json
 
-The same pass over the book's training set, written in other ways, by turns; all must arrive at the
-same ascent direction first.  The README's table "What pays, what does not" reads from here.
+The same pass over the book's training set in float32, written in other ways, by turns; all must
+arrive at the same ascent direction first.  The README's table "What pays, what does not" reads from
+here.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import torch
 from torch import Tensor
 
 from contenders import Problem, problem, trained
-from mvlib.experiments.settings import base_study
+from mvlib.experiments.settings import base_study, vary
 from mvlib.paper import network as learner
 from mvlib.paper.evaluation import learned_views, view_correlations
 from mvlib.paper.multi_view_data import feature_vectors
@@ -39,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Measure, write; returns the exit code 0."""
     options = command_line(__doc__, TRIED_PATH, rounds=7).parse_args(arguments)
     made_by = provenance(options.note)
-    given = problem(base_study("book"))
+    given = problem(vary(base_study("book"), precision="float32"))
     ways, reasons = variants(given), {}
     try:
         ways["torch.compile of the pointwise pass"] = compiled(given)
@@ -168,7 +169,7 @@ def zeros(given: Problem) -> dict[str, float]:
 def step_rule() -> list[dict[str, float]]:
     """Steps until fitted, and where that ends, for several relative changes (smoke study, draw 3:
     an exploration draw); the smallest is the reference."""
-    base = replace(base_study("smoke", draw=3), n_networks=6)
+    base = replace(vary(base_study("smoke", draw=3), precision="float32"), n_networks=6)
     given = problem(base)
     views = feature_vectors(base.data, base.draw)
     rows: list[dict[str, float]] = []

@@ -21,6 +21,7 @@ from mvlib.findings.claims import findings, needed
 from mvlib.run import verify
 from mvlib.run.computing import work
 from mvlib.run.dispatch import ExperimentFailed
+from mvlib.run.hours import core_seconds, foretold_seconds, rates
 from mvlib.run.sweep import fill, stored
 from mvlib.store import stamps
 from mvlib.store.entries import Store
@@ -84,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     option("--device", default="cpu", help="cpu (default), cuda or cuda:N")
     option("--checkpoint-every", default="60", metavar="SECONDS",
            help="how often to keep the state of a training (default 60)")  # fmt: skip
-    add("list", _list, "every experiment of a scale", "--scale", "--name")
+    add("list", _list, "every experiment of a scale, and how long it takes", *chosen)
     add("status", _status, "what the store holds, and what made it", *chosen)
     sub = add("findings", _findings, "every finding, with its interval",
               "--results", "--scale", "--data")  # fmt: skip
@@ -139,8 +140,22 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _list(options: argparse.Namespace) -> int:
-    for e in _chosen(options):
-        print(f"{e.name:28} {e.label:36} {work(e.study) / 1e12:10.2f} TFLOP")
+    chosen, store = _chosen(options), _store(options)
+    by_kind, found, total = rates(store), Counter[str](), 0.0
+    for e in chosen:
+        seconds, how = core_seconds(e, store), "measured"
+        if seconds is None:
+            seconds = foretold_seconds(e, by_kind)
+            how = "unknown" if seconds is None else "foretold"
+        total += (seconds or 0) / 3600
+        found[how] += 1
+        hours = " " * 16 if seconds is None else f"{seconds / 3600:12,.4f} h "
+        print(f"{e.name:28} {e.label:36} {work(e.study) / 1e12:12,.2f} TFLOP {hours} {how}")
+    kinds = ", ".join(f"{kind} {rate / 1e9:.0f}" for kind, rate in by_kind.items())
+    print(f"{total:,.2f} hours of one core: {found['measured']} experiments measured when "
+          f"{store.root} was computed, {found['foretold']} foretold from the rate of its entries "
+          f"of the same kind (GFLOP/s a core: {kinds or 'none'}), {found['unknown']} unknown and "
+          "left out.")  # fmt: skip
     return 0
 
 

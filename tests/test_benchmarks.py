@@ -5,6 +5,8 @@ Nothing here looks at how long anything takes: that is the machine's.
 
 import json
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +17,7 @@ import torch
 from toys import TEACHER
 
 import contenders
+import largest
 import matmul
 import peak_memory
 import report
@@ -22,7 +25,9 @@ import rounds
 import run
 import scaling
 import tried
+import whole_study
 from contenders import Contender, Problem
+from mvlib.experiments.settings import Experiment
 from mvlib.paper.network import LearnerParams
 from mvlib.run.cost import (
     MEMORY_TERMS,
@@ -32,11 +37,17 @@ from mvlib.run.cost import (
     fit_cost,
     predict_seconds,
 )
+from mvlib.store.entries import Store
 
 # Sums over 288 patches in double precision, in another order; a factor or a term that is wrong
 # changes an update by a share of itself.
 ROUNDING = 1e-11
-FIRST = ("share_of_matmul", "over_loop", "over_torch_func", "over_jax", "extra_memory_mb")
+FIRST = (
+    "share_of_matmul", "share_of_matmul_float32", "over_loop", "over_torch_func", "over_jax",
+    "over_loop_autocast", "over_jax_bf16", "study_over_float32", "extra_memory_mb",
+    "data_mb_over_float32", "reproduce_minutes",
+)  # fmt: skip
+NO_RATIOS = FIRST[-3:]
 
 
 @pytest.fixture(scope="module", params=[4, 3], ids=lambda q: f"q={q}")
@@ -79,12 +90,63 @@ def test_jax_does_the_same(given: Problem) -> None:
         assert_same_update(given, contender)
 
 
-def test_other_work_would_be_noticed(given: Problem) -> None:
+@pytest.mark.parametrize("share", [0.001, 0.02])
+def test_other_work_would_be_noticed(given: Problem, share: float) -> None:
     reference = contenders.mvlib_train(given).updated()
-    shorter = contenders.module_loop(replace(given, eta=0.99 * given.eta)).updated()
-    # 1% less of an update is 1% of it away.
+    shorter = contenders.module_loop(replace(given, eta=(1 - share) * given.eta)).updated()
+    # 2% less of an update is 2% of it away.
     gap = contenders.disagreement(given, shorter, reference)
-    assert gap == pytest.approx(0.01) and gap > run.AGREEMENT
+    assert gap == pytest.approx(share) and gap > run.AGREEMENT["float32"]
+    assert (gap > run.AGREEMENT["bfloat16"]) == (share == 0.02)
+
+
+@pytest.fixture(scope="module")
+def rounded() -> Problem:
+    """A problem in bfloat16 in which every piece of the smoothed ReLU is in use."""
+    learner = LearnerParams(n_neurons=3, threshold=0.1, init_std=0.1, precision="bfloat16")
+    return contenders.problem(replace(TEACHER, learner=learner))
+
+
+def assert_rounds(rounded: Problem, contender: Contender) -> None:
+    assert rounded.X.dtype == torch.bfloat16
+    exact = replace(
+        rounded, W=rounded.W.double(), X=rounded.X.double(),
+        learner=replace(rounded.learner, precision="float32"),
+    )  # fmt: skip
+    reference = contenders.mvlib_train(exact).updated()
+    updated = contender.updated()
+    assert updated.dtype == torch.float32  # master weights
+    gap = contenders.disagreement(exact, updated.double(), reference)
+    # Single precision would be within 1e-6.
+    assert 1e-5 < gap < run.AGREEMENT["bfloat16"]
+    assert contender.seconds() > 0
+
+
+def test_in_bfloat16_mvlib_and_the_loop_round(rounded: Problem) -> None:
+    assert_rounds(rounded, contenders.mvlib_train(rounded))
+    for tuned in (False, True):
+        assert_rounds(rounded, contenders.module_loop(rounded, tuned=tuned))
+
+
+def test_in_bfloat16_jax_rounds(rounded: Problem) -> None:
+    if reason := contenders.jax_missing():
+        pytest.skip(reason)
+    with contenders.jax_grad(rounded) as contender:
+        assert_rounds(rounded, contender)
+
+
+def test_in_bfloat16_the_yardsticks_multiply_in_it(rounded: Problem) -> None:
+    multiplied: list[Any] = []
+
+    def plain(W: torch.Tensor, X: torch.Tensor) -> Any:
+        multiplied.extend([W.dtype, X.dtype, matmul_plain(W, X)().dtype])
+        return matmul_plain(W, X)
+
+    matmul_plain = matmul.plain
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(matmul, "plain", plain)
+        names = matmul.yardsticks(rounded.W, rounded.X)
+    assert multiplied == [torch.bfloat16] * 3 and len(names) == 2
 
 
 def test_a_contender_that_does_other_work_is_not_timed(
@@ -93,8 +155,8 @@ def test_a_contender_that_does_other_work_is_not_timed(
     monkeypatch.setattr(run, "jax_missing", lambda: "not today")
     lazy = Contender(lambda: 1.0, lambda: given.W)
     monkeypatch.setattr(run, "torch_func", lambda given, **_: lazy)
-    with pytest.raises(ValueError, match=r"^torch\.func's update is 1 of its length from mvlib's"):
-        run.race(given, 1)
+    with pytest.raises(ValueError, match=r"^torch\.func's update in float32 is 1 of its length"):
+        run.race({"float32": given}, 1)
 
 
 def test_a_step_is_timed_from_report_to_report(
@@ -150,27 +212,39 @@ def test_memory_cannot_be_measured_everywhere(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(peak_memory, "PROC", tmp_path)
-    cases, reason = run.memory_by_shape(TEACHER)
-    assert cases == [] and reason and reason.startswith("peak memory is read from /proc")
+    reasons: dict[str, str] = {}
+    assert run.memory_by_shape(TEACHER, reasons) == []
+    assert reasons["extra_memory_mb"].startswith("peak memory is read from /proc")
 
 
 def test_a_record_has_every_measure(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     sizes: list[Shape] = []
     monkeypatch.setattr(run, "extra_bytes", lambda shape: sizes.append(shape) or 1e6 * len(sizes))
     monkeypatch.setattr(run, "jax_missing", lambda: "jax is elsewhere")
+    monkeypatch.setattr(run, "STORE", Store(tmp_path / "empty"))
+    monkeypatch.setattr(run, "experiments", lambda scale: [TOY])
     record = run.measure(TEACHER, rounds=2, note="a toy")
-    assert tuple(record)[:5] == FIRST
-    assert record["over_jax"] is None
-    assert record["details"]["reasons"] == {"over_jax": "jax is elsewhere"}
+    assert tuple(record) == (*FIRST, "details")
+    reasons = record["details"]["reasons"]
+    assert {key for key in FIRST if record[key] is None} == reasons.keys()
+    assert reasons["over_jax"] == reasons["over_jax_bf16"] == "jax is elsewhere"
+    assert reasons["study_over_float32"] == "only the book's own study is measured whole"
+    assert "lacks the time of 1 of 1 entries" in reasons["reproduce_minutes"]
+    assert record["data_mb_over_float32"] == 0.5
+    # 36 samples of 8 patches with 40 numbers.
+    assert record["details"]["data_mb"] == {"float32": 0.04608, "bfloat16": 0.02304}
     # The worst of all shapes and runs; among them more samples and more patches than the study's.
     assert record["extra_memory_mb"] == len(sizes) == 8
     assert {(s.n_train, s.n_patches) for s in sizes} == {(36, 8), (144, 8), (36, 32), (4, 320)}
-    seconds = record["details"]["seconds"]
-    assert all(len(turns) == 2 for turns in seconds.values())
-    yards = [turns for name, turns in seconds.items() if "products" in name or "blocks" in name]
-    assert len(yards) == 2
-    shares = [min(*turns) / own for *turns, own in zip(*yards, seconds["mvlib"], strict=True)]
-    assert record["share_of_matmul"] == pytest.approx(sum(shares) / 2)  # median of two
+    for key, precision in (("", "bfloat16"), ("_float32", "float32")):
+        seconds = record["details"]["seconds"][precision]
+        assert all(len(turns) == 2 for turns in seconds.values())
+        yards = [turns for name, turns in seconds.items() if "products" in name or "blocks" in name]
+        assert len(yards) == 2
+        shares = [min(*turns) / own for *turns, own in zip(*yards, seconds["mvlib"], strict=True)]
+        assert record[f"share_of_matmul{key}"] == pytest.approx(sum(shares) / 2)  # median of two
+    over = [a / b for a, b in zip(seconds["loop"], seconds["mvlib"], strict=True)]
+    assert record["over_loop"] == pytest.approx(sum(over) / 2)
     path = tmp_path / "latest.json"
     report.write_atomically(path, record)
     assert json.loads(path.read_text())["details"]["note"] == "a toy"
@@ -189,6 +263,52 @@ def just_met() -> dict[str, Any]:
         key: goal.get("at_least", goal.get("at_most")) for key, goal in report.goals().items()
     }
     return {**bounds, "details": {"date": "today", "reasons": {"over_jax": "no jax"}}}
+
+
+TEACHER_LIKE_THE_BOOK = run.vary(TEACHER, precision=run.base_study("book").learner.precision)
+TOY = Experiment(name="toy", scale="smoke", label="toy", study=TEACHER)
+
+
+def test_minutes_to_reproduce_come_from_the_store(tmp_path: Path) -> None:
+    store, reasons = Store(tmp_path), dict[str, str]()
+    other = replace(TOY, study=replace(TEACHER, draw=3))
+    for e, seconds, threads in ((TOY, 90.0, 1), (other, 60.0, 2)):
+        made_by = {"device": "cpu", "threads": threads, "versions": {}}
+        store.save(e.name, e.study, {}, seconds, made_by=made_by)
+    # 90 s of one core and 60 s of two: 210 s of one, shared by two.
+    assert run.reproduce_minutes([TOY, other], store, reasons) == 210 / 60 / 2 and not reasons
+    third = replace(TOY, study=replace(TEACHER, draw=4))
+    assert run.reproduce_minutes([TOY, third], store, reasons) is None
+    assert "lacks the time of 1 of 2 entries" in reasons["reproduce_minutes"]
+
+
+def test_the_book_is_measured_whole_before_and_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    @contextmanager
+    def code_of(revision: str) -> Iterator[Path]:
+        yield Path(revision)
+
+    asked: list[Path] = []
+    monkeypatch.setattr(run, "code_of", code_of)
+    monkeypatch.setattr(run, "study_seconds", lambda code: asked.append(code) or len(asked))
+    found = run.whole_studies(run.base_study("book"), {})
+    assert asked.count(Path(run.BEFORE)) == 1 and asked.count(run.ROOT) == 3
+    assert found["before"] == [asked.index(Path(run.BEFORE)) + 1]
+    monkeypatch.setattr(run, "code_of", whole_study.code_of)
+    monkeypatch.setattr(run, "BEFORE", "no-such-revision")
+    reasons: dict[str, str] = {}
+    assert run.whole_studies(run.base_study("book"), reasons) == {}
+    assert reasons["study_over_float32"].startswith("the code of no-such-revision is not here")
+
+
+def test_the_code_of_a_revision_is_what_computes() -> None:
+    if not (whole_study.ROOT / ".git").exists():
+        pytest.skip("no git history")
+    with whole_study.code_of("HEAD") as code:
+        with (code / "mvlib" / "run" / "computing.py").open("a") as module:
+            module.write("\n\ndef carry_out(order):\n    order.seconds = 12.5\n    return order\n")
+            module.write("\n\nfrom types import SimpleNamespace as Order\n")
+        assert whole_study.study_seconds(code, "smoke") == 12.5
+    assert not code.exists()
 
 
 def test_goals_are_those_of_the_record() -> None:
@@ -227,7 +347,7 @@ def test_latest_record_has_every_measure_or_says_why_not() -> None:
             assert details["reasons"][key]
         else:
             assert math.isfinite(value) and value > 0
-            assert key == "extra_memory_mb" or details["ratios"][key]["median"] == value
+            assert key in NO_RATIOS or details["ratios"][key]["median"] == value
 
 
 def vars_of(shape: Shape) -> dict[str, int]:
@@ -260,6 +380,7 @@ def test_scaling_measures_every_point_and_predicts(monkeypatch: pytest.MonkeyPat
         [1e-9 * 1536 * d + 1e-6 for d in (5, 10, 20)]
     )
     assert 0.5 < record["axes"]["dim"]["seconds_law"]["exponent"] < 1
+    assert record["precision"] == run.base_study("book").learner.precision
     trial = record["held_out"][0]
     assert trial["shape"] == vars_of(aside)
     assert trial["predicted_seconds"] == pytest.approx(trial["seconds"], rel=1e-6)
@@ -271,6 +392,18 @@ def test_scaling_times_whole_steps() -> None:
     shape = Shape(n_train=8, n_patches=4, dim=10, n_classes=3, n_neurons=2, n_networks=2)
     seconds = scaling.seconds_by_shape([shape, replace(shape, dim=20)], 2)
     assert all(len(turns) == 2 and min(turns) > 0 for turns in seconds.values())
+
+
+def test_random_problems_and_the_largest_run_are_in_the_books_precision() -> None:
+    study = run.base_study("book")
+    small = Shape(n_train=8, n_patches=100, dim=40, n_classes=10, n_neurons=2, n_networks=2)
+    for precision, dtype in (("float32", torch.float32), ("bfloat16", torch.bfloat16)):
+        made = contenders.random_problem(small, run.vary(study, precision=precision))
+        assert made.X.dtype == dtype and made.W.dtype == torch.float32
+        # 32000 numbers of variance 1 / d; their mean square varies by .8%.
+        assert float(made.X.double().square().mean()) * 40 == pytest.approx(1, abs=0.04)
+    size = contenders.problem(TEACHER_LIKE_THE_BOOK).X.element_size()
+    assert largest.prediction(small)["data_bytes"] == size * 8 * 100 * 40
 
 
 def test_axes_go_through_the_centre() -> None:

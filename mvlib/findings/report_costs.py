@@ -35,13 +35,20 @@ PRICES = {
     "once": "a step",
 }
 RATIOS = {
-    "share_of_matmul": "the two matrix products alone / a step of mvlib",
-    "over_loop": "a loop over networks with autograd, Definition 3.4 as printed / a step of mvlib",
-    "over_loop_tuned": "the same with a tuned activation / a step of mvlib",
-    "over_torch_func": "torch.func, vmap of grad, as printed / a step of mvlib",
-    "over_torch_func_tuned": "the same with a tuned activation / a step of mvlib",
-    "over_jax": "JAX, jit of vmap of grad / a step of mvlib",
+    "share_of_matmul": "bfloat16: the two matrix products alone / a step of mvlib",
+    "share_of_matmul_float32": "float32: the two matrix products alone / a step of mvlib",
+    "over_loop": "float32: a loop over networks with autograd, Definition 3.4 as printed / a step",
+    "over_loop_tuned": "float32: the same with a tuned activation / a step",
+    "over_torch_func": "float32: torch.func, vmap of grad, as printed / a step",
+    "over_torch_func_tuned": "float32: the same with a tuned activation / a step",
+    "over_jax": "float32: JAX, jit of vmap of grad / a step",
+    "over_loop_autocast": "bfloat16: the loop under autocast, as printed / a step",
+    "over_loop_autocast_tuned": "bfloat16: the same with a tuned activation / a step",
+    "over_jax_bf16": "bfloat16: JAX, jit of vmap of grad / a step",
+    "study_over_float32": "a whole study in float32, at the commit before / in bfloat16",
     "extra_memory_mb": "memory over data and weights, MB",
+    "data_mb_over_float32": "memory of the training inputs / in float32",
+    "reproduce_minutes": "minutes of two cores for all of the book",
 }
 THEORY = (10, 50, 100, 200, 1000)  # k
 
@@ -246,7 +253,7 @@ def comparison_table(latest: Measured, goals: Measured) -> list[Record]:
     return [
         {
             "measure": text,
-            "measured": ratio["median"] if ratio else latest[key] or "not measured",
+            "measured": ratio["median"] if ratio else latest.get(key) or "not measured",
             "quartiles": "{:.2f} to {:.2f}".format(*ratio["quartiles"]) if ratio else "",
             "goal": "".join(f"{signs[k]} {b}" for k, b in goals.get(key, {}).items() if k in signs),
             "ceiling": number(ceilings[key]["median"], 2) if key in ceilings else "",

@@ -19,6 +19,7 @@ from mvlib.experiments.catalogue import experiments
 from mvlib.experiments.settings import SCALES, Scale
 from mvlib.findings.claims import needed
 from mvlib.findings.finding import Finding
+from mvlib.run.computing import work
 from mvlib.run.dispatch import is_stored
 from mvlib.store.entries import Store
 from mvlib.store.kinds import Kind
@@ -66,10 +67,28 @@ def test_findings_for_people(smoke_store: Path, capsys: pytest.CaptureFixture[st
 @pytest.mark.parametrize("scale", SCALES)
 def test_list(scale: Scale, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list", "--scale", scale]) == 0
-    lines = capsys.readouterr().out.splitlines()
+    *lines, last = capsys.readouterr().out.splitlines()
     assert len(lines) == len(experiments(scale)) > 30
+    assert " hours of one core: " in last
     for line, experiment in zip(lines, experiments(scale), strict=True):
         assert line.startswith(experiment.name) and experiment.label in line and "TFLOP" in line
+
+
+def test_list_says_how_long(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first = experiments("smoke", "single-model")[0]
+    made_by = {"device": "cpu", "threads": 2, "versions": {}}
+    Store(tmp_path).save(first.name, first.study, fake_arrays(), 1800.0, made_by=made_by)
+    for name, hours in (("single-model", ["1.0000 h  measured", "1.0000 h  foretold"]),
+                        ("distilled", ["TFLOP   unknown"] * 2)):  # fmt: skip
+        assert main(["list", *SMOKE, "--name", name, "--results", str(tmp_path)]) == 0
+        *lines, last = capsys.readouterr().out.splitlines()
+        assert [
+            " ".join(line.split())[-len(" ".join(end.split())) :]
+            for line, end in zip(lines, hours, strict=True)
+        ] == [" ".join(end.split()) for end in hours]
+        assert last.startswith("2.00 hours" if name == "single-model" else "0.00 hours")
+        rate = work(first.study) / 3600 / 1e9
+        assert f"(GFLOP/s a core: networks in bfloat16 {rate:.0f})" in last
 
 
 def test_status(smoke_store: Path, capsys: pytest.CaptureFixture[str]) -> None:
