@@ -59,10 +59,10 @@ def ntk(
     alone, x2 = x2 is None, x1 if x2 is None else x2
     k, m, d = W0.shape
     P, size = x1.shape[1], W0.element_size()
-    cast = 0 if x1.dtype == x2.dtype == W0.dtype else size * P * d
+    cast = (x1.dtype != W0.dtype) * size * P * d
     held, row = size * len(x2) * m * d, size * m * (d + 3 * P)  # slopes have two temporaries
     stripe = min(len(x2), STRIPE)
-    copies = held + 2 * size * stripe * (m * d + stripe) if alone else 0  # of `_gram`
+    copies = alone * (held + 2 * size * stripe * (m * d + stripe))  # of `gram`
     room = memory_limit - size * k * len(x1) * len(x2) - copies
     if room < held + row + cast:
         raise BadInput(
@@ -81,7 +81,7 @@ def ntk(
             del features  # or it would stay beside the next
         if alone:
             for i, K in enumerate(out):
-                _gram(right[:, i], K)
+                gram(right[:, i], K)
         else:
             for part, features in _in_blocks(group, x1, learner, rows):
                 for i, K in enumerate(out):
@@ -104,22 +104,30 @@ def _in_blocks(
         yield part, tangent_features(W0, X[part], learner)
 
 
-def _gram(features: Float[Tensor, "n f"], out: Float[Tensor, "n n"]) -> None:
-    """All products of two rows: blocks up to the diagonal, and their mirror images.
+def for_products(features: Float[Tensor, "n f"]) -> Tensor:
+    """A copy in oneDNN's form, for `inner_products`, where that is the faster way: its float32
+    products are as exact as those of torch.mm and, where that is MKL's and the processor not
+    Intel's, take half the time.  Else the features themselves."""
+    here = features.device.type == "cpu" and torch.backends.mkldnn.is_available()
+    return features.to_mkldnn() if here and features.dtype == torch.float32 else features
 
-    Takes the space of the features once more, and of two stripes.  oneDNN's float32 products are as exact as those of
-    torch.mm and, where that is MKL's and the processor not Intel's, twice as fast.
-    """
-    cpu32 = features.dtype == torch.float32 and features.device.type == "cpu"
-    onednn = cpu32 and torch.backends.mkldnn.is_available()
-    stripes = [part.to_mkldnn() if onednn else part for part in features.split(STRIPE)]
+
+def inner_products(left: Tensor, right: Tensor) -> Float[Tensor, "n1 n2"]:
+    """Of every row of one with every row of the other, both from `for_products`."""
+    products = nnf.linear(left, right)
+    return products.to_dense() if products.is_mkldnn else products
+
+
+def gram(features: Float[Tensor, "n f"], out: Float[Tensor, "n n"]) -> Float[Tensor, "n n"]:
+    """Products of every two rows, written to `out`: blocks up to the diagonal, and their mirror
+    images.  Takes the space of the features once more, and of two stripes."""
+    stripes = [for_products(part) for part in features.split(STRIPE)]
     for i, left in enumerate(stripes):
         rows = slice(i * STRIPE, (i + 1) * STRIPE)
         for j, right in enumerate(stripes[: i + 1]):
-            columns = slice(j * STRIPE, (j + 1) * STRIPE)
-            block = nnf.linear(left, right)
-            block = block.to_dense() if onednn else block
+            columns, block = slice(j * STRIPE, (j + 1) * STRIPE), inner_products(left, right)
             out[rows, columns], out[columns, rows] = block, block.T
+    return out
 
 
 def linearize(W0: Network, W: Network, X: Inputs, learner: LearnerParams) -> Float[Tensor, "n k"]:

@@ -14,6 +14,9 @@ from torch.profiler import ProfilerActivity, profile
 from mvlib.core.checks import BadInput
 from mvlib.paper.network import LearnerParams, init_weights, logits
 from mvlib.paper.tangent_kernel import (
+    for_products,
+    gram,
+    inner_products,
     kernel_descent,
     kernel_drift,
     kernel_ridge,
@@ -108,6 +111,20 @@ def test_a_symmetric_kernel_in_stripes(
     torch.testing.assert_close(got.double(), exact, rtol=0, atol=30 * torch.finfo(dtype).eps
                                * float(exact.abs().max()))  # fmt: skip
     assert got.dtype == dtype
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_products_of_rows(dtype: torch.dtype) -> None:
+    left, right = normal(5, 4000), normal(300, 4000, seed=1)
+    # Sums of 4000 products of order 1: about 60, and as many roundings at random.
+    close = dict(rtol=0, atol=500 * torch.finfo(dtype).eps)
+    for a, b in ((left, right), (right, right)):
+        exact = a @ b.T
+        got = inner_products(for_products(a.to(dtype)), for_products(b.to(dtype)))
+        assert got.dtype == dtype and got.layout == torch.strided
+        torch.testing.assert_close(got.double() / 60, exact / 60, **close)
+    symmetric = gram(right.to(dtype), torch.empty(300, 300, dtype=dtype)).double()
+    torch.testing.assert_close(symmetric / 60, exact / 60, **close)
 
 
 def test_inputs_in_bfloat16_are_taken_as_they_are() -> None:
