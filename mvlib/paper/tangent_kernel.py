@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from math import inf
 
 import torch
+import torch.nn.functional as nnf
 from jaxtyping import Float
 from torch import Tensor
 
@@ -21,14 +22,20 @@ from mvlib.paper.network import LearnerParams, logits
 Network = Float[Tensor, "k m d"]
 Inputs = Float[Tensor, "n P d"]
 MEMORY_LIMIT = 1 << 30  # bytes that a kernel and its working blocks may take by default
+BLOCK_FLOATS = 1 << 21  # features made at a time (8 MB), to be used while the cache holds them
+STRIPE = 250  # rows of a symmetric product taken at a time
+# Spectral norm of a kernel's rounding, in units of sqrt(n) eps times its mean diagonal, as measured
+# on the paper's data (1.7 to 3.8) less what the bound on its effect has in hand.
+ROUNDING = 2.0
+MOVED = 0.01  # share of its targets by which a kernel's rounding may move a fit
 
 
-def tangent_features(
-    W0: Network, X: Inputs, learner: LearnerParams, *, output: int
-) -> Float[Tensor, "n md"]:
-    r"""$\phi_{i,r}(X)$ for the m neurons of one output i, side by side."""
-    slope = learner.nonlinearity.slope(X @ W0[output].T)  # (n, P, m)
-    return torch.bmm(slope.transpose(1, 2), X).reshape(len(X), -1)
+def tangent_features(W0: Network, X: Inputs, learner: LearnerParams) -> Float[Tensor, "n k md"]:
+    r"""$\phi_{i,r}(X)$ for every output i, its m neurons side by side.  Inputs held in another
+    precision, e.g. bfloat16, are first taken to that of the weights."""
+    X = X.to(W0.dtype)
+    slope = learner.nonlinearity.slope(X @ W0.flatten(0, 1).T)  # (n, P, k m)
+    return torch.bmm(slope.transpose(1, 2), X).view(len(X), len(W0), -1)
 
 
 def ntk(
@@ -41,42 +48,86 @@ def ntk(
 ) -> Float[Tensor, "k n1 n2"]:
     r"""$K_i(X, X') = \langle \nabla_W F_i(W_0, X), \nabla_W F_i(W_0, X') \rangle$ for each class.
 
-    `x2` None means `x1`.  The features of all of `x2` for one class are held at a time; blocks of
-    inputs keep everything allocated here within `memory_limit` bytes.
+    `x2` None means `x1`.  The features of all of `x2` are held for as many classes at a time as
+    everything allocated here then stays within `memory_limit` bytes; each group of classes is one
+    more pass over the inputs.
 
     Raises:
-        BadInput: if the result with the features of `x2` does not fit; the message says the size.
+        BadInput: if the result with one class's features of `x2` does not fit; the message says
+            the size.
     """
     alone, x2 = x2 is None, x1 if x2 is None else x2
     k, m, d = W0.shape
-    size, slopes = W0.element_size(), 3 * x1.shape[1] * m  # a row's slopes and two temporaries
-    fixed, per_row = size * len(x2) * (k * len(x1) + m * d), size * (m * d + slopes)
-    if fixed + per_row > memory_limit:
+    P, size = x1.shape[1], W0.element_size()
+    cast = (x1.dtype != W0.dtype) * size * P * d
+    held, row = size * len(x2) * m * d, size * m * (d + 3 * P)  # slopes have two temporaries
+    stripe = min(len(x2), STRIPE)
+    copies = alone * (held + 2 * size * stripe * (m * d + stripe))  # of `gram`
+    room = memory_limit - size * k * len(x1) * len(x2) - copies
+    if room < held + row + cast:
         raise BadInput(
-            f"memory_limit = {memory_limit} bytes must be at least {fixed + per_row} for kernels "
+            f"memory_limit = {memory_limit} bytes must be at least "
+            f"{memory_limit - room + held + row + cast} for kernels "
             f"of {len(x1)} x {len(x2)} inputs, k = {k} classes and m d = {m * d} features; use "
             "fewer inputs, or raise memory_limit."
         )
-    rows = (memory_limit - fixed) // per_row
-    kernel, right = W0.new_empty(k, len(x1), len(x2)), W0.new_empty(len(x2), m * d)
-
-    def blocks(x: Tensor, output: int) -> Iterator[tuple[slice, Tensor]]:
-        """Features in blocks, none of which outlives its use."""
-        for start in range(0, len(x), rows):
-            part = slice(start, start + rows)
-            yield part, tangent_features(W0, x[part], learner, output=output)
-
-    for i in range(k):  # products go straight to their place
-        for part, features in blocks(x2, i):
+    classes = min(k, (room - cast) // (held + row))
+    rows = min(_block_rows(W0[:classes]), (room - classes * held) // (classes * row + cast))
+    kernel = W0.new_empty(k, len(x1), len(x2))
+    for group, out in zip(W0.split(classes), kernel.split(classes), strict=True):
+        right = W0.new_empty(len(x2), len(group), m * d)
+        for part, features in _in_blocks(group, x2, learner, rows):
             right[part] = features
-            del features
+            del features  # or it would stay beside the next
         if alone:
-            torch.mm(right, right.T, out=kernel[i])
-            continue
-        for part, features in blocks(x1, i):
-            torch.mm(features, right.T, out=kernel[i, part])
-            del features
+            for i, K in enumerate(out):
+                gram(right[:, i], K)
+        else:
+            for part, features in _in_blocks(group, x1, learner, rows):
+                for i, K in enumerate(out):
+                    torch.mm(features[:, i], right[:, i].T, out=K[part])
+                del features
+        del right
     return kernel
+
+
+def _block_rows(W0: Network) -> int:
+    return max(1, BLOCK_FLOATS // W0.numel())
+
+
+def _in_blocks(
+    W0: Network, X: Inputs, learner: LearnerParams, rows: int
+) -> Iterator[tuple[slice, Tensor]]:
+    """Features of so many inputs at a time, none of which outlives its use."""
+    for start in range(0, len(X), rows):
+        part = slice(start, start + rows)
+        yield part, tangent_features(W0, X[part], learner)
+
+
+def for_products(features: Float[Tensor, "n f"]) -> Tensor:
+    """A copy in oneDNN's form, for `inner_products`, where that is the faster way: its float32
+    products are as exact as those of torch.mm and, where that is MKL's and the processor not
+    Intel's, take half the time.  Else the features themselves."""
+    here = features.device.type == "cpu" and torch.backends.mkldnn.is_available()
+    return features.to_mkldnn() if here and features.dtype == torch.float32 else features
+
+
+def inner_products(left: Tensor, right: Tensor) -> Float[Tensor, "n1 n2"]:
+    """Of every row of one with every row of the other, both from `for_products`."""
+    products = nnf.linear(left, right)
+    return products.to_dense() if products.is_mkldnn else products
+
+
+def gram(features: Float[Tensor, "n f"], out: Float[Tensor, "n n"]) -> Float[Tensor, "n n"]:
+    """Products of every two rows, written to `out`: blocks up to the diagonal, and their mirror
+    images.  Takes the space of the features once more, and of two stripes."""
+    stripes = [for_products(part) for part in features.split(STRIPE)]
+    for i, left in enumerate(stripes):
+        rows = slice(i * STRIPE, (i + 1) * STRIPE)
+        for j, right in enumerate(stripes[: i + 1]):
+            columns, block = slice(j * STRIPE, (j + 1) * STRIPE), inner_products(left, right)
+            out[rows, columns], out[columns, rows] = block, block.T
+    return out
 
 
 def linearize(W0: Network, W: Network, X: Inputs, learner: LearnerParams) -> Float[Tensor, "n k"]:
@@ -88,15 +139,11 @@ def tangent_outputs(
     W0: Network, weights: Float[Tensor, "*fits k m d"], X: Inputs, learner: LearnerParams
 ) -> Float[Tensor, "*fits n k"]:
     r"""$f_i(X) = \langle \theta_i, \phi_i(X) \rangle$ for weights theta on the features, e.g. of
-    `tangent_weights`; without the features themselves, as
-    $\sum_{r,p} \widetilde{ReLU}'(\langle w_{i,r}, x_p\rangle) \langle \theta_{i,r}, x_p\rangle$."""
-    k, m, d = W0.shape
-    slope = learner.nonlinearity.slope(X @ W0.reshape(-1, d).T)  # (n, P, k m)
-    outputs = [
-        (slope * (X @ theta.T)).view(len(X), -1, k, m).sum(dim=(1, 3))
-        for theta in weights.reshape(-1, k * m, d)
-    ]
-    return torch.stack(outputs).view(*weights.shape[:-3], len(X), k)
+    `tangent_weights`; all fits in one pass over the inputs."""
+    theta = weights.reshape(-1, len(W0), W0[0].numel()).permute(1, 2, 0)  # (k, m d, fits)
+    blocks = _in_blocks(W0, X, learner, _block_rows(W0))
+    outputs = torch.cat([torch.bmm(phi.transpose(0, 1), theta) for _, phi in blocks], dim=1)
+    return outputs.permute(2, 1, 0).reshape(*weights.shape[:-3], len(X), len(W0))
 
 
 def tangent_weights(
@@ -104,9 +151,11 @@ def tangent_weights(
 ) -> Float[Tensor, "*fits k m d"]:
     r"""$\theta_i = \sum_j \alpha_{i,j}\, \phi_i(X_j)$: a dual solution as weights on the features,
     which answer new inputs without a kernel of theirs."""
-    k, m, d = W0.shape
-    weights = [dual[..., i, :] @ tangent_features(W0, X, learner, output=i) for i in range(k)]
-    return torch.stack(weights, dim=-2).view(*dual.shape[:-2], k, m, d)
+    by_class = dual.reshape(-1, *dual.shape[-2:]).transpose(0, 1)  # (k, fits, n)
+    weights = W0.new_zeros(*by_class.shape[:2], W0[0].numel())
+    for part, phi in _in_blocks(W0, X, learner, _block_rows(W0)):
+        weights.baddbmm_(by_class[..., part], phi.transpose(0, 1))
+    return weights.transpose(0, 1).reshape(*dual.shape[:-2], *W0.shape)
 
 
 def linearisation_error(
@@ -129,31 +178,36 @@ def kernel_drift(
 def kernel_ridge(
     k_train_train: Float[Tensor, "k n n"], y_train: Float[Tensor, "*fits n k"], *, diag_reg: float
 ) -> Float[Tensor, "*fits k n"]:
-    r"""Dual weights $(K_i + \lambda \bar K_i I)^{-1} y_i$, with $\bar K_i$ the mean of the
-    diagonal, so that lambda does not depend on the kernel's scale.  Solved in float64, one class
-    at a time.
+    r"""Dual weights $\alpha_i = (K_i + \lambda \bar K_i I)^{-1} y_i$, with $\bar K_i$ the mean of
+    the diagonal, so that lambda does not depend on the kernel's scale.  Solved in the kernel's own
+    precision, one class at a time: Cholesky's rounding is like that of the kernel's entries.
+
+    That rounding, a matrix E, moves the outputs on the training set by
+    $\lambda \bar K (K + \lambda \bar K I)^{-1} E \alpha$, at most $\|E\| \|\alpha\|$.  Where this
+    may exceed 1% of $\|y_i\|$ the fit is refused: with equal inputs of unlike labels, say, a small
+    lambda would answer with the rounding of their kernel.
 
     Raises:
-        BadInput: if diag_reg <= 0 or too small for the rounding of a singular kernel, if kernel
-            and targets do not belong together, or if the kernel of a class is zero or not finite.
+        BadInput: if diag_reg <= 0 or too small for the kernel's rounding, if kernel and targets do
+            not belong together, or if the kernel of a class is zero or not finite.
     """
     require_number("diag_reg", "lambda", diag_reg, 0, inf, "try 0.01", open_low=True)
-    y = _by_class(k_train_train, y_train)
-    n = y.shape[2]
-    dual = torch.empty_like(y, dtype=k_train_train.dtype)
+    y = _by_class(k_train_train, y_train).to(k_train_train.dtype)
+    rounding = ROUNDING * y.shape[2] ** 0.5 * torch.finfo(y.dtype).eps  # |E| over the mean diagonal
+    dual = torch.empty_like(y)
     for i, kernel in enumerate(k_train_train):
-        K = kernel.to(torch.float64, copy=True)
-        K.diagonal().add_(diag_reg * K.diagonal().mean())
+        K, scale = kernel.clone(), kernel.diagonal().mean()
+        K.diagonal().add_(diag_reg * scale)
         factor, failed = torch.linalg.cholesky_ex(K)
-        if bool(failed):
-            K = kernel.double()
-            values = torch.linalg.eigvalsh(K)
-            rounding = n * torch.finfo(K.dtype).eps * values[-1]
-            least = float((rounding - values[0]) / K.diagonal().mean())
-            need = f"be > {least:.3g} to make up for the rounding of class {i}'s singular kernel"
-            remedy = "raise it, or compute the kernel in float64 or of fewer inputs"
+        dual[i] = torch.cholesky_solve(y[i].T, factor).T
+        moved = rounding * scale * dual[i].norm(dim=1) > MOVED * y[i].norm(dim=1)
+        if bool(failed) or bool(moved.any()):
+            need = (
+                f"be larger, e.g. {rounding / MOVED:.2g}: rounding may move the fit of class {i} "
+                f"by more than {MOVED:.0%} of its targets"
+            )
+            remedy = "raise it, or compute the kernel in float64"
             require(False, "diag_reg", "lambda", diag_reg, need, remedy)
-        dual[i] = torch.cholesky_solve(y[i].double().T, factor).T
     return _by_fit(dual, y_train)
 
 
@@ -191,14 +245,14 @@ def kernel_descent(
     require_number("relative_step", "eta", relative_step, 0, 2, "try 1.0", open_low=True)
     require_number("temperature", "T", temperature, 0, inf, "try 1.0", open_low=True)
     goal = _by_class(k_train_train, targets)
-    largest = max(_largest_eigenvalue(K.double()) for K in k_train_train)
+    largest = max(_largest_eigenvalue(K) for K in k_train_train)
     rate = relative_step * min(temperature, 1.0) / largest
     dual, outputs = torch.zeros_like(goal), torch.zeros_like(goal)
     for _ in range(steps):
         pull = goal - (outputs / temperature).softmax(dim=0)
         dual += rate * pull
-        # K is symmetric: from the left the product reads it in order, several times as fast.
-        outputs += rate * torch.bmm(pull, k_train_train)
+        # Bound by the reading of K.  Of the ways to say it this one reads it once, in order.
+        outputs += rate * torch.bmm(k_train_train, pull.transpose(1, 2)).transpose(1, 2)
     return _by_fit(dual, targets)
 
 
@@ -207,8 +261,9 @@ def _largest_eigenvalue(K: Float[Tensor, "n n"]) -> float:
     n = len(K)
     if n < 3:  # less than the method needs
         return float(torch.linalg.eigvalsh(K)[-1])
-    # A kernel's leading vector is nearly constant; the start needs no random numbers.
-    values, _ = torch.lobpcg(K, X=K.new_ones(n, 1), largest=True, tol=1e-9, niter=500)
+    # A kernel's leading vector is nearly constant; the start needs no random numbers.  lobpcg stops
+    # at a residual of the root of eps; the eigenvalue is then off by about its square.
+    values, _ = torch.lobpcg(K, X=K.new_ones(n, 1), largest=True, niter=500)
     return float(values[0])
 
 

@@ -23,7 +23,7 @@ from mvlib.deep.image_sets import ImageData, ImageSets, image_sets
 from mvlib.deep.optimisers import Weights
 from mvlib.paper.ensemble import ensemble_outputs
 from mvlib.paper.gradient_descent import Progress
-from mvlib.paper.tangent_kernel import kernel_ridge, predict
+from mvlib.paper.tangent_kernel import for_products, gram, inner_products, kernel_ridge, predict
 from mvlib.store.kinds import Kind, register
 from mvlib.studies.one_draw import as_arrays, ticker
 
@@ -112,8 +112,9 @@ def kernels(study: ImageKernelStudy, seed: int, sets: ImageSets) -> tuple[Tensor
         features = partial(convolution_map, (filters / (25 * channels) ** 0.5).to(device))
     with torch.no_grad():
         train = torch.cat([features(X) for X in sets.X.split(CHUNK)])
-        test = torch.cat([features(X) @ train.T for X in sets.X_test.split(CHUNK)])
-        return train @ train.T, test
+        right = for_products(train)
+        test = [inner_products(for_products(features(X)), right) for X in sets.X_test.split(CHUNK)]
+        return gram(train, train.new_empty(len(train), len(train))), torch.cat(test)
 
 
 def fit(
@@ -164,4 +165,4 @@ def run_image_kernels(
 
 
 register(Kind(name="image kernels", configuration=ImageKernelStudy, run=run_image_kernels,
-              work=kernel_flops, steps=lambda study: study.n_maps))  # fmt: skip
+              work=kernel_flops, steps=lambda study: study.n_maps, version=2))  # fmt: skip

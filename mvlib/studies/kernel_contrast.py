@@ -8,7 +8,7 @@ one network is trained for real, to see how far it leaves this picture.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -20,7 +20,7 @@ from torch import Tensor
 from mvlib.core.checks import require, require_int, require_number
 from mvlib.paper.ensemble import ensemble_outputs
 from mvlib.paper.gradient_descent import Progress, misclassified, train
-from mvlib.paper.multi_view_data import BLOCK, SampleKind, StreamedPatches, sample, stored
+from mvlib.paper.multi_view_data import SampleKind, StreamedPatches, sample, stored
 from mvlib.paper.network import LearnerParams, init_weights
 from mvlib.paper.objectives import CrossEntropy
 from mvlib.paper.step_rules import FixedSteps, Schedule
@@ -30,6 +30,7 @@ from mvlib.paper.tangent_kernel import (
     kernel_ridge,
     linearisation_error,
     ntk,
+    predict,
     tangent_outputs,
     tangent_weights,
 )
@@ -42,7 +43,7 @@ WHO = ("single", "ensemble", "average", "hard_student", "distilled_student")
 RECORDS = 40  # of the network trained for real, about
 SLOWNESS = 8  # of factors and of whatever waits for memory, beside large products
 
-Chunks = Iterable[tuple[Tensor, Tensor]]  # inputs (n, P, d) and labels (n,)
+Outputs = Float[Tensor, "methods _ n k"]  # of any number of networks
 Tick = Callable[[], None]  # one more step of progress
 # Of each network W_0, and theta (methods, two, k, m, d): two models on its features by each method.
 Models = list[tuple[Tensor, Tensor]]
@@ -104,9 +105,9 @@ def contrast_flops(study: ContrastStudy) -> float:
     maps = study.n_seeds + study.n_students
     fits = study.n_seeds + 1 + 2 * study.n_students
     one_pass = 2.0 * data.n_patches * md * k  # of one input through one map
-    kernels = 2.0 * k * N**2 * md * maps
-    outputs = 5 * one_pass * (2 * N + base.n_test_single + base.n_test_multi) * maps
-    factors = 5 / 3 * k * N**3 * (maps + 1)  # 1/3 Cholesky, 4/3 eigenvalues
+    kernels = k * N**2 * md * maps  # symmetric
+    outputs = 2 * one_pass * (base.n_test_single + base.n_test_multi) * maps
+    factors = k * N**3 / 3 * (maps + 1)
     descent = 2.0 * k * N**2 * study.descent_steps * fits
     features = 2 * one_pass * 3 * N * maps  # for the kernel, for weights, for the average's
     trained = one_draw.training_flops(base, study.watched, networks=1)
@@ -140,43 +141,46 @@ def run_contrast(
     learner = base.learner
     drawn = sample(base.data, base.n_train, seed=base.draw, name="train", device=device)
     X, labels = stored(drawn), drawn.labels
-    hard = torch.nn.functional.one_hot(labels, base.data.n_classes).to(X.dtype)
+    hard = torch.nn.functional.one_hot(labels, base.data.n_classes).float()
     tick = one_draw.ticker(_reports(study), progress)
-    members = _members(study, X, hard, tick)
-    single = torch.cat([_outputs(members, x, learner)[:, 0] for x in X.split(BLOCK)], dim=-2)
-    ridge, descent = _over_networks(single)[:, 0]
-    soft = torch.stack([ridge, descent.softmax(dim=-1)])  # (methods, N, k)
-    students = _students(study, X, torch.stack([hard.expand_as(soft), soft], dim=1), tick)
+    members, single, average = _members(study, X, hard, tick)
+    ridge, descent = ensemble = _over_networks(single)
+    soft = torch.stack([ridge[0], descent[0].softmax(dim=-1)])  # (methods, N, k)
+    students, taught = _students(study, X, torch.stack([hard.expand_as(soft), soft], dim=1), tick)
     gaps = zip(METHODS, (soft - hard).abs().mean(dim=(1, 2)), strict=True)
     found = {f"{method}_ensemble_train_gap": gap for method, gap in gaps}
-    wrong = partial(_wrong, members, students, learner)
-    for name, rows in wrong(zip(X.split(BLOCK), labels.split(BLOCK), strict=True)).items():
+    outputs = (single, ensemble, average, *taught.unbind(dim=1))
+    for name, rows in _wrong(outputs, labels).items():
         found[f"{name}_train_error"] = rows.float().mean(dim=1)
     tests: dict[SampleKind, int] = {"single": base.n_test_single, "multi": base.n_test_multi}
     for kind, n in tests.items():
         inputs = StreamedPatches(base.data, n, seed=base.draw, name="test", kind=kind,
                                  device=device)  # fmt: skip
-        by_name = wrong((stored(chunk), chunk.labels) for chunk in inputs.chunks())
-        found |= {f"{name}_{kind}_wrong": rows for name, rows in by_name.items()}
+        by_chunk = [
+            _wrong(_outputs(members, students, stored(chunk), learner), chunk.labels)
+            for chunk in inputs.chunks()
+        ]
+        for name in by_chunk[0]:
+            found[f"{name}_{kind}_wrong"] = torch.cat([part[name] for part in by_chunk], dim=1)
     found |= _watched(study, X, labels)
     tick()
     return one_draw.as_arrays(found)
 
 
-def _outputs(models: Models, X: Tensor, learner: LearnerParams) -> Tensor:
-    """Of every network, (methods, two, networks, n, k)."""
-    return torch.stack([tangent_outputs(*model, X, learner) for model in models], dim=2)
-
-
-def _members(study: ContrastStudy, X: Tensor, hard: Tensor, tick: Tick) -> Models:
-    """The ensemble's members: each fitted by itself, and its part in the average."""
-    learner, own = study.base.learner, []
+def _members(
+    study: ContrastStudy, X: Tensor, hard: Tensor, tick: Tick
+) -> tuple[Models, Outputs, Outputs]:
+    """The ensemble's members: each fitted by itself, and its part in the average.  And outputs on
+    the training set, of each member and of the average."""
+    learner, own, outputs = study.base.learner, [], []
     starts = _starts(study, study.n_seeds, "init", X)
     targets = hard.expand(len(METHODS), 1, *hard.shape)
     mean = hard.new_zeros(hard.shape[1], len(hard), len(hard))
     for W0 in starts:
         K = ntk(W0, X, None, learner)
-        own.append(tangent_weights(W0, X, _fit(K, targets, study), learner))
+        dual = _fit(K, targets, study)
+        own.append(tangent_weights(W0, X, dual, learner))
+        outputs.append(predict(K, dual))
         mean.add_(K, alpha=1 / len(starts))
         del K  # or it would stay beside the next
         tick()
@@ -185,17 +189,24 @@ def _members(study: ContrastStudy, X: Tensor, hard: Tensor, tick: Tick) -> Model
     parts = [tangent_weights(W0, X, dual, learner) for W0 in starts]
     tick()
     both = [torch.cat(pair, dim=1) for pair in zip(own, parts, strict=True)]
-    return list(zip(starts, both, strict=True))
+    models = list(zip(starts, both, strict=True))
+    return models, torch.cat(outputs, dim=1), predict(mean, dual)
 
 
-def _students(study: ContrastStudy, X: Tensor, targets: Tensor, tick: Tick) -> Models:
-    """Fresh features, each fitted to both kinds of targets, (methods, two, N, k)."""
-    learner, models = study.base.learner, []
+def _students(
+    study: ContrastStudy, X: Tensor, targets: Tensor, tick: Tick
+) -> tuple[Models, Float[Tensor, "methods two students N k"]]:
+    """Fresh features, each fitted to both kinds of targets, (methods, two, N, k); and their
+    outputs on the training set."""
+    learner, models, outputs = study.base.learner, [], []
     for W0 in _starts(study, study.n_students, "student", X):
-        dual = _fit(ntk(W0, X, None, learner), targets, study)
+        K = ntk(W0, X, None, learner)
+        dual = _fit(K, targets, study)
         models.append((W0, tangent_weights(W0, X, dual, learner)))
+        outputs.append(predict(K, dual))
+        del K
         tick()
-    return models
+    return models, torch.stack(outputs, dim=2)
 
 
 def _starts(study: ContrastStudy, n: int, name: str, X: Tensor) -> Tensor:
@@ -215,23 +226,30 @@ def _fit(
     ])  # fmt: skip
 
 
-def _over_networks(outputs: Tensor) -> Float[Tensor, "methods 1 n k"]:
+def _over_networks(outputs: Outputs) -> Float[Tensor, "methods 1 n k"]:
     return torch.stack([ensemble_outputs(members) for members in outputs])[:, None]
 
 
-def _wrong(
-    members: Models, students: Models, learner: LearnerParams, chunks: Chunks
-) -> dict[str, Bool[Tensor, "networks n"]]:
+def _outputs(
+    members: Models, students: Models, X: Tensor, learner: LearnerParams
+) -> tuple[Outputs, ...]:
+    """Of the learners, in the order of `WHO`."""
+
+    def of_each(models: Models) -> tuple[Outputs, ...]:
+        outputs = [tangent_outputs(*model, X, learner) for model in models]
+        return torch.stack(outputs, dim=2).unbind(dim=1)
+
+    single, parts = of_each(members)
+    return single, _over_networks(single), _over_networks(parts), *of_each(students)
+
+
+def _wrong(outputs: tuple[Outputs, ...], labels: Tensor) -> dict[str, Bool[Tensor, "networks n"]]:
     """Which inputs each learner misclassifies, by ``{method}_{who}``."""
-    found: dict[str, list[Tensor]] = {}
-    for X, labels in chunks:
-        single, parts = _outputs(members, X, learner).unbind(dim=1)
-        taught = _outputs(students, X, learner).unbind(dim=1)
-        outputs = (single, _over_networks(single), _over_networks(parts), *taught)
-        for who, by_method in zip(WHO, outputs, strict=True):
-            for method, F in zip(METHODS, by_method, strict=True):
-                found.setdefault(f"{method}_{who}", []).append(misclassified(F, labels))
-    return {name: torch.cat(parts, dim=1) for name, parts in found.items()}
+    return {
+        f"{method}_{who}": misclassified(F, labels)
+        for who, by_method in zip(WHO, outputs, strict=True)
+        for method, F in zip(METHODS, by_method, strict=True)
+    }
 
 
 def _watched(study: ContrastStudy, X: Tensor, labels: Tensor) -> dict[str, Tensor]:
@@ -256,4 +274,4 @@ def _watched(study: ContrastStudy, X: Tensor, labels: Tensor) -> dict[str, Tenso
 
 
 register(Kind(name="tangent kernels", configuration=ContrastStudy, run=run_contrast,
-              work=contrast_flops, steps=_reports))  # fmt: skip
+              work=contrast_flops, steps=_reports, version=2))  # fmt: skip

@@ -14,6 +14,9 @@ from torch.profiler import ProfilerActivity, profile
 from mvlib.core.checks import BadInput
 from mvlib.paper.network import LearnerParams, init_weights, logits
 from mvlib.paper.tangent_kernel import (
+    for_products,
+    gram,
+    inner_products,
     kernel_descent,
     kernel_drift,
     kernel_ridge,
@@ -50,7 +53,7 @@ HARD = nnf.one_hot(torch.arange(N) % K, K).double()
 
 def features(X: Tensor, weights: Tensor = W0) -> Tensor:
     """(k, n, m d)."""
-    return torch.stack([tangent_features(weights, X, LEARNER, output=i) for i in range(K)])
+    return tangent_features(weights, X, LEARNER).transpose(0, 1)
 
 
 def jacobian(X: Tensor) -> Tensor:
@@ -67,9 +70,10 @@ def test_tangent_features_are_the_gradient() -> None:
     z = X @ W0.reshape(-1, D).T  # every piece of the activation is visited
     assert all(bool(part.any()) for part in (z < 0, (z > 0) & (z < 1), z > 1))
     J = jacobian(X)
+    got = tangent_features(W0, X, LEARNER)
+    assert got.shape == (N, K, M * D)
     for i in range(K):
-        got = tangent_features(W0, X, LEARNER, output=i)
-        torch.testing.assert_close(got, J[:, i, i].reshape(N, -1), **EXACT)
+        torch.testing.assert_close(got[:, i], J[:, i, i].reshape(N, -1), **EXACT)
         for j in set(range(K)) - {i}:
             assert not bool(J[:, i, j].any()), "neuron (j, r) acts on output j alone"
 
@@ -85,7 +89,7 @@ def test_ntk_is_a_product_of_jacobians() -> None:
 def test_ntk_of_one_set_is_symmetric_and_positive() -> None:
     many = normal(40, P, D, seed=3)  # more inputs than features: rank m d
     got = ntk(W0, many, None, LEARNER)
-    assert torch.equal(got, ntk(W0, many, many, LEARNER))
+    torch.testing.assert_close(got, ntk(W0, many, many, LEARNER), **EXACT)
     torch.testing.assert_close(got, got.transpose(1, 2), **EXACT)
     values = torch.linalg.eigvalsh(got)
     # Eigenvalues of a 40 x 40 float64 matrix: a multiple of n eps times the largest.
@@ -94,34 +98,97 @@ def test_ntk_of_one_set_is_symmetric_and_positive() -> None:
     assert (values > 1e3 * zero).sum(dim=1).tolist() == [M * D] * K
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("n", [6, 7, 14, 20, 21])
+def test_a_symmetric_kernel_in_stripes(
+    n: int, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mvlib.paper.tangent_kernel.STRIPE", 7)
+    many = normal(n, P, D, seed=3)
+    exact = features(many) @ features(many).transpose(1, 2)
+    got = ntk(W0.to(dtype), many.to(dtype), None, LEARNER)
+    # A few roundings of sums of 24 products.
+    torch.testing.assert_close(got.double(), exact, rtol=0, atol=30 * torch.finfo(dtype).eps
+                               * float(exact.abs().max()))  # fmt: skip
+    assert got.dtype == dtype
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_products_of_rows(dtype: torch.dtype) -> None:
+    left, right = normal(5, 4000), normal(300, 4000, seed=1)
+
+    def off(got: Tensor, exact: Tensor) -> float:
+        return float((got.double() - exact).norm() / exact.norm())
+
+    # Sums of 4000 products: a few roundings of each sum's terms, some of the same sign.
+    few = 20 * torch.finfo(dtype).eps
+    for other in (left, right):
+        got = inner_products(for_products(other.to(dtype)), for_products(right.to(dtype)))
+        assert got.dtype == dtype and got.layout == torch.strided
+        assert off(got, torch.einsum("if,jf->ij", other, right)) < few
+    whole = gram(right.to(dtype), torch.empty(300, 300, dtype=dtype))
+    assert off(whole, torch.einsum("if,jf->ij", right, right)) < few
+
+
+def test_inputs_in_bfloat16_are_taken_as_they_are() -> None:
+    W = W0.float()
+    rough, rough_test = X.bfloat16(), TEST.bfloat16()
+    exact, exact_test = rough.float(), rough_test.float()
+    dual = normal(2, K, N, seed=9).float()
+    theta = tangent_weights(W, exact, dual, LEARNER)
+    pairs = [
+        (ntk(W, rough, None, LEARNER), ntk(W, exact, None, LEARNER)),
+        (ntk(W, rough_test, rough, LEARNER), ntk(W, exact_test, exact, LEARNER)),
+        (tangent_weights(W, rough, dual, LEARNER), theta),
+        (tangent_outputs(W, theta, rough, LEARNER), tangent_outputs(W, theta, exact, LEARNER)),
+    ]
+    for got, expected in pairs:
+        assert got.dtype == torch.float32 and torch.equal(got, expected)
+
+
 ROW = M * D + 3 * P * M  # a row's features, and three of its size of correlations
 
 
-def needed(n1: int, n2: int, size: int = 8, rows: int = 1) -> int:
+def needed(n1: int, n2: int, size: int = 8, rows: int = 1, classes: int = 1) -> int:
     """Bytes of the result, the features of x2, and some rows' work."""
-    return size * (K * n1 * n2 + n2 * M * D + rows * ROW)
+    return size * (K * n1 * n2 + classes * (n2 * M * D + rows * ROW))
 
 
-@pytest.mark.parametrize("rows", [1, 3, 5, 14])
-def test_blocks_are_the_whole(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+# More rows of one or two classes would leave room for another class, which comes first.
+@pytest.mark.parametrize(("rows", "classes"), [(1, 1), (3, 1), (1, 2), (1, K), (3, K), (5, K)])
+def test_blocks_are_the_whole(rows: int, classes: int, monkeypatch: pytest.MonkeyPatch) -> None:
     whole, alone = ntk(W0, X, TEST, LEARNER), ntk(W0, X, None, LEARNER)
-    seen: list[int] = []
+    seen: list[tuple[int, int]] = []
 
-    def spy(W: Tensor, x: Tensor, learner: LearnerParams, *, output: int) -> Tensor:
-        seen.append(len(x))
-        return tangent_features(W, x, learner, output=output)
+    def spy(W: Tensor, x: Tensor, learner: LearnerParams) -> Tensor:
+        seen.append((len(W), len(x)))
+        return tangent_features(W, x, learner)
 
     monkeypatch.setattr("mvlib.paper.tangent_kernel.tangent_features", spy)
     n1, n2 = N, len(TEST)
+    groups = math.ceil(K / classes)
     # A byte short of one row more.
-    limit = needed(n1, n2, rows=rows + 1) - 1
+    limit = needed(n1, n2, rows=rows, classes=classes) + 8 * classes * ROW - 1
     torch.testing.assert_close(ntk(W0, X, TEST, LEARNER, memory_limit=limit), whole, **EXACT)
-    assert max(seen) == rows and len(seen) == K * (math.ceil(n2 / rows) + math.ceil(n1 / rows))
+    assert max(seen) == (classes, rows)
+    # The last group of classes may be smaller, and its blocks are as long.
+    assert len(seen) == groups * (math.ceil(n2 / rows) + math.ceil(n1 / rows))
     seen.clear()
-    limit = needed(n1, n1, rows=rows)
+    # A symmetric product takes the space of one class's features thrice more, and two blocks.
+    limit = needed(n1, n1, rows=rows, classes=classes) + 8 * n1 * (3 * M * D + 2 * n1)
     torch.testing.assert_close(ntk(W0, X, None, LEARNER, memory_limit=limit), alone, **EXACT)
     # Of one set they are computed once.
-    assert max(seen) == rows and len(seen) == K * math.ceil(n1 / rows)
+    assert max(seen) == (classes, rows) and len(seen) == groups * math.ceil(n1 / rows)
+
+
+def test_blocks_that_stay_in_the_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    dual = normal(K, N, seed=9)
+    kernel, theta = ntk(W0, X, None, LEARNER), tangent_weights(W0, X, dual, LEARNER)
+    outputs = tangent_outputs(W0, theta, TEST, LEARNER)
+    monkeypatch.setattr("mvlib.paper.tangent_kernel.BLOCK_FLOATS", 4 * K * M * D)  # 4 inputs
+    torch.testing.assert_close(ntk(W0, X, None, LEARNER), kernel, **EXACT)
+    torch.testing.assert_close(tangent_weights(W0, X, dual, LEARNER), theta, **EXACT)
+    torch.testing.assert_close(tangent_outputs(W0, theta, TEST, LEARNER), outputs, **EXACT)
 
 
 def peak_bytes(work: Callable[[], object]) -> int:
@@ -138,6 +205,7 @@ def peak_bytes(work: Callable[[], object]) -> int:
 
 
 @pytest.mark.parametrize("rows", [1, 7, 60])
+@pytest.mark.parametrize("classes", [1, 2])
 @pytest.mark.parametrize(
     ("k", "m", "d", "n_patches", "n1", "n2"),
     [
@@ -149,7 +217,7 @@ def peak_bytes(work: Callable[[], object]) -> int:
     ],
 )
 def test_memory_stays_within_its_limit(
-    k: int, m: int, d: int, n_patches: int, n1: int, n2: int | None, rows: int
+    k: int, m: int, d: int, n_patches: int, n1: int, n2: int | None, rows: int, classes: int
 ) -> None:
     learner = LearnerParams(n_neurons=m)
     W = init_weights([0], learner, n_classes=k, dim=d)[0]
@@ -158,13 +226,13 @@ def test_memory_stays_within_its_limit(
     columns = n1 if n2 is None else n2
     most = min(rows, max(n1, columns))
     row = 4 * (m * d + 3 * n_patches * m)
-    limit = 4 * (k * n1 * columns + columns * m * d) + most * row
+    # For the symmetric product, its factors twice more and two blocks of the result.
+    spare = 4 * n1 * (3 * m * d + 2 * n1) if n2 is None else 0
+    limit = 4 * (k * n1 * columns + classes * columns * m * d) + classes * most * row + spare
     peak = peak_bytes(lambda: ntk(W, x1, x2, learner, memory_limit=limit))
-    # The row's part is an upper bound (not all of its temporaries are there at once); the rest is
-    # the result and the features of x2, always there.
-    assert limit - most * row <= peak <= limit
-    with pytest.raises(BadInput, match="memory_limit = .* must be at least"):
-        ntk(W, x1, x2, learner, memory_limit=limit - most * row)
+    # The row's part is an upper bound (not all of its temporaries are there at once), and so is
+    # what oneDNN may take for itself; the result and the features of x2 are always there.
+    assert limit - classes * most * row - spare <= peak <= limit
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
@@ -275,12 +343,15 @@ def test_ridge_does_not_depend_on_the_scale_of_the_kernel() -> None:
     torch.testing.assert_close(kernel_ridge(1000 * k_train, y, diag_reg=0.1), dual / 1000, **EXACT)
 
 
-def test_ridge_keeps_the_dtype_and_solves_in_float64() -> None:
+def test_ridge_in_float32_is_as_good_as_its_kernel() -> None:
     k_train, y = ntk(W0, X, None, LEARNER).float(), normal(N, K, seed=5).float()
-    dual = kernel_ridge(k_train, y, diag_reg=1e-3)
-    assert dual.dtype == torch.float32
-    exact = kernel_ridge(k_train.double(), y.double(), diag_reg=1e-3)
-    torch.testing.assert_close(dual, exact.float(), rtol=0, atol=0)
+    for diag_reg in (1e-3, 1.0):
+        dual = kernel_ridge(k_train, y, diag_reg=diag_reg)
+        assert dual.dtype == torch.float32
+        exact = kernel_ridge(k_train.double(), y.double(), diag_reg=diag_reg)
+        fitted, wanted = predict(k_train.double(), dual.double()), predict(k_train.double(), exact)
+        # A few float32 roundings of outputs of order 1, times the condition number's root.
+        torch.testing.assert_close(fitted, wanted, rtol=0, atol=1e-5)
 
 
 def test_fits_side_by_side_are_fits_one_by_one() -> None:
@@ -452,19 +523,46 @@ def test_a_kernel_of_other_inputs(method: str) -> None:
         )
 
 
+REFUSAL = (
+    r"diag_reg \(lambda\) = \S+ must be larger, e\.g\. (\S+): rounding may move the fit of "
+    r"class \d by more than 1% of its targets; raise it, or compute the kernel in float64\."
+)
+
+
 def test_a_singular_kernel_needs_a_ridge() -> None:
     many = normal(60, P, D, seed=3).float()  # rank 24, the rest is float32's rounding
     kernel = ntk(W0.float(), many, None, LEARNER)
     y = nnf.one_hot(torch.arange(60) % K, K).float()
     with pytest.raises(BadInput) as caught:
         kernel_ridge(kernel, y, diag_reg=1e-13)
-    words = re.fullmatch(
-        r"diag_reg \(lambda\) = 1e-13 must be > (\S+) to make up for the rounding of class \d's "
-        r"singular kernel; raise it, or compute the kernel in float64 or of fewer inputs\.",
-        str(caught.value),
-    )
+    words = re.fullmatch(REFUSAL, str(caught.value))
     assert words
-    least = float(words[1])
-    assert 1e-13 < least < 60 * torch.finfo(torch.float32).eps
-    # Other classes may need a little more.
-    assert bool(kernel_ridge(kernel, y, diag_reg=4 * least).isfinite().all())
+    assert bool(kernel_ridge(kernel, y, diag_reg=float(words[1])).isfinite().all())
+
+
+def test_equal_inputs_with_unlike_labels_are_fitted_right_or_refused() -> None:
+    half = normal(20, P, 60, seed=3)
+    twice = torch.cat([half, half])
+    W = init_weights([0], LEARNER, n_classes=K, dim=60, dtype=torch.float64)[0]
+    kernel = ntk(W, twice, None, LEARNER)
+    y = nnf.one_hot(torch.arange(40) // 3 % K, K).double()
+    rough = ntk(W.float(), twice.float(), None, LEARNER)
+    # Both of a pair are answered alike: from the features, with the mean of their labels.
+    phi, mean = features(half, W), (y[:20] + y[20:]) / 2
+    right, refused = 0, 0
+    for power in range(1, 13):
+        diag_reg = 10.0**-power
+        ridge = diag_reg * kernel.diagonal(dim1=1, dim2=2).mean(dim=1) / 2
+        gram = phi @ phi.transpose(1, 2)
+        dual = torch.linalg.solve(gram + ridge[:, None, None] * torch.eye(20), mean.T[..., None])
+        wanted = (gram @ dual).squeeze(-1).T.repeat(2, 1)
+        for K_train, targets in ((rough, y.float()), (kernel, y)):
+            try:
+                fitted = predict(K_train, kernel_ridge(K_train, targets, diag_reg=diag_reg))
+            except BadInput as error:
+                assert re.fullmatch(REFUSAL, str(error))
+                refused += 1
+                continue
+            right += 1
+            assert float((fitted - wanted).norm() / y.norm()) < 0.01
+    assert right >= 10 and refused >= 5

@@ -69,7 +69,7 @@ def starts(n: int, name: str) -> Tensor:
 
 def features(W0: Tensor, X: Tensor) -> Tensor:
     """(k, n, m d)."""
-    return torch.stack([tangent_features(W0, X, BASE.learner, output=i) for i in range(K)])
+    return tangent_features(W0, X, BASE.learner).transpose(0, 1)
 
 
 def by_kernel(W0: Tensor, X: Tensor, targets: Tensor, method: str, study: ContrastStudy) -> Tensor:
@@ -164,7 +164,11 @@ def test_ties_are_errors(monkeypatch: pytest.MonkeyPatch) -> None:
     def nothing(W0: Tensor, weights: Tensor, X: Tensor, learner: LearnerParams) -> Tensor:
         return torch.zeros(*weights.shape[:-3], len(X), K)
 
+    def nothing_fitted(kernel: Tensor, dual: Tensor) -> Tensor:
+        return torch.zeros(*dual.shape[:-2], N, K)
+
     monkeypatch.setattr("mvlib.studies.kernel_contrast.tangent_outputs", nothing)
+    monkeypatch.setattr("mvlib.studies.kernel_contrast.predict", nothing_fitted)
     found = run_contrast(replace(TOY, watch_steps=1))
     assert all(found[name].all() for name in found if name.endswith("_wrong"))
     assert all(
