@@ -1,10 +1,12 @@
-"""One tiny data draw with three networks that fit it, and students of theirs; and a kind of study
-for the store alone."""
+"""One tiny data draw with three networks that fit it, and students of theirs; a checkpoint; and a
+kind of study for the store alone."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from mvlib.paper.multi_view_data import MultiViewParams
 from mvlib.paper.network import LearnerParams
@@ -35,6 +37,22 @@ def student(*, steps: int = 12, **changes: Any) -> DistillationStudy:
     return DistillationStudy(
         **{"teacher": TEACHER, "schedule": schedule, "n_students": 2, **changes}
     )
+
+
+class Kept:
+    """A checkpoint in memory, due at every step."""
+
+    def __init__(self) -> None:
+        self.state: dict[str, Tensor] | None = None
+
+    def load(self) -> dict[str, Tensor] | None:
+        return self.state
+
+    def due(self) -> bool:
+        return True
+
+    def save(self, state: Mapping[str, Tensor]) -> None:
+        self.state = {name: tensor.clone() for name, tensor in state.items()}
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ TURNS = 5
 
 
 @functools.cache  # measured once a process: what it decides must not change in the middle of a run
-def product_rates(device: str = "cpu") -> dict[str, float]:
+def product_rates(device: str) -> dict[str, float]:
     """GFLOP/s of float32 and of bfloat16 products with the threads of this process, the best of a
     few short turns; 0 for a type that the device cannot multiply."""
     found = {"float32": 0.0, "bfloat16": 0.0}

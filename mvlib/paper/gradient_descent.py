@@ -214,7 +214,8 @@ class _State:
         fits = W.shape == W0.shape and W.dtype == W0.dtype and shape == (len(W0), n, W0.shape[1])
         remedy = "it is of another training: remove it"
         require(fits, "checkpoint", "W", tuple(W.shape), f"hold {tuple(W0.shape)}", remedy)
-        other = PRECISIONS[int(found["precision"])]
+        # There was float32 alone before precision was noted.
+        other = PRECISIONS[int(found["precision"])] if "precision" in found else "float32"
         need = f"be {learner.precision!r}, in which this training goes on"
         require(other == learner.precision, "checkpoint", "precision", other, need, remedy)
         kept: dict[str, Any] = {name: found[name].to(W0.device) for name in _TENSORS}
@@ -320,7 +321,8 @@ def _check_shapes(W: Tensor, X: Tensor | Streamed, labels: Tensor) -> None:
 def _check_range(X: Tensor | Streamed, learner: LearnerParams) -> None:
     """Inputs held in a wider type are rounded block by block: none may leave the range."""
     if isinstance(X, Tensor) and learner.rounds_inputs and X.dtype != torch.bfloat16:
-        largest, bound = float(X.abs().max()), torch.finfo(torch.bfloat16).max
+        largest = max(abs(float(end)) for end in X.aminmax())  # without a copy of X
+        bound = torch.finfo(torch.bfloat16).max
         need = f"be <= {bound:.3g} in size to be rounded to bfloat16"
         require(largest <= bound, "X", "X", largest, need, "scale the inputs, or keep float32")
 

@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mvlib.core import arithmetic
 from mvlib.core.checks import BadInput
 from mvlib.core.files import Arrays, write_whole
 from mvlib.deep import image_networks
@@ -67,6 +68,10 @@ NETWORKS = SingleModelStudy(
     n_train=45, n_networks=3, draw=2, n_test_single=70, n_test_multi=65,
 )  # fmt: skip
 FIXED = replace(NETWORKS.schedule, stop_rule=FixedSteps(steps=12))
+ROUNDED = {
+    precision: replace(NETWORKS, learner=replace(NETWORKS.learner, precision=precision))
+    for precision in ("bfloat16", "split")
+}
 IMAGES = ImageStudy(
     data=ImageData(dataset="digits", n_train=60, n_test=80, draw=1), width=4,
     schedule=Epochs(epochs=4, batch=25), n_learners=2, first_seed=3,
@@ -133,6 +138,7 @@ def _networks() -> Probes:
         "in blocks": partial(_under, NETWORKS, network, CACHE_FLOATS=2000),
         "in parts": partial(_under, few, network, CACHE_FLOATS=100, SAMPLE_FLOATS=100),
         "in chunks": partial(_under, many, multi_view_data, CHUNK_FLOATS=16_000),
+        **_in_each_precision(lambda base: base),
         "resumed": partial(_resumed, replace(NETWORKS, record_every=3), _after_7),
         "resumed, some stopped": partial(_resumed, NETWORKS, _after_a_stop),
         "Adam, resumed, some stopped": partial(
@@ -153,21 +159,31 @@ def _students() -> Probes:
     return studies | {
         "streamed": partial(_streamed, base),
         "resumed, some stopped": partial(_resumed, fitted, _after_a_stop),
+        **_in_each_precision(lambda teacher: replace(base, teacher=teacher)),
     }
 
 
 def _joint() -> Probes:
-    base = replace(NETWORKS, schedule=replace(FIXED, step_rule=SharedStep(STEP)))
+    schedule = replace(FIXED, step_rule=SharedStep(STEP))
+
+    def joint(base: SingleModelStudy, mean: bool = True) -> JointStudy:
+        return JointStudy(base=replace(base, schedule=schedule), n_members=2, mean=mean)
+
     return {
-        "mean": JointStudy(base=base, n_members=2, mean=True),
-        "sum": JointStudy(base=base, n_members=2, mean=False),
+        "mean": joint(NETWORKS),
+        "sum": joint(NETWORKS, mean=False),
+        **_in_each_precision(joint),
     }
 
 
 def _kernels() -> Probes:
     study = ContrastStudy(base=NETWORKS, n_seeds=2, n_students=1, diag_reg=0.01,
                           descent_steps=8, watch_steps=6, n_watch=10)  # fmt: skip
-    return {"plain": study, "many samples": replace(study, base=replace(NETWORKS, n_train=260))}
+    return {
+        "plain": study,
+        "many samples": replace(study, base=replace(NETWORKS, n_train=260)),
+        "bfloat16": partial(_native, replace(study, base=ROUNDED["bfloat16"])),
+    }
 
 
 def _gaussian() -> Probes:
@@ -276,8 +292,23 @@ def _run(study: Any, **more: Any) -> Arrays:
     return kind_of(study).compute(study, outputs=outputs, teacher_outputs=outputs, **more)
 
 
-def _under(study: Any, module: object, **values: int) -> Arrays:
-    """Run where some sizes of a module's are small, so that a small study has parts."""
+def _in_each_precision(made: Callable[[SingleModelStudy], Any]) -> Probes:
+    """Of networks whose products are rounded, by bfloat16 instructions and in float32, whichever
+    this machine would choose."""
+    studies = {precision: made(base) for precision, base in ROUNDED.items()}
+    slow = {f"{name} in float32": partial(_native, study, 0) for name, study in studies.items()}
+    return slow | {name: partial(_native, study) for name, study in studies.items()}
+
+
+def _native(study: Any, rate: float = 4) -> Arrays:
+    """Run as on a machine whose bfloat16 products are so many times as fast as those of float32."""
+    rates = {"float32": 1, "bfloat16": rate}
+    return _under(study, arithmetic, product_rates=lambda device: rates)
+
+
+def _under(study: Any, module: object, **values: Any) -> Arrays:
+    """Run where something in a module is another: sizes are small, so that a small study has
+    parts."""
     with _changed(module, values):
         return _run(study)
 
@@ -360,7 +391,7 @@ def _files() -> Iterator[tuple[str, bytes]]:
 
 
 @contextmanager
-def _changed(module: object, values: Mapping[str, int]) -> Iterator[None]:
+def _changed(module: object, values: Mapping[str, Any]) -> Iterator[None]:
     before = {name: getattr(module, name) for name in values}
     try:
         for name, value in values.items():

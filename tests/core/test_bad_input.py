@@ -59,6 +59,7 @@ LEARNER: list[tuple[str, str, list[Any], str]] = [
     ("power", "q", [1, 2.5], "be an integer >= 2"),
     ("threshold", "varrho", [0, -1.0, INF], "lie in (0, inf)"),
     ("init_std", "sigma_0", [0, NAN], "lie in (0, inf)"),
+    ("precision", "", ["float16", "", None], "be one of ('float32', 'bfloat16', 'split')"),
 ]
 STUDY: list[tuple[str, str, list[Any], str]] = [
     ("n_train", "N", [0, 7, 10.0], ">= "),

@@ -1,6 +1,7 @@
 """Activations of one's own: training, kernels, lottery and rates follow; what does not belong
 together is refused."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -241,6 +242,12 @@ class WrongUnit(TanhCubed):
 
 
 @dataclass(frozen=True)
+class WrongInPlace(TanhCubed):
+    def value_and_slope_(self, z: Tensor, spare: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        return z.clamp_(min=0), self.slope(z)
+
+
+@dataclass(frozen=True)
 class Total(Activation):
     def value(self, z: Tensor) -> Tensor:
         return z.sum()
@@ -281,6 +288,7 @@ class Stranger:
         (Infinite(), "must have the slope of its value: at z = -9.88 slope is -0.10"),
         (WrongOnset(), r"must begin with slope \(z / 1\)\^2 as its onset says; at z = 0.001"),
         (WrongUnit(), "must give by value_and_slope what value and slope give"),
+        (WrongInPlace(), "must give by value_and_slope what value and slope give"),
         (Total(), "must keep its argument's shape and dtype"),
         (Logical(), "must keep its argument's shape and dtype"),
         (Thawed(), "must be a frozen dataclass of numbers and words"),
@@ -299,6 +307,19 @@ def test_what_does_not_belong_together(activation: Any, says: str) -> None:
 @pytest.mark.parametrize("varrho", [0.1, 0.7, 2.0])
 def test_definition_3_4_belongs_together(q: int, varrho: float) -> None:
     check_activation(SmoothedReLU(q, varrho))
+
+
+@pytest.mark.parametrize("q", [2, 3, 4, 5])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_in_place_nothing_changes(q: int, dtype: torch.dtype) -> None:
+    theirs = SmoothedReLU(q, 0.7)
+    z = torch.randn(50, 41, generator=torch.Generator().manual_seed(0), dtype=dtype)
+    value, slope = theirs.value_and_slope(z)
+    place, *spare = z.clone(), z.clone().fill_(torch.nan), z.clone().fill_(torch.nan)
+    found = theirs.value_and_slope_(place, spare)
+    assert torch.equal(found[0], value) and torch.equal(found[1], slope)
+    memory = {tensor.data_ptr() for tensor in (place, *spare)}
+    assert {tensor.data_ptr() for tensor in found} <= memory, "none is asked for"
 
 
 def test_power_and_threshold_are_said_once() -> None:

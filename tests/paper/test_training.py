@@ -1,13 +1,13 @@
 """Gradient descent (3.1): against a loop, network by network, and when it stops."""
 
 import math
-from collections.abc import Mapping
 from itertools import product
 
 import pytest
 import torch
 from shapes import unchecked
 from torch import Tensor
+from toys import Kept
 
 from mvlib.core.checks import BadInput
 from mvlib.paper.evaluation import view_correlations
@@ -219,22 +219,6 @@ def test_shapes_that_do_not_fit(W: Tensor, X: Tensor, y: Tensor, words: str) -> 
     with unchecked(), pytest.raises(BadInput) as caught:
         train(W.double(), X, y, CrossEntropy(), learner=LEARNER, schedule=schedule)
     assert words in str(caught.value)
-
-
-class Kept:
-    """A checkpoint in memory, due at every step."""
-
-    def __init__(self) -> None:
-        self.state: dict[str, Tensor] | None = None
-
-    def load(self) -> dict[str, Tensor] | None:
-        return self.state
-
-    def due(self) -> bool:
-        return True
-
-    def save(self, state: Mapping[str, Tensor]) -> None:
-        self.state = {name: tensor.clone() for name, tensor in state.items()}
 
 
 @pytest.mark.parametrize("interrupted_at", [1, 7, 9])

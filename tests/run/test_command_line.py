@@ -15,6 +15,7 @@ import pytest
 from shapes import unchecked
 
 from mvlib.__main__ import main
+from mvlib.core.arithmetic import describe
 from mvlib.experiments.catalogue import experiments
 from mvlib.experiments.settings import SCALES, Scale
 from mvlib.findings.claims import needed
@@ -111,6 +112,16 @@ def test_run_resumes(
     for more, count in (([], n), ([], 0), (["--recompute"], n)):
         assert main([*command, *more]) == 0
         assert f"{count} computed now" in capsys.readouterr().out
+
+
+def test_run_says_how_products_are_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Kind, "compute", fake_arrays)
+    for name, said in (("race", [describe("bfloat16")]), ("gaussian", [])):
+        assert main(["run", *SMOKE, "--name", name, "--results", str(tmp_path)]) == 0
+        printed = capsys.readouterr().out.splitlines()
+        assert [line for line in printed if line.startswith("products in ")] == said
 
 
 @pytest.mark.parametrize("command", ["run", "list", "status", "findings"])

@@ -15,6 +15,7 @@ from shapes import unchecked
 from sweeps import failing
 from toys import TEACHER, student
 
+from mvlib.core.arithmetic import product_rates
 from mvlib.core.checks import BadInput
 from mvlib.core.files import Arrays
 from mvlib.core.threads import environment, threads_each, wait_asleep
@@ -207,11 +208,13 @@ def test_an_entry_says_how_it_was_made(store: Store, monkeypatch: pytest.MonkeyP
     assert taught.provenance["seconds"] == 0, "without its teacher's time"
     assert taught.provenance["device"] == "cpu" and "resumed" not in taught.provenance
     assert taught.provenance["threads"] == torch.get_num_threads()
+    rates = taught.provenance["gflops"]
+    assert rates == {name: round(rate) for name, rate in product_rates("cpu").items()}
 
 
 def test_a_key_does_not_depend_on_where(store: Store) -> None:
     key = store.key("networks", TEACHER)
-    made = {**circumstances("cuda:1"), "threads": 64}
+    made = {**circumstances(), "device": "cuda:1", "threads": 64}
     store.save("networks", TEACHER, {"x": np.ones(1)}, 1.0, made_by=made)
     entry = entry_of(NETWORKS, store)
     assert entry is not None and entry.provenance["key"] == key

@@ -233,7 +233,7 @@ def test_bare_source_keeps_code_on_a_docstrings_line() -> None:
 def test_modules_reached() -> None:
     assert modules_reached("core.checks") == ["core.checks"]
     assert modules_reached("paper.network") == [
-        "core.checks", "core.randomness", "paper.activation", "paper.network"
+        "core.arithmetic", "core.checks", "core.randomness", "paper.activation", "paper.network"
     ]  # fmt: skip
     assert set(modules_reached("studies.single_model")) >= {
         "core.checks", "core.randomness", "paper.ensemble", "paper.evaluation",

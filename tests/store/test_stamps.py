@@ -182,7 +182,7 @@ def test_words_keep_everything(edited: Path) -> None:
 
 # What a sub-package once hid from the store: each moves a number, and the stamp must say which.
 MUTATIONS = {
-    "a slope": ("slope = u if q == 2 else u * u", "slope = u if q == 2 else u * u * 1.000001"),
+    "a slope": ("torch.mul(u, u, out=slope)", "torch.mul(u, 1.000001 * u, out=slope)"),
     "a sampler's interval": ("uniform(rho, params.weak_view_spread * rho)", "uniform(rho, rho)"),
     "a resample": ("BOOTSTRAP_RESAMPLES, seed=setting.draw",
                    "BOOTSTRAP_RESAMPLES, seed=1 if kind == 'multi' else setting.draw"),

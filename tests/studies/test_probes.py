@@ -28,12 +28,16 @@ from mvlib.studies.probes import run_probes
 
 # What these do shows in no array: they refuse a value, find a file, or keep what was computed.
 INFRASTRUCTURE = {module.__name__ for module in (checks, files, folders, kinds, source)}
+GRADIENT = "no study differentiates scores"
 NETWORK = "fetches what is not on this machine, by its checksum"
 OTHERS = "no study: other callers alone"
 REFUSED = "what comes of it is refused"
+SPEED = "decides which of two ways the same products are done; probes take both"
 SLOW = "studies refuse what does not take off: q = 2, or no power at all"
 # "function", or one piece of it, "function: text": why no probe reaches it.
 EXCEPTIONS = {
+    "core.arithmetic._seconds": SPEED,
+    "core.arithmetic.product_rates": SPEED,
     "deep.image_networks.ResidualNet.flops": "an estimate of time",
     "deep.networks.init_many: not ('readout.weight' in weights)": OTHERS,
     "deep.networks.train_many: None": OTHERS,  # one order of the samples for all networks
@@ -48,13 +52,18 @@ EXCEPTIONS = {
     "deep.photographs.load: name == 'fashion-mnist'": NETWORK,
     "paper.activation.Activation.onset": SLOW,
     "paper.activation.SmoothedReLU.value": OTHERS,
-    "paper.activation.SmoothedReLU.value_and_slope: u": SLOW,
+    "paper.activation.SmoothedReLU.value_and_slope": GRADIENT,
+    "paper.activation.SmoothedReLU.value_and_slope_: slope = u": SLOW,
     "paper.activation._check_slope: not (onset is not None)": SLOW,
     "paper.data_parameters.MultiViewParams.noise_norm": OTHERS,
+    "paper.gradient_descent._State.resumed: 'float32'": "checkpoints of older code",
     "paper.gradient_descent.train: list(range(len(W0)))": OTHERS,
     "paper.gradient_descent.train: not (ascent is not None)": "said for the types",
     "paper.multi_view_data.StreamedPatches.__len__": OTHERS,
     "paper.multi_view_data.StreamedPatches.is_floating_point": OTHERS,
+    "paper.network._Pass.__init__: torch.is_grad_enabled()": GRADIENT,
+    "paper.network._Pass.forward: value, slope = "
+    "self.activation.value_and_slope(self.weights @ x.to(self.W.dtype))": GRADIENT,
     "paper.network._budget: DEVICE_FLOATS": "needs a GPU",
     "paper.objectives.cross_entropy: "
     "return -(labels[:, None] * F.log_softmax(dim=-1)).sum(dim=-1)": OTHERS,
