@@ -7,6 +7,7 @@ import time
 from typing import Literal, get_args
 
 import torch
+import torch.nn.functional as nnf
 from torch import Tensor
 
 Precision = Literal["float32", "bfloat16", "split"]
@@ -57,17 +58,31 @@ def describe(precision: Precision, device: str = "cpu") -> str:
     return f"products in {precision}: {way} ({said} GFLOP/s)"
 
 
+def for_products(rows: Tensor) -> Tensor:
+    """A copy in oneDNN's form, for `inner_products`, where that is the faster way: its float32
+    products are as exact as those of torch.mm and, where that is MKL's and the processor not
+    Intel's, take half the time.  Else the matrix itself."""
+    here = rows.device.type == "cpu" and torch.backends.mkldnn.is_available()
+    return rows.to_mkldnn() if here and rows.dtype == torch.float32 else rows
+
+
+def inner_products(left: Tensor, right: Tensor) -> Tensor:
+    """Of every row of one with every row of the other, both from `for_products`."""
+    products = nnf.linear(left, right)
+    return products.to_dense() if products.is_mkldnn else products
+
+
 def rounded(a: Tensor, precision: Precision, spare: Tensor | None = None) -> tuple[Tensor, ...]:
     r"""A matrix as the products of a precision take it.
 
-    - "float32": (a,), as it is.
+    - "float32": (a,), as it is, `for_products`.
     - "bfloat16": (hi,), rounded to the 8 bits of bfloat16.
     - "split": (hi, lo) with $a \approx hi + lo$, two such numbers: about 16 bits.
 
     `spare`, in bfloat16, may be written over.
     """
     if precision == "float32":
-        return (a,)
+        return (for_products(a),)
     hi = a.to(torch.bfloat16) if spare is None else spare.copy_(a)
     return (hi,) if precision == "bfloat16" else (hi, (a - hi).to(torch.bfloat16))
 
@@ -85,6 +100,8 @@ def multiply(
         spare: bfloat16, of the shape of out; written over.
     """
     wide, hi = out.dtype, a[0]
+    if hi.is_mkldnn:
+        return out.copy_(inner_products(hi, for_products(b.to(wide).T)))
     if hi.dtype == wide:
         return torch.mm(hi, b.to(wide), out=out)
     b = b.to(torch.bfloat16)

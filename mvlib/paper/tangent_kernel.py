@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from math import inf
 
 import torch
-import torch.nn.functional as nnf
 from jaxtyping import Float
 from torch import Tensor
 
+from mvlib.core.arithmetic import for_products, inner_products
 from mvlib.core.checks import BadInput, require, require_int, require_number
 from mvlib.paper.network import LearnerParams, logits
 
@@ -102,20 +102,6 @@ def _in_blocks(
     for start in range(0, len(X), rows):
         part = slice(start, start + rows)
         yield part, tangent_features(W0, X[part], learner)
-
-
-def for_products(features: Float[Tensor, "n f"]) -> Tensor:
-    """A copy in oneDNN's form, for `inner_products`, where that is the faster way: its float32
-    products are as exact as those of torch.mm and, where that is MKL's and the processor not
-    Intel's, take half the time.  Else the features themselves."""
-    here = features.device.type == "cpu" and torch.backends.mkldnn.is_available()
-    return features.to_mkldnn() if here and features.dtype == torch.float32 else features
-
-
-def inner_products(left: Tensor, right: Tensor) -> Float[Tensor, "n1 n2"]:
-    """Of every row of one with every row of the other, both from `for_products`."""
-    products = nnf.linear(left, right)
-    return products.to_dense() if products.is_mkldnn else products
 
 
 def gram(features: Float[Tensor, "n f"], out: Float[Tensor, "n n"]) -> Float[Tensor, "n n"]:

@@ -194,7 +194,7 @@ def teacher_train_error(
 
 
 register(Kind(
-    name="students", configuration=DistillationStudy, run=run_distillation,
+    name="students", configuration=DistillationStudy, run=run_distillation, version=2,
     work=lambda study: one_draw.training_flops(
         study.base, study.schedule, networks=study.n_students, batches=study.batches
     ),

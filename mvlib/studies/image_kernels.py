@@ -16,6 +16,7 @@ import torch.nn.functional as nnf
 from jaxtyping import Float
 from torch import Tensor
 
+from mvlib.core.arithmetic import for_products, inner_products
 from mvlib.core.checks import require, require_int, require_number
 from mvlib.core.randomness import stream
 from mvlib.deep.image_networks import ResidualNet, image_outputs, init_network
@@ -23,7 +24,7 @@ from mvlib.deep.image_sets import ImageData, ImageSets, image_sets
 from mvlib.deep.optimisers import Weights
 from mvlib.paper.ensemble import ensemble_outputs
 from mvlib.paper.gradient_descent import Progress
-from mvlib.paper.tangent_kernel import for_products, gram, inner_products, kernel_ridge, predict
+from mvlib.paper.tangent_kernel import gram, kernel_ridge, predict
 from mvlib.store.kinds import Kind, register
 from mvlib.studies.one_draw import as_arrays, ticker
 

@@ -62,7 +62,7 @@ def run_joint(
 
 
 register(Kind(
-    name="joint training", configuration=JointStudy, run=run_joint,
+    name="joint training", configuration=JointStudy, run=run_joint, version=2,
     work=lambda study: one_draw.training_flops(
         study.base, study.base.schedule, networks=study.n_members, batches=study.base.batches
     ),

@@ -139,7 +139,8 @@ def run_contrast(
     """
     base = study.base
     learner = base.learner
-    drawn = sample(base.data, base.n_train, seed=base.draw, name="train", device=device)
+    drawn = sample(base.data, base.n_train, seed=base.draw, name="train", device=device,
+                   rounded=learner.rounds_inputs)  # fmt: skip
     X, labels = stored(drawn), drawn.labels
     hard = torch.nn.functional.one_hot(labels, base.data.n_classes).float()
     tick = one_draw.ticker(_reports(study), progress)
@@ -155,7 +156,7 @@ def run_contrast(
     tests: dict[SampleKind, int] = {"single": base.n_test_single, "multi": base.n_test_multi}
     for kind, n in tests.items():
         inputs = StreamedPatches(base.data, n, seed=base.draw, name="test", kind=kind,
-                                 device=device)  # fmt: skip
+                                 device=device, rounded=learner.rounds_inputs)  # fmt: skip
         by_chunk = [
             _wrong(_outputs(members, students, stored(chunk), learner), chunk.labels)
             for chunk in inputs.chunks()

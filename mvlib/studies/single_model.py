@@ -102,7 +102,7 @@ def run_single_model(
 
 
 register(Kind(
-    name="networks", configuration=SingleModelStudy, run=run_single_model,
+    name="networks", configuration=SingleModelStudy, run=run_single_model, version=2,
     work=lambda study: one_draw.training_flops(
         study, study.schedule, networks=study.n_networks, batches=study.batches
     ),

@@ -11,12 +11,11 @@ from shapes import unchecked
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
+from mvlib.core.arithmetic import for_products, inner_products
 from mvlib.core.checks import BadInput
 from mvlib.paper.network import LearnerParams, init_weights, logits
 from mvlib.paper.tangent_kernel import (
-    for_products,
     gram,
-    inner_products,
     kernel_descent,
     kernel_drift,
     kernel_ridge,
