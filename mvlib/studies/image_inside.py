@@ -187,4 +187,4 @@ def favourites(
 
 register(Kind(name="inside image networks", configuration=InsideStudy, run=run_inside,
               work=lambda study: image_flops(study.base),
-              steps=lambda study: image_steps(study.base)))  # fmt: skip
+              steps=lambda study: image_steps(study.base), version=2))  # fmt: skip
