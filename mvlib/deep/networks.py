@@ -206,7 +206,7 @@ def train_many(
             value = loss(outputs, targets[rows])
             if not bool(torch.isfinite(value).all()):
                 bad = int((~torch.isfinite(value)).nonzero()[0])
-                said = f"loss of network {bad} is {float(value[bad])} at step {step}"
+                said = f"loss of network {bad} is {value[bad].item()} at step {step}"
                 raise FloatingPointError(f"{said}; lower the learning rate.")
             gradients = torch.autograd.grad(value.sum(), [*weights.values()])
             descend(optimiser, gradients, plan.rate(step, steps), plan.weight_decay)
