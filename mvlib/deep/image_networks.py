@@ -17,10 +17,17 @@ from torch import Tensor
 
 from mvlib.core.checks import BadInput, require, require_int, require_number
 from mvlib.core.randomness import stream
-from mvlib.deep.networks import Loss
-from mvlib.deep.optimisers import Weights
+from mvlib.deep.optimisers import (
+    Adam,
+    Precision,
+    Weights,
+    descend,
+    require_precision,
+    rounded,
+)
 
 BLOCK = 500  # images at a time, where no gradient is asked for
+Loss = Callable[[Tensor, Tensor], Tensor]  # outputs (n, k) and targets (n, ...) -> a number
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,11 +89,13 @@ class Epochs:
     epochs: int  # passes over the training set, >= 1
     batch: int = 50  # images a step, >= 1
     step_size: float = 4e-3  # at its largest, > 0
+    precision: Precision = "float32"  # of the training's activations; weights stay as they are
 
     def __post_init__(self) -> None:
         require_int("epochs", "T", self.epochs, 1, "train for one pass at least")
         require_int("batch", "", self.batch, 1, "take one image a step at least")
         require_number("step_size", "eta", self.step_size, 0, math.inf, "try 4e-3", open_low=True)
+        require_precision(self.precision)
 
     def steps(self, n_train: int) -> int:
         """Number of steps on n_train images."""
@@ -176,26 +185,19 @@ def train_together(
     """
     weights = [{name: w.clone().requires_grad_() for name, w in start.items()} for start in starts]
     flat = [w for one in weights for w in one.values()]
-    means, squares = ([torch.zeros_like(w) for w in flat] for _ in range(2))
-    X = X.contiguous(memory_format=torch.channels_last)
-    order, step = stream(seed, "image batches"), 0
+    low, own = schedule.precision, X.dtype
+    X = rounded(X, low).contiguous(memory_format=torch.channels_last)
+    optimiser, order, step = Adam(beta2=0.99).build(flat), stream(seed, "image batches"), 0
     for _ in range(schedule.epochs):
         for rows in torch.randperm(len(X), generator=order).to(X.device).split(schedule.batch):
-            outputs = torch.stack([image_outputs(one, X[rows]) for one in weights]).mean(dim=0)
-            value = loss(outputs, targets[rows])
+            used = ({name: rounded(w, low) for name, w in one.items()} for one in weights)
+            every = torch.stack([image_outputs(W, X[rows]) for W in used])
+            value = loss(every.to(own).mean(dim=0), targets[rows])
             if not math.isfinite(value.item()):
                 raise BadInput(f"loss at step {step} of seed {seed} must be finite; "
                                f"lower step_size (eta) = {schedule.step_size:g}.")  # fmt: skip
-            gradients = torch.autograd.grad(value, flat)
-            rate, step = schedule.rate(step, len(X)), step + 1
-            # Adam, with the factors where the stored numbers had them: `optimisers.Adam` and
-            # torch.optim's put them elsewhere and round otherwise.
-            with torch.no_grad():
-                for w, m, v, g in zip(flat, means, squares, gradients, strict=True):
-                    m.lerp_(g, 0.1)
-                    v.lerp_(g * g, 0.01)
-                    root = (v / (1 - 0.99**step)).sqrt_().add_(1e-8)
-                    w.addcdiv_(m, root, value=-rate / (1 - 0.9**step))
+            descend(optimiser, torch.autograd.grad(value, flat), schedule.rate(step, len(X)))
+            step += 1
             if tick:
                 tick()
     return [{name: w.detach() for name, w in one.items()} for one in weights]

@@ -1,7 +1,7 @@
 r"""Small deep networks, and many seeds of one of them trained at once.
 
-A network here is a `torch.nn.Module` without state; the weights of S networks of one architecture
-are one dictionary, name -> (S, *shape).  Networks do not interact.
+A network here is a `torch.nn.Module` without state that takes the inputs of S networks at once,
+(S, n, d), with their weights, one dictionary: name -> (S, *shape).  Networks do not interact.
 """
 
 from __future__ import annotations
@@ -13,18 +13,33 @@ from itertools import pairwise
 from typing import Literal, get_args
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
-from torch.func import functional_call, grad_and_value, vmap
+from torch.func import functional_call
 from torch.nn import functional
 
 from mvlib.core.checks import require, require_int, require_number
 from mvlib.core.randomness import stream
-from mvlib.deep.optimisers import Plan, Weights
+from mvlib.deep.optimisers import Plan, Weights, descend, rounded
 from mvlib.paper.gradient_descent import Progress
 
 Form = Literal["linear", "fully connected", "residual", "convolutional"]
-Loss = Callable[[Tensor, Tensor], Tensor]  # outputs (n, k) and targets (n, ...) -> a number
+Loss = Callable[[Tensor, Tensor], Tensor]  # outputs (S, n, k) and targets (S, n, ...) -> (S,)
+
+
+def cross_entropy(
+    outputs: Float[Tensor, "S n k"], targets: Shaped[Tensor, "S n *k"]
+) -> Float[Tensor, " S"]:
+    """Of each network, mean over its samples; targets are labels or probabilities."""
+    each = functional.cross_entropy(outputs.flatten(0, 1), targets.flatten(0, 1), reduction="none")
+    return each.view(outputs.shape[:2]).mean(dim=1)
+
+
+class Affine(nn.Linear):
+    """The affine functions of S networks at once: one batched product."""
+
+    def forward(self, x: Float[Tensor, "S n d"]) -> Float[Tensor, "S n k"]:
+        return torch.baddbmm(self.bias.unsqueeze(-2), x, self.weight.mT)
 
 
 class FullyConnected(nn.Module):
@@ -34,10 +49,10 @@ class FullyConnected(nn.Module):
     def __init__(self, *, n_inputs: int, width: int, depth: int, n_outputs: int) -> None:
         super().__init__()
         sizes = [n_inputs, *[width] * depth]
-        self.hidden = nn.ModuleList(nn.Linear(i, o) for i, o in pairwise(sizes))
-        self.readout = nn.Linear(sizes[-1], n_outputs)
+        self.hidden = nn.ModuleList(Affine(i, o) for i, o in pairwise(sizes))
+        self.readout = Affine(sizes[-1], n_outputs)
 
-    def forward(self, x: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
+    def forward(self, x: Float[Tensor, "S n d"]) -> Float[Tensor, "S n k"]:
         for layer in self.hidden:
             x = torch.relu(layer(x))
         return self.readout(x)
@@ -53,12 +68,12 @@ class Residual(nn.Module):
 
     def __init__(self, *, n_inputs: int, width: int, depth: int, n_outputs: int) -> None:
         super().__init__()
-        self.readin = nn.Linear(n_inputs, width)
-        self.inner = nn.ModuleList(nn.Linear(width, width) for _ in range(depth))
-        self.outer = nn.ModuleList(nn.Linear(width, width) for _ in range(depth))
-        self.readout = nn.Linear(width, n_outputs)
+        self.readin = Affine(n_inputs, width)
+        self.inner = nn.ModuleList(Affine(width, width) for _ in range(depth))
+        self.outer = nn.ModuleList(Affine(width, width) for _ in range(depth))
+        self.readout = Affine(width, n_outputs)
 
-    def forward(self, x: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
+    def forward(self, x: Float[Tensor, "S n d"]) -> Float[Tensor, "S n k"]:
         h = self.readin(x)
         for inner, outer in zip(self.inner, self.outer, strict=True):
             h = h + outer(torch.relu(inner(functional.layer_norm(h, h.shape[-1:]))))
@@ -77,15 +92,16 @@ class Convolutional(nn.Module):
         super().__init__()
         self.positions = positions
         channels = [n_inputs // positions, *[width] * depth]
-        self.hidden = nn.ModuleList(nn.Linear(3 * i, o) for i, o in pairwise(channels))
-        self.readout = nn.Linear(positions * channels[-1], n_outputs)
+        self.hidden = nn.ModuleList(Affine(3 * i, o) for i, o in pairwise(channels))
+        self.readout = Affine(positions * channels[-1], n_outputs)
 
-    def forward(self, x: Float[Tensor, "n d"]) -> Float[Tensor, "n k"]:
-        h = x.reshape(x.shape[0], self.positions, -1)
+    def forward(self, x: Float[Tensor, "S n d"]) -> Float[Tensor, "S n k"]:
+        S, n, _ = x.shape
+        h = x.reshape(S, n, self.positions, -1)
         for layer in self.hidden:
-            window = torch.cat([h.roll(1, dims=1), h, h.roll(-1, dims=1)], dim=-1)
-            h = torch.relu(layer(window))
-        return self.readout(h.flatten(1))
+            window = torch.cat([h.roll(1, dims=2), h, h.roll(-1, dims=2)], dim=-1)
+            h = torch.relu(layer(window.flatten(1, 2))).view(S, n, self.positions, -1)
+        return self.readout(h.flatten(2))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -160,8 +176,7 @@ def init_many(
 
 def train_many(
     network: nn.Module, weights: Weights, X: Float[Tensor, "n ..."], targets: Tensor, *, plan: Plan,
-    orders: Sequence[torch.Generator], loss: Loss = functional.cross_entropy,
-    progress: Progress | None = None,
+    orders: Sequence[torch.Generator], loss: Loss = cross_entropy, progress: Progress | None = None,
 ) -> Weights:  # fmt: skip
     """Train every network of `weights` on the same data, all at once.
 
@@ -180,36 +195,32 @@ def train_many(
     fits, remedy = len(orders) in (1, S), "give one for all networks or one for each"
     require(fits, "orders", "", len(orders), f"be 1 or {S} generators", remedy)
     require(len(targets) == n, "targets", "", len(targets), f"be {n} rows", "one for each sample")
-
-    def loss_of_one(w: Weights, x: Tensor, target: Tensor) -> Tensor:
-        return loss(functional_call(network, w, (x,)), target)
-
-    own = 0 if len(orders) > 1 else None
-    gradients = vmap(grad_and_value(loss_of_one), in_dims=(0, own, own))
-    state, step, steps = plan.optimiser.start(weights), 0, plan.steps(n)
+    weights = {name: w.clone().requires_grad_() for name, w in weights.items()}
+    own, X = X.dtype, rounded(X, plan.precision)
+    optimiser, step, steps = plan.optimiser.build(weights.values()), 0, plan.steps(n)
     for _ in range(plan.epochs):
         order = torch.stack([torch.randperm(n, generator=g) for g in orders]).to(X.device)
-        for rows in order.split(plan.batch_size, dim=1):
-            batch = rows if own == 0 else rows[0]
-            gradient, value = gradients(weights, X[batch], targets[batch])
+        for rows in order.expand(S, n).split(plan.batch_size, dim=1):
+            used = {name: rounded(w, plan.precision) for name, w in weights.items()}
+            outputs = functional_call(network, used, (X[rows],)).to(own)
+            value = loss(outputs, targets[rows])
             if not bool(torch.isfinite(value).all()):
                 bad = int((~torch.isfinite(value)).nonzero()[0])
-                said = f"loss of network {bad} is {float(value[bad])} at step {step}"
+                said = f"loss of network {bad} is {value[bad].item()} at step {step}"
                 raise FloatingPointError(f"{said}; lower the learning rate.")
-            direction = plan.optimiser.direction(state, gradient, step)
-            rate = plan.rate(step, steps)
-            kept = 1 - rate * plan.weight_decay
-            weights = {k: (kept * w).sub_(direction[k], alpha=rate) for k, w in weights.items()}
+            gradients = torch.autograd.grad(value.sum(), [*weights.values()])
+            descend(optimiser, gradients, plan.rate(step, steps), plan.weight_decay)
             step += 1
         if progress:
             progress(step, 1.0)
-    return weights
+    return {name: w.detach() for name, w in weights.items()}
 
 
 def outputs_many(
     network: nn.Module, weights: Weights, X: Float[Tensor, "n ..."], *, block: int = 2000
-) -> Float[Tensor, "seeds n k"]:
+) -> Float[Tensor, "S n k"]:
     """Scores of every network on every input, in blocks of `block` inputs."""
-    every = vmap(lambda w, x: functional_call(network, w, (x,)), in_dims=(0, None))
+    S = len(next(iter(weights.values())))
+    blocks = (x.expand(S, *x.shape) for x in X.split(block))
     with torch.no_grad():
-        return torch.cat([every(weights, x) for x in X.split(block)], dim=1)
+        return torch.cat([functional_call(network, weights, (x,)) for x in blocks], dim=1)

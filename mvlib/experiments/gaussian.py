@@ -85,7 +85,11 @@ def gaussian_families(scale: Scale) -> Families:
         for kind, width in zip(LEARNERS, size.widths, strict=True)
     )
     plan = Plan(
-        optimiser=Adam(), learning_rate=size.learning_rate, epochs=size.epochs, batch_size=100
+        optimiser=Adam(),
+        learning_rate=size.learning_rate,
+        epochs=size.epochs,
+        batch_size=100,
+        precision="bfloat16",
     )
     for draw, (n_clusters, labels) in enumerate(product((1, 8), size.labels), FIRST_DRAW):
         for condition in size.conditions:

@@ -71,7 +71,7 @@ def image_study(scale: Scale, **data: Any) -> ImageStudy:
     return ImageStudy(
         data=replace(base, **data),
         width=size.width,
-        schedule=Epochs(epochs=size.epochs),
+        schedule=Epochs(epochs=size.epochs, precision="bfloat16"),
         n_learners=size.n_learners,
         first_seed=NETWORKS,
     )

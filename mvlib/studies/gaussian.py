@@ -315,5 +315,5 @@ def paired_bootstrap(
 
 register(Kind(
     name="gaussian inputs", configuration=GaussianStudy, run=run_gaussian, work=gaussian_flops,
-    steps=lambda study: len(study.learners) * study.plan.steps(study.n_train),
+    steps=lambda study: len(study.learners) * study.plan.steps(study.n_train), version=2,
 ))  # fmt: skip

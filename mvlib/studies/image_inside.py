@@ -131,7 +131,8 @@ def fitted_readout(
     r"""$H^\top (H H^\top + \lambda \bar h I)^{-1} y$: ridge regression, in float64."""
     K = (H @ H.T).double()
     K.diagonal().add_(RIDGE * K.diagonal().mean().clamp_min(1e-12))
-    return H.T @ torch.linalg.solve(K, targets.double()).to(H.dtype)
+    solved = torch.cholesky_solve(targets.double(), torch.linalg.cholesky(K))
+    return H.T @ solved.to(H.dtype)
 
 
 def occlusion(
@@ -187,4 +188,4 @@ def favourites(
 
 register(Kind(name="inside image networks", configuration=InsideStudy, run=run_inside,
               work=lambda study: image_flops(study.base),
-              steps=lambda study: image_steps(study.base)))  # fmt: skip
+              steps=lambda study: image_steps(study.base), version=2))  # fmt: skip

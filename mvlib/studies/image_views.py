@@ -48,4 +48,4 @@ def run_views(
 
 register(Kind(name="image views", configuration=ViewStudy, run=run_views,
               work=lambda study: image_flops(study.base),
-              steps=lambda study: image_steps(study.base)))  # fmt: skip
+              steps=lambda study: image_steps(study.base), version=2))  # fmt: skip

@@ -15,9 +15,8 @@ from torch import Tensor
 
 from mvlib.core.checks import require, require_int, require_number
 from mvlib.deep import image_networks
-from mvlib.deep.image_networks import Epochs, ResidualNet
+from mvlib.deep.image_networks import Epochs, Loss, ResidualNet
 from mvlib.deep.image_sets import ImageData, ImageSets, image_sets
-from mvlib.deep.networks import Loss
 from mvlib.deep.optimisers import Weights
 from mvlib.paper.ensemble import ensemble_outputs, size_curve
 from mvlib.paper.gradient_descent import Progress
@@ -188,4 +187,4 @@ def learner_errors(
 
 
 register(Kind(name="image networks", configuration=ImageStudy, run=run_image_study,
-              work=image_flops, steps=image_steps))  # fmt: skip
+              work=image_flops, steps=image_steps, version=2))  # fmt: skip

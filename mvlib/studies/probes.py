@@ -205,6 +205,7 @@ def _gaussian() -> Probes:
     return {
         "one Gaussian": plain,
         "mixture": replace(plain, data=clusters, plan=steady),
+        "in bfloat16": replace(plain, plan=replace(plan, precision="bfloat16")),
     }
 
 
@@ -220,6 +221,7 @@ def _image_networks() -> Probes:
         "taught by one each": taught("each"),
         "wrong labels, halves": replace(IMAGES, data=noisy),
         "in blocks": partial(_under, IMAGES, image_networks, BLOCK=32),
+        "in bfloat16": replace(IMAGES, schedule=replace(IMAGES.schedule, precision="bfloat16")),
         "files": _collections,
     }
 

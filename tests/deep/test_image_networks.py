@@ -117,6 +117,19 @@ def test_adam_against_torch() -> None:
         assert torch.allclose(found[name], w, rtol=1e-8, atol=1e-10), name
 
 
+def test_bfloat16_is_near_float32() -> None:
+    """Gradients, and no more, are rounded: steps that bfloat16 could not add are not lost."""
+    W0 = init_network(3, NET)
+    exact, low = (
+        train_together([W0], X, Y, replace(SCHEDULE, step_size=1e-4, precision=precision), seed=4)
+        for precision in ("float32", "bfloat16")
+    )
+    a, b = (torch.cat([(end[k] - W0[k]).flatten() for k in W0]) for (end,) in (exact, low))
+    assert all(low[0][k].dtype == torch.float32 for k in W0) and not torch.equal(a, b)
+    # Eight bits a number; Adam makes a whole step of a gradient near 0 whatever its sign.
+    assert float((a - b).norm() / a.norm()) < 0.3
+
+
 def test_members_are_trained_as_one() -> None:
     """Their mean falls in loss, and each of them depends on the others."""
     told = []

@@ -14,6 +14,7 @@ from torch.nn import functional
 from mvlib.core.checks import BadInput
 from mvlib.core.randomness import stream
 from mvlib.deep.networks import (
+    Affine,
     Architecture,
     Convolutional,
     FullyConnected,
@@ -23,7 +24,7 @@ from mvlib.deep.networks import (
     skeleton,
     train_many,
 )
-from mvlib.deep.optimisers import Adam, Momentum, Plan, Weights
+from mvlib.deep.optimisers import Adam, Momentum, Plan, Weights, descend
 
 FORMS = (
     Architecture(kind="linear"),
@@ -211,7 +212,9 @@ def test_against_torch(form: Architecture, how: Plan) -> None:
             half = 0.5 * (1 + math.cos(math.pi * step / 18)) if how.cosine else 1.0
             made.param_groups[0]["lr"] = how.learning_rate * half
             made.zero_grad()
-            functional.cross_entropy(functional_call(net, w, (X[rows],)), y[rows]).backward()
+            one = {key: v[None] for key, v in w.items()}
+            functional.cross_entropy(functional_call(net, one, (X[rows][None],))[0],
+                                     y[rows]).backward()  # fmt: skip
             made.step()
             step += 1
     found = train_many(net, start, X, y, plan=how, orders=[stream(0, "order")])
@@ -222,16 +225,51 @@ def test_against_torch(form: Architecture, how: Plan) -> None:
 
 def test_a_step_by_hand() -> None:
     """One weight, squares: w - eta (w x - t) x, with t given for each sample."""
-    net = skeleton(nn.Linear, in_features=1, out_features=1)
+    net = skeleton(Affine, in_features=1, out_features=1)
     start = {"weight": torch.tensor([[[1.0]], [[3.0]]]), "bias": torch.zeros(2, 1)}
     found = train_many(
         net, start, torch.tensor([[2.0]]), torch.tensor([[4.0]]),
         plan=plan(Momentum(), learning_rate=0.1, epochs=1, cosine=False),
-        orders=[stream(0, "order")], loss=lambda F, t: 0.5 * (F - t).square().mean(),
+        orders=[stream(0, "order")], loss=lambda F, t: 0.5 * (F - t).square().mean(dim=(1, 2)),
     )  # fmt: skip
     # Residuals 2 - 4 = -2 and 6 - 4 = 2, times x = 2, times .1.
     assert found["weight"].flatten().tolist() == pytest.approx([1.4, 2.6])
     assert found["bias"].flatten().tolist() == pytest.approx([0.2, -0.2])
+
+
+@forms
+def test_bfloat16_is_near_float32(form: Architecture) -> None:
+    """Products, and no more, are rounded: small steps of the weights are not lost."""
+    # A norm over few neurons divides by numbers near 0.
+    wide = form if form.kind == "linear" else replace(form, width=16)
+    net, X = build(wide), numbers(10, 8).float()
+    y = torch.randint(0, 3, (10,), generator=stream(0, "y"))
+    start, how = init_many(net, [0, 4]), plan(Momentum(), learning_rate=1e-4)
+    exact, low = (
+        train_many(net, start, X, y, plan=replace(how, precision=precision),
+                   orders=[stream(0, "order")])
+        for precision in ("float32", "bfloat16")
+    )  # fmt: skip
+    for key, w in exact.items():
+        assert low[key].dtype == torch.float32 and not torch.equal(low[key], w)
+    moved, other = (
+        torch.cat([(end[key] - start[key]).flatten() for key in start]) for end in (exact, low)
+    )
+    # Eight bits a number, in a chain of six to a dozen operations.
+    assert float((other - moved).norm() / moved.norm()) < 0.05
+
+
+def test_gradients_in_another_layout_reach_their_own_weights() -> None:
+    w = torch.ones(2, 3)
+    g = torch.tensor([[1.0, 2.0, 3.0], [-4.0, 0.0, 6.0]])
+    for optimiser in (Adam(), Momentum()):
+        moved = []
+        for gradient in (g, g.T.contiguous().T):
+            leaf = w.clone().requires_grad_()
+            descend(optimiser.build([leaf]), [gradient], 0.1)
+            moved.append(leaf.detach())
+        assert torch.equal(*moved)
+        assert torch.equal((moved[0] - w).sign(), -g.sign())
 
 
 def test_blocks_progress_and_soft_targets() -> None:
@@ -281,6 +319,7 @@ BAD: list[tuple[Any, dict[str, Any], str]] = [
     (Plan, {"epochs": 0}, r"epochs \(\) = 0 must be an integer >= 1"),
     (Plan, {"batch_size": 1.5}, r"batch_size \(B\) = 1.5 must be an integer >= 1"),
     (Plan, {"cosine": 1}, r"cosine \(\) = 1 must be True or False"),
+    (Plan, {"precision": "float16"}, r"precision \(\) = 'float16' must be one of"),
     (Plan, {"weight_decay": NAN}, r"weight_decay \(lambda\) = nan must lie in \[0, inf\)"),
 ]
 

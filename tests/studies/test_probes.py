@@ -40,8 +40,6 @@ EXCEPTIONS = {
     "core.arithmetic.product_rates": SPEED,
     "deep.image_networks.ResidualNet.flops": "an estimate of time",
     "deep.networks.init_many: not ('readout.weight' in weights)": OTHERS,
-    "deep.networks.train_many: None": OTHERS,  # one order of the samples for all networks
-    "deep.networks.train_many: rows[0]": OTHERS,
     "deep.photographs._array: return np.empty(len(value), object)": REFUSED,
     "deep.photographs._find: return (best, [part for part in PARTS[name] if part not in best])":
         REFUSED,
