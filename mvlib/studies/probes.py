@@ -124,6 +124,7 @@ def _networks() -> Probes:
         "cubic": replace(NETWORKS, learner=replace(NETWORKS.learner, power=3, threshold=0.5)),
         "Adam on mini-batches": replace(NETWORKS, batches=MiniBatches(20), schedule=adam),
         "one network": replace(NETWORKS, n_networks=1, draw=5),
+        "disjoint ensembles": replace(NETWORKS, n_networks=5, ensemble_size=2),
     }
     few = replace(NETWORKS, schedule=replace(FIXED, stop_rule=FixedSteps(steps=4)))
     many = replace(few, n_train=300, n_test_single=260)

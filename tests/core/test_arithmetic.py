@@ -53,7 +53,8 @@ def test_rounding_is_to_the_nearest() -> None:
     first, rest = rounded(a, "split")
     assert torch.equal(first, hi)
     assert np.array_equal(rest.float().numpy(), by_hand(a - torch.from_numpy(by_hand(a))))
-    assert rounded(a, "float32")[0] is a
+    (same,) = rounded(a, "float32")
+    assert torch.equal(same.to_dense() if same.is_mkldnn else same, a)
 
 
 def test_rounding_into_memory_that_is_there() -> None:
@@ -94,7 +95,9 @@ def test_a_split_product_is_nearly_that_of_float32(native: bool, dtype: torch.dt
 def test_a_float32_product_rounds_nothing(dtype: torch.dtype) -> None:
     a, b = operands()
     found = product("float32", False, dtype)
-    assert torch.equal(found, a.to(dtype) @ b.to(dtype))
+    # Another library may do it, in another order of sums: rounding of 500 terms of order one.
+    atol = 0 if dtype == torch.float64 else 1e-4
+    torch.testing.assert_close(found, a.to(dtype) @ b.to(dtype), rtol=0, atol=atol)
 
 
 def test_both_ways_give_the_same_up_to_the_last_bit() -> None:

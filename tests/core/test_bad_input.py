@@ -69,6 +69,8 @@ STUDY: list[tuple[str, str, list[Any], str]] = [
     ("n_test_multi", "n", [0], "be an integer >= 1"),
     ("record_every", "", [-1], "be an integer >= 0"),
     ("n_watch", "n", [-1], "be an integer >= 0"),
+    ("ensemble_size", "L", [-1], "be an integer >= 0"),
+    ("ensemble_size", "L", [1], "be 0 or >= 2"),
 ]
 STEPS: list[tuple[type, dict[str, Any], str, str, list[Any], str]] = [
     (ConstantStep, {}, "eta", "eta", [0, -1.0, INF, NAN], "lie in (0, inf)"),

@@ -134,3 +134,16 @@ def test_a_stream_keeps_its_precision() -> None:
         BadInput, match=r"dtype \(precision\) = torch.float64 must be torch.float32"
     ):
         streamed.to(device="cpu", dtype=torch.float64)
+
+
+def test_blocks_drawn_side_by_side_are_the_same() -> None:
+    params = MultiViewParams(n_classes=3, dim=16, n_patches=10, sparsity=1.5)
+    before = torch.get_num_threads()
+    found = {}
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            found[threads] = sample(params, 1100, seed=1, name="train").patches
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(found[1], found[3])

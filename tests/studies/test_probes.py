@@ -33,10 +33,12 @@ NETWORK = "fetches what is not on this machine, by its checksum"
 OTHERS = "no study: other callers alone"
 REFUSED = "what comes of it is refused"
 SPEED = "decides which of two ways the same products are done; probes take both"
+THREADS = "blocks side by side, where there are threads: the numbers are the same"
 SLOW = "studies refuse what does not take off: q = 2, or no power at all"
 # "function", or one piece of it, "function: text": why no probe reaches it.
 EXCEPTIONS = {
     "core.arithmetic._seconds": SPEED,
+    "core.arithmetic.multiply: return torch.mm(hi, b.to(wide), out=out)": "float64, or a GPU",
     "core.arithmetic.product_rates": SPEED,
     "deep.image_networks.ResidualNet.flops": "an estimate of time",
     "deep.networks.init_many: not ('readout.weight' in weights)": OTHERS,
@@ -54,10 +56,13 @@ EXCEPTIONS = {
     "paper.activation.SmoothedReLU.value_and_slope_: slope = u": SLOW,
     "paper.activation._check_slope: not (onset is not None)": SLOW,
     "paper.data_parameters.MultiViewParams.noise_norm": OTHERS,
+    "paper.gradient_descent._check_range": OTHERS,
     "paper.gradient_descent._State.resumed: 'float32'": "checkpoints of older code",
     "paper.gradient_descent.train: list(range(len(W0)))": OTHERS,
     "paper.gradient_descent.train: not (ascent is not None)": "said for the types",
     "paper.multi_view_data.StreamedPatches.__len__": OTHERS,
+    "paper.multi_view_data.StreamedPatches.chunks: ThreadPoolExecutor(at_once)": THREADS,
+    "paper.multi_view_data.StreamedPatches.chunks: not (at_once < 2)": THREADS,
     "paper.multi_view_data.StreamedPatches.is_floating_point": OTHERS,
     "paper.network._Pass.__init__: torch.is_grad_enabled()": GRADIENT,
     "paper.network._Pass.forward: value, slope = "
