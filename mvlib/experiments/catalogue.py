@@ -18,6 +18,7 @@ from mvlib.experiments.settings import (
     SINGLE_VIEW_PER_CLASS,
     SIZES,
     STEP_RULE,
+    STUDENT_TAU,
     Experiment,
     Families,
     Scale,
@@ -27,7 +28,7 @@ from mvlib.experiments.settings import (
     vary,
     with_samples,
 )
-from mvlib.paper.step_rules import FixedSteps, Schedule, SharedStep
+from mvlib.paper.step_rules import FixedSteps, Schedule, SharedStep, StopRule, WhenFitted
 from mvlib.studies.distillation import DistillationStudy
 from mvlib.studies.joint_training import JointStudy
 from mvlib.studies.kernel_contrast import ContrastStudy
@@ -36,8 +37,8 @@ from mvlib.studies.single_model import SingleModelStudy
 # What each sweep varies, beside the base setting's own value (which "single-model" holds).
 SWEEPS: dict[str, tuple[Any, ...]] = {
     "init_std": (0.02, 0.3),
-    "threshold": (0.25, 2.0),
-    "sparsity": (0.5, 1.0, 5.0),  # or k where k is less
+    "threshold": (0.5, 1.0, 2.0),
+    "sparsity": (0.5, 1.0, 2.0),
     "multi_other_strength": ((0.1, 0.15), (0.2, 0.4)),
 }
 # k, networks, samples a class, neurons a class.  Fewer samples as k grows, for time; mu keeps
@@ -49,9 +50,9 @@ CLASS_COUNTS: dict[str, tuple[tuple[int, int, int, int], ...]] = {
     "paper": ((10, 10, 100, 5), (20, 10, 100, 7), (50, 10, 100, 9), (100, 10, 100, 10)),
 }
 COMPARED: tuple[Precision, ...] = ("float32", "bfloat16")
-# What students are taught, by experiment name.  All start from the same weights and take the same
-# number of steps; "hard-labels" has no teacher, and the two controls have one that knows nothing
-# but the labels (see `DistillationStudy`).
+# What students are taught, by experiment name.  All start from the same weights.  "hard-labels" has
+# no teacher and stops as networks do; all others take the same number of steps, and the two
+# controls have a teacher that knows nothing but the labels (see `DistillationStudy`).
 STUDENTS: dict[str, dict[str, Any]] = {
     "hard-labels": {"target": "labels"},
     "distilled": {"target": "average"},
@@ -127,8 +128,6 @@ def network_families(scale: Scale) -> Families:
         varied = [vary(few, **{field: value}) for value in values]
         labels = [f"{field} = {setting(study, field)}" for study in varied]
         made[f"sweep-{field.replace('_', '-')}"] = dict(zip(labels, varied, strict=True))
-    # Both levers of the sweeps at once: more views of other classes, a higher threshold.
-    made["nearer"] = {"s = 5, threshold = 2": vary(few, sparsity=5.0, threshold=2.0)}
     # The same networks in both precisions, on draws that are reported and on draws that are not.
     n, draws = min(4, size.n_networks), [e.draw for e in all_draws(scale)]
     made["precision"] = {
@@ -172,13 +171,17 @@ def student_study(
     steps: int | None = None,
     **changes: Any,
 ) -> DistillationStudy:
-    """Students of a study's networks in the setting of every chapter."""
-    steps = SIZES[scale].student_steps if steps is None else steps
+    """Students of a study's networks in the setting of every chapter, trained for so many steps, by
+    default as many as all others or, without a teacher, until they fit."""
+    size, until_fitted = SIZES[scale], steps is None and changes.get("target") == "labels"
+    stop_rule: StopRule = FixedSteps(steps=steps or size.student_steps)
+    if until_fitted:
+        stop_rule = WhenFitted(limit=size.max_steps)
     return DistillationStudy(
         teacher=teacher,
-        schedule=Schedule(step_rule=STEP_RULE, stop_rule=FixedSteps(steps=steps)),
+        schedule=Schedule(step_rule=STEP_RULE, stop_rule=stop_rule),
         n_students=n_students,
-        **{"record_every": 4, "n_watch": 300, **changes},
+        **{"record_every": 10, "n_watch": 300, "tau": STUDENT_TAU, **changes},
     )
 
 
@@ -253,7 +256,7 @@ def joint_families(scale: Scale) -> Families:
                 # k kernels have N^2 entries each.
                 base=with_samples(base, min(base.n_train, 2000)),
                 n_seeds=min(10, size.n_networks),
-                n_students=size.n_students,
+                n_students=min(5, size.n_students),
                 diag_reg=0.01,
                 descent_steps=300,
                 watch_steps=60,

@@ -63,6 +63,7 @@ class Size:
     noise_norm: float
     n_train: int
     n_networks: int
+    ensemble_size: int
     n_students: int
     n_draws: int
     n_test: int
@@ -77,24 +78,25 @@ class Size:
 
 
 SIZES: dict[str, Size] = {
-    "smoke": Size(n_classes=4, dim=300, noise_norm=0.7, n_train=600, n_networks=4, n_draws=2,
-                  n_test=250, n_students=2, sweep_networks=2, max_steps=400, watched_steps=160,
-                  student_steps=60, long_steps=120, generations=2, joint_members=4,
-                  joint_sizes=(2,)),
-    "book": Size(n_classes=10, dim=1000, noise_norm=0.8, n_train=2000, n_networks=10, n_draws=3,
-                 n_test=2000, n_students=5, sweep_networks=2, max_steps=800, watched_steps=120,
-                 student_steps=80, long_steps=600, generations=5, joint_members=5,
-                 joint_sizes=(2, 5)),
-    "paper": Size(n_classes=50, dim=4000, noise_norm=0.8, n_train=25000, n_networks=20,
-                  n_draws=5, n_test=10000, n_students=10, sweep_networks=10, max_steps=2000,
-                  watched_steps=1000, student_steps=200, long_steps=2000, generations=5,
-                  joint_members=20, joint_sizes=(1, 2, 5, 10)),
+    "smoke": Size(n_classes=4, dim=300, noise_norm=0.6, n_train=600, n_networks=4, ensemble_size=2,
+                  n_students=2, n_draws=2, n_test=250, sweep_networks=2, max_steps=400,
+                  watched_steps=160, student_steps=60, long_steps=120, generations=2,
+                  joint_members=4, joint_sizes=(2,)),
+    "book": Size(n_classes=10, dim=1000, noise_norm=0.6, n_train=2000, n_networks=30,
+                 ensemble_size=10, n_students=8, n_draws=3, n_test=2000, sweep_networks=2,
+                 max_steps=800, watched_steps=200, student_steps=150, long_steps=600,
+                 generations=5, joint_members=5, joint_sizes=(2, 5)),
+    "paper": Size(n_classes=50, dim=4000, noise_norm=0.6, n_train=25000, n_networks=30,
+                  ensemble_size=10, n_students=10, n_draws=5, n_test=10000, sweep_networks=10,
+                  max_steps=2000, watched_steps=1000, student_steps=200, long_steps=2000,
+                  generations=5, joint_members=20, joint_sizes=(1, 2, 5, 10)),
 }  # fmt: skip
 
 # Relative changes of .15, .2 and .3 end in the same place (single-network error within .01 mu on
 # the exploration draws); larger ones let losing views catch up within a step.
 STEP_RULE = BoundedRelativeStep(max_step=3e4, relative_change=0.3)
-SINGLE_VIEW_PER_CLASS = 1.6  # N_s / k, the paper's k^.2 at k = 10
+SINGLE_VIEW_PER_CLASS = 1.0  # N_s / k; the paper's k^.2 is 1.6 at k = 10
+STUDENT_TAU = 0.5  # tau of (4.2)
 
 
 def base_study(scale: Scale, *, draw: int = FIRST_DRAW) -> SingleModelStudy:
@@ -103,12 +105,14 @@ def base_study(scale: Scale, *, draw: int = FIRST_DRAW) -> SingleModelStudy:
     Theorems 1 and 3 need room between growth rates (`mvlib.paper.growth_rates`), which k alone
     gives in the limit and these choices give at k = 10.  Many samples (N) and faint views at the
     upper end of the definition's interval make the weak appearances of a view worth learning; a
-    class's own views are spread over C_p = 4 patches (Remark 3.2), so that they are not learned
-    from other classes' samples by mistake, and so that the left-over single-view samples teach
-    little.  The noise is weak enough not to be memorised before the weak views are learned, and
-    strong enough to memorise the left-over samples.  A class's score is then the sum of several
-    patches', and passes a few log k soon after its winner crosses varrho = 1; chapter 3 shows
-    what other thresholds do.
+    class's own views are spread over C_p = 5 patches (Remark 3.2), so that they are not learned
+    from other classes' samples by mistake, and so that the left-over single-view samples, one a
+    class, teach little.  The noise is weak enough not to be memorised before the weak views are
+    learned, and strong enough to memorise the left-over samples.  A class's score is then the sum
+    of several patches', and passes a few log k soon after its winner crosses varrho = 1.5; chapter
+    3 shows what other thresholds do.  s = 4 views of other classes are enough for most single-view
+    inputs to show one that attracts a network without the right view; Gamma is small enough that
+    two of one wrong class do not outshout a view that half of an ensemble knows.
 
     Choice: products in bfloat16, which learn the same views in a quarter of the time; the chapter
     on costs has the comparison with float32.
@@ -119,23 +123,24 @@ def base_study(scale: Scale, *, draw: int = FIRST_DRAW) -> SingleModelStudy:
         n_classes=k,
         dim=d,
         n_patches=4 * k,
-        patches_per_view=4,
-        sparsity=min(3.0, 0.5 * k),
+        patches_per_view=5,
+        sparsity=min(4.0, 0.5 * k),
         single_view_fraction=SINGLE_VIEW_PER_CLASS * k / N,
-        own_strength=(1.0, 1.4),
-        multi_other_strength=(0.35, 0.4),
-        single_other_strength=0.3,
+        own_strength=(1.2, 1.4),
+        multi_other_strength=(0.39, 0.4),
+        single_other_strength=0.2,
         single_other_floor=0.8,
         noise_std=size.noise_norm / math.sqrt(d),
     )
     return SingleModelStudy(
         data=data,
         learner=LearnerParams(
-            n_neurons=5, power=4, threshold=1.0, init_std=0.08, precision="bfloat16"
+            n_neurons=5, power=4, threshold=1.5, init_std=0.08, precision="bfloat16"
         ),
         schedule=Schedule(step_rule=STEP_RULE, stop_rule=WhenFitted(limit=size.max_steps)),
         n_train=N,
         n_networks=size.n_networks,
+        ensemble_size=size.ensemble_size,
         draw=draw,
         n_test_single=size.n_test,
         n_test_multi=size.n_test,

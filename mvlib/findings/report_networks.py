@@ -208,16 +208,6 @@ def class_count_table(family: Family) -> list[Record]:
     ]
 
 
-def nearer_values(study: SingleModelStudy, arrays: Arrays) -> Record:
-    """Networks in a setting nearer to the theorem's."""
-    return {
-        "nearer-error": mean_and_spread(arrays["single_error"]),
-        "nearer-n": len(arrays["single_error"]),
-        "nearer-multi": number(arrays["multi_error"], 4),
-        "nearer-predicted": number(theorems.finite_size_prediction(study, [arrays])),
-    }
-
-
 # ---------------------------------------------------------------- chapter 4: ensembles
 
 
@@ -225,7 +215,8 @@ def ensemble_values(study: SingleModelStudy, draws: Sequence[Arrays]) -> Record:
     """Theorem 2 beside Theorem 1, and who knows how many views."""
     views = [theorems.learned(a["correlations"]) for a in draws]
     return {
-        "members": study.n_networks,
+        "members": study.ensemble_size or study.n_networks,
+        "all-networks": study.n_networks,
         "n-draws": len(draws),
         "one-measured": number(theorems.theorem_1(study, draws).measured),
         **finding_values("two", theorems.theorem_2(study, draws), digits=4),
@@ -256,6 +247,27 @@ def view_table(arrays: Arrays) -> list[Record]:
             "error of the average": float(arrays["ensemble_class_error"][j, view]),
         }
         for j, view in np.ndindex(known.shape)
+    ]
+
+
+def knowledge_table(draws: Sequence[Arrays]) -> list[Record]:
+    """Errors of disjoint ensembles on single-view inputs, by how many members know the view shown,
+    without and with two faint views (all V) of one wrong class in sight; empty cells are left."""
+    counts = np.sum([a["disjoint_by_knowledge"] for a in draws], axis=0)
+    few, full = counts[:, :-1].sum(axis=1), counts[:, -1]
+    rows = zip(range(len(counts)), few, full, strict=True)
+    return [
+        {
+            "members that know the view": known,
+            "inputs": int(n + n_full),
+            "error": float((lost + lost_full) / (n + n_full)),
+            "where one wrong class shows all its views": float(lost_full / n_full)
+            if n_full
+            else "",
+            "elsewhere": float(lost / n) if n else "",
+        }
+        for known, (n, lost), (n_full, lost_full) in rows
+        if n + n_full
     ]
 
 

@@ -20,13 +20,15 @@ LEARNED_SHARE = 0.3  # a view counts as learned above this share of its class's 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TestScores:
-    """Scores F of every network on fresh data of one kind; labels and views as in `Sample`."""
+    """Scores F of every network on fresh data of one kind; labels and views as in `Sample`; rivals:
+    the most views of any one wrong class that an input shows, 0..V."""
 
     __test__ = False  # not a test case, whatever pytest makes of the name
 
     outputs: Float[Tensor, "seeds n k"]
     labels: Int[Tensor, " n"]
     dominant_view: Int[Tensor, " n"]
+    rivals: Int[Tensor, " n"]
 
 
 def test_scores(
@@ -44,7 +46,11 @@ def test_scores(
     drawn = sample(params, n, seed=seed, name=name, kind=kind, streamed=True, dtype=W.dtype,
                    rounded=learner.rounds_inputs)  # fmt: skip
     F = logits(W, drawn.patches.to(device=W.device, dtype=W.dtype), learner).cpu()
-    return TestScores(outputs=F, labels=drawn.labels, dominant_view=drawn.dominant_view)
+    wrong = torch.arange(params.n_classes) != drawn.labels[:, None]
+    rivals = ((drawn.strengths > 0).sum(dim=2) * wrong).amax(dim=1)
+    return TestScores(
+        outputs=F, labels=drawn.labels, dominant_view=drawn.dominant_view, rivals=rivals
+    )
 
 
 test_scores.__test__ = False  # type: ignore[attr-defined]
@@ -80,6 +86,18 @@ def learned_views(
     """
     require_number("share", "", share, 0, 1, "try 0.3", open_low=True)
     return correlations >= share * correlations.amax(dim=-1, keepdim=True).clamp_min(1e-12)
+
+
+def inputs_by_knowledge(
+    wrong: Bool[Tensor, " n"], known: Int[Tensor, " n"], rivals: Int[Tensor, " n"], *,
+    members: int, n_views: int,
+) -> Int[Tensor, "known rivals 2"]:  # fmt: skip
+    """How many inputs, and how many of them an ensemble gets wrong, by the number of its members,
+    0..members, that know the view shown and by `TestScores.rivals`."""
+    cell = known * (n_views + 1) + rivals
+    size = (members + 1) * (n_views + 1)
+    every, lost = (torch.bincount(c, minlength=size) for c in (cell, cell[wrong]))
+    return torch.stack([every, lost], dim=1).view(members + 1, n_views + 1, 2)
 
 
 def predicted_single_error(missing: float, *, n_classes: int, sparsity: float) -> float:

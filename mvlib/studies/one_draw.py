@@ -21,12 +21,19 @@ from mvlib.paper.ensemble import (
     ensemble_outputs,
     size_curve,
 )
-from mvlib.paper.evaluation import test_scores, view_correlations
+from mvlib.paper.evaluation import (
+    TestScores,
+    inputs_by_knowledge,
+    learned_views,
+    test_scores,
+    view_correlations,
+)
 from mvlib.paper.gradient_descent import (
     Checkpoint,
     Progress,
     Trajectory,
     classification_error,
+    misclassified,
     train,
 )
 from mvlib.paper.lottery import lottery_winners
@@ -234,6 +241,8 @@ def tested(setting: Setting, W: Tensor) -> dict[str, Tensor]:
         if 0 < setting.ensemble_size <= len(W):
             means = disjoint_ensembles(outputs, setting.ensemble_size)
             found[f"disjoint_{kind}_error"] = classification_error(means, labels)
+            if kind == "single":
+                found["disjoint_by_knowledge"] = _by_knowledge(setting, W, means, scores)
         found[resampled] = bootstrap_ensembles(
             outputs, labels, n_resamples=BOOTSTRAP_RESAMPLES, seed=setting.draw
         )
@@ -245,6 +254,21 @@ def tested(setting: Setting, W: Tensor) -> dict[str, Tensor]:
             found["example_outputs"] = outputs[:, :N_EXAMPLES]
             found["example_labels"] = labels[:N_EXAMPLES]
     return found
+
+
+def _by_knowledge(setting: Setting, W: Tensor, means: Tensor, scores: TestScores) -> Tensor:
+    """`inputs_by_knowledge`, all disjoint ensembles together."""
+    features = feature_vectors(setting.data, setting.draw, device=str(W.device))
+    views = learned_views(view_correlations(W, features)).cpu()
+    wrong = misclassified(means, scores.labels)
+    counts = [
+        inputs_by_knowledge(
+            wrong[i], part[:, scores.labels, scores.dominant_view].sum(dim=0), scores.rivals,
+            members=len(part), n_views=setting.data.n_views,
+        )
+        for i, part in enumerate(views.split(setting.ensemble_size)[: len(means)])
+    ]  # fmt: skip
+    return torch.stack(counts).sum(dim=0)
 
 
 def _error_by_class_and_view(outputs: Tensor, labels: Tensor, shown: Tensor, views: int) -> Tensor:

@@ -86,7 +86,8 @@ def run_single_model(
         (seeds, N, k); ensemble_single_error, ensemble_multi_error (scalars); ensemble_bootstrap
         (resamples,) single-view errors; size_curve (K, subsets) single-view errors;
         size_curve_multi likewise; where ensemble_size > 0, disjoint_single_error and
-        disjoint_multi_error (ensembles,); class_error (seeds, k, V): errors by class and by the
+        disjoint_multi_error (ensembles,) and disjoint_by_knowledge, `inputs_by_knowledge` of them
+        all; class_error (seeds, k, V): errors by class and by the
         view shown at full strength; ensemble_class_error (k, V); example_outputs (seeds, n, k) and
         example_labels of the first single-view test inputs; and, records first: steps, loss,
         train_error, view_correlations and, where watched, single_ and multi_residual of the

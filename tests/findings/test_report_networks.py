@@ -142,8 +142,6 @@ def test_class_counts() -> None:
     assert (k, errors.tolist()) == (3, [0.4, 0.6]) and predicted == pytest.approx(0.3125)
     [row] = report_networks.class_count_table(family)
     assert list(row.values()) == pytest.approx([3, 36, 3, 2, 1, 0.5, 0.01, 1 / 6, 0.3125, 2 / 3])
-    said = report_networks.nearer_values(STUDY, DRAW)
-    assert list(said.values()) == ["0.500 ± 0.141", 2, "0.0100", "0.312"]
 
 
 def test_who_knows_what() -> None:
