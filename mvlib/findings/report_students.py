@@ -79,7 +79,7 @@ def predictions(found: Mapping[str, Finding]) -> dict[str, float]:
 def distillation_values(study: SingleModelStudy, taught: DistillationStudy) -> Record:
     """The setting of chapter 5: the networks' study and that of the distilled students."""
     return {
-        "members": study.n_networks,
+        "members": study.ensemble_size or study.n_networks,
         "tau": taught.tau,
         "cap": number(1 / taught.tau**2, 2),
         "paper-tau": number(1 / np.log(study.data.n_classes) ** 2, 2),
@@ -154,16 +154,22 @@ def example_values(example: Example, sample: Sample, distilled: Arrays) -> Recor
 
 
 def errors_over_time(of: Draws) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, float]]:
-    """Error on watched single-view inputs over training: steps (records,); kind -> errors (records,
-    students of all draws); kind -> mean first recorded step with training error 0, NaN if a
-    student never gets there."""
-    steps = next(iter(of.values()))[0]["steps"]
+    """Error on watched single-view inputs over training: steps (records,), those of the students
+    that are taught; kind -> errors (records, students of all draws), the last one of those that
+    have stopped; kind -> mean first recorded step with training error 0, NaN if a student never
+    gets there."""
+    steps = next(draws[0]["steps"] for name, draws in of.items() if name != "hard-labels")
     watched = {
-        KINDS[name][0]: np.concatenate([a["watched_single_error"] for a in draws], axis=1)
+        KINDS[name][0]: np.concatenate([_at(steps, a, "watched_single_error") for a in draws], 1)
         for name, draws in of.items()
     }
     fitted = {KINDS[n][0]: mean_of_draws([*map(fitted_at, draws)]) for n, draws in of.items()}
     return steps, watched, fitted
+
+
+def _at(steps: np.ndarray, arrays: Arrays, name: str) -> np.ndarray:
+    """What was recorded last at each of some steps."""
+    return arrays[name][np.searchsorted(arrays["steps"], steps, side="right") - 1]
 
 
 def student_table(study: SingleModelStudy, of: Draws, found: Mapping[str, Finding]) -> list[Record]:

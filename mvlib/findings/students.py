@@ -80,12 +80,13 @@ def theorem_3(
 
     Paper: Theorem 3.
     """
+    members = study.ensemble_size or study.n_networks
     taught = max(float(a["teacher_train_error"].max()) for a in distilled)
     return _finding(
         study,
         distilled,
         claim="theorem-3",
-        statement=f"A student of the average of {study.n_networks} errs on almost nothing.",
+        statement=f"A student of the average of {members} errs on almost nothing.",
         predicted=0.001,
         source="the paper's number",
         direction="at most",

@@ -16,7 +16,7 @@ from mvlib.core.checks import require, require_int, require_number
 from mvlib.core.randomness import stream
 from mvlib.paper import objectives
 from mvlib.paper.batches import Batches, check_batches
-from mvlib.paper.ensemble import ensemble_outputs
+from mvlib.paper.ensemble import disjoint_ensembles, ensemble_outputs
 from mvlib.paper.gradient_descent import Checkpoint, Progress, classification_error
 from mvlib.paper.step_rules import Schedule
 from mvlib.store.kinds import Kind, register
@@ -42,10 +42,11 @@ class DistillationStudy:
         n_students: fresh networks; student r starts from the same weights whatever it is taught,
             so that studies are paired.
         target: what stands in the place of G in (4.3).  "average": c times the mean of all
-            networks, (4.1).  "each": student r has network r to itself (self-distillation).
-            "labels": no teacher, training (3.1).  Two controls carry no dark knowledge:
-            "one-hot" is certain of the label; "shuffled" deals the average's outputs out anew
-            among the training samples of each class.
+            networks, (4.1), or, where the teaching study has disjoint ensembles, of one of them,
+            the next for every student in turn.  "each": student r has network r to itself
+            (self-distillation).  "labels": no teacher, training (3.1).  Two controls carry no dark
+            knowledge: "one-hot" is certain of the label; "shuffled" deals the average's outputs
+            out anew among the training samples of each class.
         form: "printed" is (4.3); "capped" drops its push on outputs above the cap (see
             `TruncatedDistillation`); "temperature" is Hinton's form.
         generation: 1 for students of networks, 2, 3, ... down a chain of students; each draws
@@ -107,6 +108,15 @@ class DistillationStudy:
         return self.teacher.n_students
 
 
+def averages(study: DistillationStudy, outputs: Tensor) -> Tensor:
+    """Of all networks, (1, N, k), or of each student's own ensemble, (students, N, k)."""
+    size = study.teacher.ensemble_size if isinstance(study.teacher, SingleModelStudy) else 0
+    if not 0 < size < len(outputs):
+        return ensemble_outputs(outputs)[None]
+    means = disjoint_ensembles(outputs, size)
+    return means[torch.arange(study.n_students, device=means.device) % len(means)]
+
+
 def target_outputs(study: DistillationStudy, outputs: Tensor, labels: Tensor) -> Tensor:
     """G on the training set, (1 or students, N, k), the scale c in it.
 
@@ -120,7 +130,7 @@ def target_outputs(study: DistillationStudy, outputs: Tensor, labels: Tensor) ->
         return c * CERTAIN * torch.nn.functional.one_hot(labels, shape[2]).to(outputs)[None]
     if study.target == "each":
         return c * outputs[: study.n_students]
-    G = ensemble_outputs(outputs, scale=c)[None]
+    G = c * averages(study, outputs)
     generator = stream(base.draw, "shuffled teacher")
     for i in labels.unique().tolist() if study.target == "shuffled" else ():
         rows = (labels == i).nonzero().squeeze(1)
@@ -189,7 +199,7 @@ def teacher_train_error(
     if study.target == "labels" or outputs is None:
         return torch.full((1,), math.nan)
     own = torch.as_tensor(outputs)
-    own = own[: study.n_students] if study.target == "each" else ensemble_outputs(own)[None]
+    own = own[: study.n_students] if study.target == "each" else averages(study, own)
     return classification_error(own, labels)
 
 
