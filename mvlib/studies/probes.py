@@ -32,9 +32,10 @@ from mvlib.deep.optimisers import Adam, Momentum, Plan
 from mvlib.deep.photographs import ARCHIVES, PARTS, load
 from mvlib.paper import multi_view_data, network
 from mvlib.paper.activation import Activation
-from mvlib.paper.batches import Batch, Batches, MiniBatches
+from mvlib.paper.batches import Batch, Batches, MidpointMixup, MiniBatches
 from mvlib.paper.data_parameters import MultiViewParams
 from mvlib.paper.network import LearnerParams
+from mvlib.paper.objectives import LabelSmoothing
 from mvlib.paper.step_rules import (
     BoundedRelativeStep,
     ConstantStep,
@@ -48,6 +49,7 @@ from mvlib.store.checkpoint import TrainingCheckpoint
 from mvlib.store.kinds import Kind, kind_of
 from mvlib.store.stamps import Probed
 from mvlib.studies import image_kernels, one_draw
+from mvlib.studies.classifiers import ClassifierStudy
 from mvlib.studies.distillation import FORMS, TARGETS, DistillationStudy
 from mvlib.studies.gaussian import GaussianData, GaussianStudy
 from mvlib.studies.image_inside import InsideStudy
@@ -128,6 +130,8 @@ def _networks() -> Probes:
         "few test inputs, no single-view samples": blank,
         "an activation of one's own": replace(few, learner=LearnerParams(activation=_Cube())),
         "batches of one's own": replace(few, batches=_Mixed()),
+        "midpoint mixup": replace(few, batches=MidpointMixup()),
+        "label smoothing": replace(few, objective=LabelSmoothing()),
         "streamed": partial(_streamed, NETWORKS),
         "streamed, watched": partial(_streamed, replace(NETWORKS, record_every=4, n_watch=20)),
         "in blocks": partial(_under, NETWORKS, network, CACHE_FLOATS=2000),
@@ -168,6 +172,12 @@ def _kernels() -> Probes:
     study = ContrastStudy(base=NETWORKS, n_seeds=2, n_students=1, diag_reg=0.01,
                           descent_steps=8, watch_steps=6, n_watch=10)  # fmt: skip
     return {"plain": study, "many samples": replace(study, base=replace(NETWORKS, n_train=260))}
+
+
+def _classifiers() -> Probes:
+    # Of two equally good penalties the smaller one is kept: some, in this order, are.
+    study = ClassifierStudy(base=NETWORKS, degrees=(1, 2), penalties=(10.0, 0.1), n_validation=9)
+    return {"plain": study}
 
 
 def _gaussian() -> Probes:
@@ -242,6 +252,7 @@ PROBES: Mapping[str, Callable[[], Probes]] = {
     "students": _students,
     "joint training": _joint,
     "tangent kernels": _kernels,
+    "classifiers": _classifiers,
     "gaussian inputs": _gaussian,
     "image networks": _image_networks,
     "image kernels": _image_kernels,
