@@ -26,7 +26,7 @@ NEEDED = (
     *("single-model", "contrast", "joint", "hard-labels", "distilled", "self-distilled"),
     *CONTROLS,
     "gaussian",
-    *("mixup", "hard-labels-as-long", "classifiers"),
+    *("mixup", "hard-labels-as-long", "classifiers", "classifiers-noise"),
     *(f"images-{kind}" for kind in IMAGES),
 )
 
@@ -56,7 +56,11 @@ def findings(scale: Scale, run: Callable[[Experiment], Arrays]) -> list[Finding]
         *student_findings(study, of),
         gaussian_ensemble_gain([(e.study, a) for e, a in gaussian], study, single),
         *mixup_findings(study, of["mixup"], of["hard-labels-as-long"]),
-        *classifier_findings(experiments(scale, "classifiers")[0].study, of["classifiers"], single),
+        *classifier_findings(
+            experiments(scale, "classifiers-noise")[0].study,
+            of["classifiers-noise"],
+            of["classifiers"],
+        ),
         *image_claims(*(of[f"images-{kind}"][0] for kind in IMAGES)),
     ]
 

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from mvlib.core.intervals import mean_interval
+from mvlib.findings.finding import Finding, records
 from mvlib.findings.formatting import Family, Record, mean, number, with_interval
-from mvlib.findings.other_learners import shares_with_all_views
+from mvlib.findings.other_learners import errors_beside, shares_with_all_views
 from mvlib.findings.report_networks import fitted_at
 from mvlib.findings.theorems import ensemble_errors, mean_of_draws, network_errors
 from mvlib.paper.evaluation import error_in_units_of_mu
@@ -113,6 +114,8 @@ def values(study: SingleModelStudy, of: Families) -> Record:
         "n-networks": len(draws(of["mixup"])[0]["fitted"]),
         "n-draws": len(of["mixup"]),
         "members": _members(of),
+        # Var(z) / E(z)^2 of an own view, uniform on [a, b].
+        "spread": f"{_relative_variance(*study.data.own_strength):.2g}",
         "pairs": mixed.n_train * (mixed.n_train - 1) // 2,
         "n-train": mixed.n_train,
     }
@@ -129,6 +132,10 @@ def values(study: SingleModelStudy, of: Families) -> Record:
     return said
 
 
+def _relative_variance(a: float, b: float) -> float:
+    return (b - a) ** 2 / 12 / ((a + b) / 2) ** 2
+
+
 def over_time(of: Families) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, float]]:
     """What `figures.students_over_time` draws of the networks that are trained equally long."""
     watched = {name: draws(of[name]) for name in ALONE if name != "single-model"}
@@ -143,14 +150,16 @@ def over_time(of: Families) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str
 def classifier_table(
     study: ClassifierStudy, found: Sequence[Arrays], single: Sequence[Arrays]
 ) -> list[Record]:
-    """A row a classifier, and one for the networks of the same draws: mean errors."""
+    """A row a classifier: mean errors; and one for the networks on the same inputs, or for those
+    of the same draws (`single`) if there are none."""
     rows = []
     for i, form in enumerate(FORMS):
         for j, degree in enumerate(study.degrees):
             name = "linear" if degree == 1 else f"polynomial of degree {degree}"
             tested = (mean([a[f"{kind}_error"][i, j] for a in found]) for kind in KINDS)
             rows.append((name, form, *tested))
-    tested = (mean_of_draws([a[f"{kind}_error"] for a in single]) for kind in KINDS)
+    beside, prefix = (found, "network_") if study.n_networks else (single, "")
+    tested = (mean_of_draws([a[f"{prefix}{kind}_error"] for a in beside]) for kind in KINDS)
     rows.append(("single network", "patches", *tested))
     mu = study.base.data.single_view_fraction
     columns = ("classifier", "input", "single-view error", "multi-view error")
@@ -159,3 +168,24 @@ def classifier_table(
         | {"test error / μ": error_in_units_of_mu(row[2], row[3], mu)}
         for row in rows
     ]
+
+
+def classifier_values(study: ClassifierStudy, found: Sequence[Arrays]) -> Record:
+    """What the text says of classifiers beside networks on inputs with common noise."""
+    return {
+        "common-gamma": number(study.common_noise),
+        "max-degree": max(study.degrees),
+        "noisy-networks": number(mean_of_draws(errors_beside(study, found))),
+    }
+
+
+def finding_table(found: Sequence[Finding]) -> list[Record]:
+    """A row a claim."""
+    columns = {
+        "claim": "heading",
+        "expected": "prediction",
+        "measured [95% interval]": "summary",
+        "verdict": "verdict",
+        "how": "caveat",
+    }
+    return records(found, columns)

@@ -177,7 +177,8 @@ def _kernels() -> Probes:
 def _classifiers() -> Probes:
     # Of two equally good penalties the smaller one is kept: some, in this order, are.
     study = ClassifierStudy(base=NETWORKS, degrees=(1, 2), penalties=(10.0, 0.1), n_validation=9)
-    return {"plain": study}
+    noisy = replace(study, common_noise=0.1, n_networks=2, degrees=(1,))
+    return {"plain": study, "common noise, networks": noisy}
 
 
 def _gaussian() -> Probes:

@@ -55,6 +55,14 @@ def test_mixup_is_measured_beside_the_same_networks_without_it() -> None:
     assert "they know all views in a share of 0.500" in views.caveat
 
 
+def test_a_row_a_claim() -> None:
+    found = other_learners.mixup_findings(TEACHER, MIXED, PLAIN)
+    first, second = report_other_learners.finding_table(found)
+    assert first["claim"].startswith("Mixup single: A single network trained on midpoints errs")
+    assert (first["expected"], second["expected"]) == ("at most 0.01", "at least 1")
+    assert first["verdict"] == "right direction" and first["how"] == found[0].caveat
+
+
 def test_the_best_classifier_is_the_one_that_validates_best() -> None:
     a = classified([0.5, 0.3], [0.4, 0.2])
     assert other_learners.best_classifier(STUDY, a, linear=True) == ("pooled", 0.4)
@@ -65,18 +73,22 @@ def test_the_best_classifier_is_the_one_that_validates_best() -> None:
 
 
 def verdict(errors: list[float]) -> Finding:
-    draws = [classified([error, error], [1.0, 1.0]) for error in errors]
-    linear, polynomial = other_learners.classifier_findings(STUDY, draws, PLAIN)
+    networks = {"network_single_error": np.array([0.4, 0.6]), "network_multi_error": np.zeros(2)}
+    noisy = [classified([error, error], [1.0, 1.0], **networks) for error in errors]
+    plain = [classified([0.3, 0.3], [0.02, 0.02])]
+    study = replace(STUDY, common_noise=0.03, n_networks=2)
+    linear, polynomial = other_learners.classifier_findings(study, noisy, plain)
     assert linear.measured == polynomial.measured == pytest.approx(np.mean(errors))
     assert linear.predicted == pytest.approx(2 / 3 / 0.1)  # two of three guesses, over mu
     assert linear.turn == pytest.approx(0.5) and linear.n == len(errors)
+    assert "gamma = 0.03; without it the same classifiers err on 0.020 mu." in linear.caveat
+    assert "Patches flattened, chosen" in linear.caveat
     return linear
 
 
 def test_classifiers_that_beat_networks_refute_the_claim() -> None:
     assert verdict([0.1, 0.2]).verdict == "fails"
     assert verdict([0.7, 0.8]).verdict == "right direction"
-    assert "Inputs flattened" in verdict([0.7, 0.8]).caveat
 
 
 def test_classifier_table() -> None:
@@ -87,6 +99,14 @@ def test_classifier_table() -> None:
         ["linear", "pooled"], ["polynomial of degree 2", "pooled"], ["single network", "patches"],
     ]  # fmt: skip
     assert rows[0]["test error / μ"] == pytest.approx(0.5 + 9 * 0.1)
+    noisy = replace(STUDY, n_networks=2)
+    beside = {f"network_{kind}_error": np.array([0.2, 0.4]) for kind in ("single", "multi")}
+    [*_, last] = report_other_learners.classifier_table(noisy, [a | beside], PLAIN)
+    values = report_other_learners.classifier_values(
+        replace(noisy, common_noise=0.0316), [a | beside]
+    )
+    assert list(values.values()) == ["0.032", 2, "3.000"]
+    assert last["test error / μ"] == pytest.approx(0.3 + 9 * 0.3)
     assert rows[-1]["single-view error"] == rows[-1]["test error / μ"] == pytest.approx(0.5)
 
 
@@ -135,6 +155,8 @@ def test_values_of_the_text(tmp_path: Path) -> None:
     of["mixup"][0] = (SimpleNamespace(study=base_study("smoke")), MIXED[0])
     of["mixup-high-threshold"][0] = (SimpleNamespace(study=base_study("smoke")), PLAIN[0])
     said = report_other_learners.values(TEACHER, of)
+    # Uniform on [1, 2]: 1/12 over the square of 3/2.
+    assert said["spread"] == "0.037"
     assert said["mixup-error"] == "0.100" and said["mixup-views"] == "0.750"
     assert said["ensemble-error"] == "0.250" and said["mixup-steps"] == 80
 

@@ -6,16 +6,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from shapes import unchecked
 from sklearn.svm import SVC
 from toys import TEACHER
 
 from mvlib.core.checks import BadInput
 from mvlib.paper.evaluation import error_in_units_of_mu
-from mvlib.paper.multi_view_data import Sample, sample, stored
+from mvlib.paper.multi_view_data import Sample, feature_vectors, sample, stored
 from mvlib.store.kinds import kind_of
 from mvlib.studies import classifiers
 from mvlib.studies.classifiers import FORMS, ClassifierStudy, run_classifiers
+from mvlib.studies.single_model import run_single_model
 
 STUDY = ClassifierStudy(base=TEACHER, degrees=(1, 3), penalties=(0.03, 3.0), n_validation=40)
 DRAW, MU = TEACHER.draw, TEACHER.data.single_view_fraction
@@ -68,9 +70,11 @@ def test_each_is_scikit_learns_own_on_explicit_inputs(found: Found, form: str, d
 
 def test_every_documented_array_is_there(found: Found) -> None:
     names = {"penalty", "validation_error", "train_error", "single_error", "multi_error"}
-    assert found.keys() == names
-    assert all(array.shape == (len(FORMS), 2) and np.isfinite(array).all()
-               for array in found.values())  # fmt: skip
+    of_networks = {f"network_{kind}_error" for kind in ("train", "single", "multi")}
+    assert found.keys() == names | of_networks
+    assert all(found[name].shape == (0,) for name in of_networks)
+    assert all(found[name].shape == (len(FORMS), 2) and np.isfinite(found[name]).all()
+               for name in names)  # fmt: skip
 
 
 def test_of_equal_penalties_the_smaller_is_kept() -> None:
@@ -79,12 +83,51 @@ def test_of_equal_penalties_the_smaller_is_kept() -> None:
     assert (run_classifiers(large)["penalty"] == 1e4).all()
 
 
+def test_networks_are_trained_on_the_same_inputs() -> None:
+    few = replace(STUDY, degrees=(1,), penalties=(1.0,), n_validation=1)
+    found = run_classifiers(replace(few, n_networks=2))
+    single = run_single_model(replace(TEACHER, n_networks=2))
+    for kind, n in {"single": TEACHER.n_test_single, "multi": TEACHER.n_test_multi}.items():
+        # The same sums in other blocks: an input next to a tie may fall on its other side.
+        expected = single[f"{kind}_error"]
+        assert found[f"network_{kind}_error"] == pytest.approx(expected, abs=1.1 / n)
+    assert found["network_train_error"].tolist() == [0.0, 0.0]
+
+
+def test_common_noise_is_the_same_in_all_patches() -> None:
+    gamma, data = 0.2, TEACHER.data
+    noisy = replace(STUDY, common_noise=gamma)
+    [(X, labels)] = classifiers._drawn(noisy, "test", "multi", 60)
+    [(plain, same)] = classifiers._drawn(STUDY, "test", "multi", 60)
+    added = X - plain
+    assert torch.equal(labels, same)
+    # Rounding of float32 numbers of order 1.
+    assert torch.allclose(added, added[:, :1].expand_as(added), atol=1e-6)
+    views = feature_vectors(data, DRAW).flatten(0, 1)
+    alpha = added[:, 0] @ views.T
+    assert torch.allclose(alpha @ views, added[:, 0], atol=1e-6), "nothing beside the views"
+    assert -1e-6 < float(alpha.min()) < 0.1 * gamma and 0.9 * gamma < float(alpha.max()) < gamma
+    assert float(alpha.std(dim=0).min()) > 0.5 * gamma / 12**0.5, "another one an input"
+
+
+def test_a_sum_of_patches_drowns_in_common_noise() -> None:
+    few = replace(STUDY, degrees=(1,))
+    errors = [
+        float(run_classifiers(replace(few, common_noise=gamma))["multi_error"][1, 0])
+        for gamma in (0.0, 0.4)
+    ]
+    # Eight patches' worth of .4 u in every view against strengths of 1 to 2.
+    assert errors[0] < 0.1 and errors[1] > errors[0] + 0.2
+
+
 def test_progress_and_work() -> None:
     steps: list[int] = []
     run_classifiers(STUDY, lambda step, share: steps.append(step))
     assert steps[-1] == kind_of(STUDY).steps(STUDY) == 1 + 2 * 2 * 2
     more = replace(STUDY, penalties=(0.03, 0.3, 3.0))
+    beside = replace(STUDY, n_networks=1)
     assert kind_of(STUDY).work(more) > kind_of(STUDY).work(STUDY) > 0
+    assert kind_of(STUDY).work(beside) > kind_of(STUDY).work(STUDY)
 
 
 def test_kernels_beyond_the_bound_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,6 +153,9 @@ BAD: list[tuple[str, Any, str]] = [
     ("penalties", (0.0,), "C) = 0.0 must lie in (0, inf)"),
     ("penalties", (math.nan,), "C) = nan must lie in (0, inf)"),
     ("n_validation", 0, "n) = 0 must be an integer >= 1"),
+    ("common_noise", -0.1, "gamma) = -0.1 must lie in [0, inf)"),
+    ("n_networks", -1, "L) = -1 must be an integer >= 0"),
+    ("n_networks", 1001, "L) = 1001 must be <= 1000"),
 ]
 
 
