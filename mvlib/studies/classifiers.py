@@ -130,8 +130,8 @@ def run_classifiers(
         kernels = {name: (1 + G / scale) ** study.degrees[j] for name, G in of_form.items()}
         for penalty in sorted(study.penalties):
             errors = _errors(kernels, labels, penalty)
-            validated = (errors.pop(f"{kind} validation") for kind in KINDS)
-            over_mu = error_in_units_of_mu(*validated, mu)
+            single, multi = (errors.pop(f"{kind} validation") for kind in KINDS)
+            over_mu = error_in_units_of_mu(single, multi, mu)
             if over_mu < found["validation_error"][i, j]:
                 kept = {"penalty": penalty, "validation_error": over_mu} | {
                     f"{name}_error": error for name, error in errors.items()
