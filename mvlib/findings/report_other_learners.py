@@ -50,7 +50,10 @@ def views_known(of: Families) -> dict[str, float]:
         kind: mean_of_draws(shares_with_all_views(draws(of[name]))) for name, kind in ALONE.items()
     }
     # A view counts for the ensemble if one of its networks has learned it.
-    together = [{"correlations": a["correlations"].max(axis=0)} for a in draws(of["single-model"])]
+    together = [
+        {"correlations": a["correlations"].max(axis=0, keepdims=True)}
+        for a in draws(of["single-model"])
+    ]
     shares[ENSEMBLE] = mean_of_draws(shares_with_all_views(together))
     student = mean_of_draws(shares_with_all_views(draws(of["distilled"])))
     return shares | {STUDENT: student}

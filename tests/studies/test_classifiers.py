@@ -114,9 +114,9 @@ def test_a_sum_of_patches_drowns_in_common_noise() -> None:
     few = replace(STUDY, degrees=(1,))
     errors = [
         float(run_classifiers(replace(few, common_noise=gamma))["multi_error"][1, 0])
-        for gamma in (0.0, 0.4)
+        for gamma in (0.0, 0.8)
     ]
-    # Eight patches' worth of .4 u in every view against strengths of 1 to 2.
+    # Eight patches' worth of .8 u, with u in [0, 1], in every view; strengths are 1 to 2.
     assert errors[0] < 0.1 and errors[1] > errors[0] + 0.2
 
 
