@@ -39,7 +39,7 @@ from mvlib.studies.single_model import SingleModelStudy
 FORMS = ("flattened", "pooled")
 KINDS: tuple[SampleKind, ...] = ("single", "multi")
 TESTED = ("train", *KINDS)
-MEMORY_LIMIT = 1 << 30  # bytes that the kernels of a study may take
+MEMORY_LIMIT = 2 << 30  # bytes that the kernels of a study may take
 SLOWNESS = 100  # operations a number of the kernel and fit, about
 
 
