@@ -12,7 +12,7 @@ from mvlib.paper.step_rules import FixedSteps
 from mvlib.studies.classifiers import ClassifierStudy
 
 # Networks and steps of each study.
-MIXUP = {"smoke": (2, 40), "book": (3, 250), "paper": (10, 2000)}
+MIXUP = {"smoke": (2, 40), "book": (3, 200), "paper": (10, 2000)}
 # In a midpoint every view stands at half its strength: under half the threshold, neurons see
 # midpoints as they see inputs under the whole one.
 LOWER = 0.5

@@ -43,6 +43,13 @@ def errors(study: SingleModelStudy, of: Families) -> dict[str, list[np.ndarray]]
     return found | {STUDENT: network_errors(study, draws(of["distilled"]))}
 
 
+def near_each_other(study: SingleModelStudy, of: Families) -> dict[str, list[np.ndarray]]:
+    """The same but for mixup under the whole threshold, beside which the others look alike."""
+    found = errors(study, of)
+    del found[ALONE["mixup-high-threshold"]]
+    return found
+
+
 def views_known(of: Families) -> dict[str, float]:
     """Kind of learner, in words -> share of classes of which one of them knows all views; of an
     ensemble, its networks together."""

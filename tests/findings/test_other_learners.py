@@ -135,6 +135,9 @@ def test_learners_side_by_side(tmp_path: Path) -> None:
     rows = {row["learner"]: row for row in report_other_learners.side_by_side(TEACHER, of, store)}
     assert list(rows) == [*report_other_learners.ALONE.values(), "ensemble", "distilled student"]
     assert rows["mixup"]["test error / μ [95% interval]"].startswith("0.100 [")
+    shown = report_other_learners.near_each_other(TEACHER, of)
+    assert list(shown) == [kind for kind in rows if kind != "mixup, high threshold"]
+    assert shown["mixup"][0].tolist() == [0.0, 0.2]
     assert [row["classes with both views"] for row in rows.values()] == pytest.approx(
         # The ensemble's two networks know different views of the second class.
         [0.5, 0.5, 0.5, 0.75, 0.5, 1.0, 1.0]
