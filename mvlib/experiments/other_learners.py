@@ -16,8 +16,10 @@ MIXUP = {"smoke": (2, 40), "book": (3, 200), "paper": (10, 2000)}
 # In a midpoint every view stands at half its strength: under half the threshold, neurons see
 # midpoints as they see inputs under the whole one.
 LOWER = 0.5
-# Single networks under the lower threshold, by experiment name: all start from the same weights
-# and take as many steps.
+# Strengths of own views: the pull of mixup on a missing view grows with their relative variance.
+WIDE = (1.0, 3.0)
+# Single networks on such data, by experiment name: all start from the same weights and take as
+# many steps.
 ALONE: dict[str, dict[str, Any]] = {
     "mixup": {"batches": MidpointMixup()},
     "label-smoothing": {"objective": LabelSmoothing()},
@@ -26,19 +28,20 @@ ALONE: dict[str, dict[str, Any]] = {
 
 
 def mixup_families(scale: Scale) -> Families:
-    """Midpoint mixup, also under the whole threshold, and single networks that are trained as long
-    without it."""
+    """Midpoint mixup, also with the strengths of the other chapters, and single networks that are
+    trained as long without it."""
     networks, steps = MIXUP[scale]
     made: Families = {}
     for study in all_draws(scale):
-        longer = replace(
-            study, n_networks=networks, record_every=max(10, steps // 25),
+        narrow = replace(
+            vary(study, threshold=LOWER * study.learner.threshold),
             schedule=replace(study.schedule, stop_rule=FixedSteps(steps=steps)),
+            n_networks=networks, record_every=max(10, steps // 25),
             n_watch=min(300, study.n_test_single),
         )  # fmt: skip
-        lower = vary(longer, threshold=LOWER * study.learner.threshold)
-        trained = {name: replace(lower, **changes) for name, changes in ALONE.items()}
-        trained["mixup-high-threshold"] = replace(longer, **ALONE["mixup"])
+        wide = vary(narrow, own_strength=WIDE)
+        trained = {name: replace(wide, **changes) for name, changes in ALONE.items()}
+        trained["mixup-narrow"] = replace(narrow, **ALONE["mixup"])
         for name, one in trained.items():
             # The claims rest on mixup; of what stands beside it one draw is enough.
             if name == "mixup" or name not in made:

@@ -18,13 +18,13 @@ from mvlib.studies.classifiers import FORMS, KINDS, ClassifierStudy
 from mvlib.studies.single_model import SingleModelStudy
 
 # Families of single networks, as the chapter calls them; all but the first share threshold, number
-# of steps and weights at the start.
+# of steps and weights at the start, and all but the first and the last the data.
 ALONE = {
     "single-model": "network",
     "hard-labels-as-long": "hard labels, as long",
     "label-smoothing": "hard labels, smoothed",
     "mixup": "mixup",
-    "mixup-high-threshold": "mixup, high threshold",
+    "mixup-narrow": "mixup, narrow strengths",
 }
 ENSEMBLE, STUDENT = "ensemble", "distilled student"
 Families = Mapping[str, Family]  # by name
@@ -41,13 +41,6 @@ def errors(study: SingleModelStudy, of: Families) -> dict[str, list[np.ndarray]]
     found = {kind: network_errors(study, draws(of[name])) for name, kind in ALONE.items()}
     found[ENSEMBLE] = [np.array([error]) for error in ensemble_errors(study, single)]
     return found | {STUDENT: network_errors(study, draws(of["distilled"]))}
-
-
-def near_each_other(study: SingleModelStudy, of: Families) -> dict[str, list[np.ndarray]]:
-    """The same but for mixup under the whole threshold, beside which the others look alike."""
-    found = errors(study, of)
-    del found[ALONE["mixup-high-threshold"]]
-    return found
 
 
 def views_known(of: Families) -> dict[str, float]:
@@ -116,7 +109,7 @@ def values(study: SingleModelStudy, of: Families) -> Record:
     views, steps = views_known(of), network_steps(of)
     mixed = of["mixup"][0][0].study
     words = {"network": "one", "hard labels, as long": "long", "hard labels, smoothed": "smoothed",
-             "mixup": "mixup", "mixup, high threshold": "high", ENSEMBLE: "ensemble",
+             "mixup": "mixup", "mixup, narrow strengths": "narrow", ENSEMBLE: "ensemble",
              STUDENT: "student"}  # fmt: skip
     said: dict[str, object] = {
         "threshold": study.learner.threshold,
@@ -126,6 +119,9 @@ def values(study: SingleModelStudy, of: Families) -> Record:
         "members": _members(of),
         # Var(z) / E(z)^2 of an own view, uniform on [a, b].
         "spread": f"{_relative_variance(*study.data.own_strength):.2g}",
+        "wide-spread": f"{_relative_variance(*mixed.data.own_strength):.2g}",
+        "wide-low": mixed.data.own_strength[0],
+        "wide-high": mixed.data.own_strength[1],
         "pairs": mixed.n_train * (mixed.n_train - 1) // 2,
         "n-train": mixed.n_train,
     }
@@ -134,7 +130,7 @@ def values(study: SingleModelStudy, of: Families) -> Record:
         said[f"{word}-error"] = number(mean_of_draws(by_draw))
         said[f"{word}-views"] = number(views[kind])
         said[f"{word}-steps"] = round(steps[kind])
-    for name in ("mixup", "mixup-high-threshold"):
+    for name in ("mixup", "mixup-narrow"):
         found = draws(of[name])
         word = words[ALONE[name]]
         said[f"{word}-train"] = number([a["train_error"][-1].mean() for a in found], 4)

@@ -10,7 +10,7 @@ import pytest
 from toys import TEACHER, Config  # mu = 0.1: a multi-view error counts nine times
 
 from mvlib.experiments.catalogue import experiments
-from mvlib.experiments.other_learners import ALONE, LOWER
+from mvlib.experiments.other_learners import ALONE, LOWER, WIDE
 from mvlib.experiments.settings import Experiment, base_study
 from mvlib.findings import other_learners, report_other_learners
 from mvlib.findings.finding import Finding
@@ -135,9 +135,8 @@ def test_learners_side_by_side(tmp_path: Path) -> None:
     rows = {row["learner"]: row for row in report_other_learners.side_by_side(TEACHER, of, store)}
     assert list(rows) == [*report_other_learners.ALONE.values(), "ensemble", "distilled student"]
     assert rows["mixup"]["test error / μ [95% interval]"].startswith("0.100 [")
-    shown = report_other_learners.near_each_other(TEACHER, of)
-    assert list(shown) == [kind for kind in rows if kind != "mixup, high threshold"]
-    assert shown["mixup"][0].tolist() == [0.0, 0.2]
+    shown = report_other_learners.errors(TEACHER, of)
+    assert list(shown) == list(rows) and shown["mixup"][0].tolist() == [0.0, 0.2]
     assert [row["classes with both views"] for row in rows.values()] == pytest.approx(
         # The ensemble's two networks know different views of the second class.
         [0.5, 0.5, 0.5, 0.75, 0.5, 1.0, 1.0]
@@ -156,10 +155,11 @@ def test_errors_over_time_are_of_those_trained_equally_long(tmp_path: Path) -> N
 def test_values_of_the_text(tmp_path: Path) -> None:
     of = families(Store(tmp_path))
     of["mixup"][0] = (SimpleNamespace(study=base_study("smoke")), MIXED[0])
-    of["mixup-high-threshold"][0] = (SimpleNamespace(study=base_study("smoke")), PLAIN[0])
+    of["mixup-narrow"][0] = (SimpleNamespace(study=base_study("smoke")), PLAIN[0])
     said = report_other_learners.values(TEACHER, of)
     # Uniform on [1, 2]: 1/12 over the square of 3/2.
     assert said["spread"] == "0.037"
+    assert said["wide-spread"] == "0.0093"  # the book's strengths, 1 to 1.4
     assert said["mixup-error"] == "0.100" and said["mixup-views"] == "0.750"
     assert said["ensemble-error"] == "0.250" and said["mixup-steps"] == 80
 
@@ -173,6 +173,7 @@ def test_all_are_trained_alike_but_for_one_thing() -> None:
         for e in experiments("smoke", name):
             study: Any = e.study
             assert study.learner.threshold == LOWER * base.learner.threshold
+            assert study.data == replace(base.data, own_strength=WIDE)
             assert isinstance(study.schedule.stop_rule, FixedSteps)
             plain = replace(study, objective=base.objective, batches=None)
             assert replace(plain, **changes) == study
