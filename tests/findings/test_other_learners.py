@@ -172,7 +172,7 @@ def test_all_are_trained_alike_but_for_one_thing() -> None:
     for name, changes in ALONE.items():
         for e in experiments("smoke", name):
             study: Any = e.study
-            assert study.learner.threshold == LOWER * base.learner.threshold
+            assert study.learner.threshold == round(LOWER * base.learner.threshold, 2)
             assert study.data == replace(base.data, own_strength=WIDE)
             assert isinstance(study.schedule.stop_rule, FixedSteps)
             plain = replace(study, objective=base.objective, batches=None)
