@@ -12,7 +12,7 @@ from mvlib.paper.step_rules import FixedSteps
 from mvlib.studies.classifiers import ClassifierStudy
 
 # Networks and steps of each study.
-MIXUP = {"smoke": (2, 40), "book": (2, 300), "paper": (10, 2000)}
+MIXUP = {"smoke": (2, 60), "book": (2, 300), "paper": (10, 2000)}
 # Of the threshold of other chapters.  In a midpoint every view stands at half its strength: under
 # the whole threshold classes are learned late, or not at all.  Under half of it single networks
 # learn both views from hard labels, too, and there is nothing to compare.
