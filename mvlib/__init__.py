@@ -19,6 +19,7 @@ from mvlib.paper.activation import Activation as Activation
 from mvlib.paper.activation import SmoothedReLU as SmoothedReLU
 from mvlib.paper.batches import Batch as Batch
 from mvlib.paper.batches import Batches as Batches
+from mvlib.paper.batches import MidpointMixup as MidpointMixup
 from mvlib.paper.batches import MiniBatches as MiniBatches
 from mvlib.paper.data_parameters import MultiViewParams as MultiViewParams
 from mvlib.paper.ensemble import ensemble_outputs as ensemble_outputs
@@ -33,6 +34,7 @@ from mvlib.paper.network import LearnerParams as LearnerParams
 from mvlib.paper.network import init_weights as init_weights
 from mvlib.paper.network import logits as logits
 from mvlib.paper.objectives import CrossEntropy as CrossEntropy
+from mvlib.paper.objectives import LabelSmoothing as LabelSmoothing
 from mvlib.paper.objectives import Objective as Objective
 from mvlib.paper.objectives import TruncatedDistillation as TruncatedDistillation
 from mvlib.paper.step_rules import BoundedRelativeStep as BoundedRelativeStep

@@ -12,6 +12,7 @@ from mvlib.core.arithmetic import Precision
 from mvlib.core.checks import BadInput
 from mvlib.experiments.gaussian import gaussian_families
 from mvlib.experiments.images import image_families
+from mvlib.experiments.other_learners import classifier_families, mixup_families
 from mvlib.experiments.settings import (
     EXPLORED,
     FIRST_DRAW,
@@ -84,6 +85,8 @@ def experiments(scale: Scale, name: str | None = None) -> list[Experiment]:
         joint_families,
         gaussian_families,
         image_families,
+        mixup_families,
+        classifier_families,
     ):
         families |= group(scale)
         if name in families:

@@ -12,6 +12,7 @@ from mvlib.findings.finding import Finding
 from mvlib.findings.formatting import Family
 from mvlib.findings.gaussian import gaussian_ensemble_gain
 from mvlib.findings.images import image_claims
+from mvlib.findings.other_learners import classifier_findings, mixup_findings
 from mvlib.findings.tangent_kernels import networks_train_average, ntk_contradictions
 from mvlib.findings.theorems import lottery_finding, theorem_1, theorem_2
 from mvlib.store.entries import Arrays
@@ -25,6 +26,7 @@ NEEDED = (
     *("single-model", "contrast", "joint", "hard-labels", "distilled", "self-distilled"),
     *CONTROLS,
     "gaussian",
+    *("mixup", "hard-labels-as-long", "classifiers", "classifiers-noise"),
     *(f"images-{kind}" for kind in IMAGES),
 )
 
@@ -53,6 +55,12 @@ def findings(scale: Scale, run: Callable[[Experiment], Arrays]) -> list[Finding]
         networks_train_average(study, single, of["joint"]),
         *student_findings(study, of),
         gaussian_ensemble_gain([(e.study, a) for e, a in gaussian], study, single),
+        *mixup_findings(study, of["mixup"], of["hard-labels-as-long"]),
+        *classifier_findings(
+            experiments(scale, "classifiers-noise")[0].study,
+            of["classifiers-noise"],
+            of["classifiers"],
+        ),
         *image_claims(*(of[f"images-{kind}"][0] for kind in IMAGES)),
     ]
 

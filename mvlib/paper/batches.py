@@ -94,6 +94,40 @@ class MiniBatches(Batches):
         require(self.size <= n, "size", "B", self.size, f"be <= N = {n}", few)
 
 
+@dataclass(frozen=True, slots=True)
+class MidpointMixup(Batches):
+    r"""Midpoint mixup of Chidambaram, Wang, Wu and Ge (2023): inputs $\frac12 (X + X')$ with soft
+    labels $\frac12 (1_y + 1_{y'})$.
+
+    Patches are averaged place by place, so that every view is there at half its strength.  Where
+    both samples are of one class, the label is hard.
+
+    Choice: N of the N (N - 1) / 2 pairs a step, the neighbours in an order of all samples that is
+    drawn anew: each sample meets two others.
+    """
+
+    def batch(
+        self, step: int, X: Float[Tensor, "n P d"], labels: Int[Tensor, " n"], n_classes: int,
+        seed: int,
+    ) -> Batch:  # fmt: skip
+        """The midpoints of neighbours in an order of this step's own."""
+        order = torch.randperm(len(labels), generator=stream(seed, "midpoints", step))
+        order = order.to(labels.device)
+        # In float32 at least: what the learner rounds is the midpoint, as it does any input.
+        wide = torch.promote_types(X.dtype, torch.float32)
+        soft = torch.nn.functional.one_hot(labels, n_classes).to(wide)
+        midpoints = X[order].to(wide).add_(X[order.roll(1)]).mul_(0.5)
+        return Batch(X=midpoints, labels=(soft[order] + soft[order.roll(1)]) / 2)
+
+    def looks_every(self, n: int) -> int:
+        """10: no look decides when to stop sooner."""
+        return 10
+
+    def check(self, n: int) -> None:
+        """Refuse N < 2."""
+        require(n >= 2, "n_train", "N", n, "be >= 2 to be mixed", "one sample has no partner")
+
+
 def check_batches(batches: Batches | None, n: int) -> None:
     """Refuse what is no supplier of batches for n training samples, before anything is trained.
 

@@ -89,6 +89,26 @@ class CrossEntropy(Objective):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class LabelSmoothing(Objective):
+    r"""Hard labels with a share of their probability spread over all classes: residual
+    $(1 - \epsilon) 1_{i=y} + \epsilon / k - \mathrm{softmax}_i(F(X))$.
+
+    Attributes:
+        share: $\epsilon$ in [0, 1); 0 is `CrossEntropy`.
+    """
+
+    share: float = 0.1
+
+    def __post_init__(self) -> None:
+        require_number("share", "epsilon", self.share, 0, 0.999, "try 0.1")
+
+    def residual(self, F: Scores, labels: Labels, rows: Rows) -> Scores:
+        """That of the cross-entropy, a share of it against the uniform label."""
+        a = cross_entropy_residual(F, labels).mul_(1 - self.share)
+        return a.sub_(self.share * (F.softmax(dim=-1) - 1 / F.shape[-1]))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class AverageCrossEntropy(Objective):
     r"""Hard labels for the average of all networks trained together,
     $\bar F = c \sum_{\ell} F_\ell$: every member is pulled by the average's residual, times c.

@@ -33,9 +33,10 @@ from mvlib.deep.optimisers import Adam, Momentum, Plan
 from mvlib.deep.photographs import ARCHIVES, PARTS, load
 from mvlib.paper import multi_view_data, network
 from mvlib.paper.activation import Activation
-from mvlib.paper.batches import Batch, Batches, MiniBatches
+from mvlib.paper.batches import Batch, Batches, MidpointMixup, MiniBatches
 from mvlib.paper.data_parameters import MultiViewParams
 from mvlib.paper.network import LearnerParams
+from mvlib.paper.objectives import LabelSmoothing
 from mvlib.paper.step_rules import (
     BoundedRelativeStep,
     ConstantStep,
@@ -49,6 +50,7 @@ from mvlib.store.checkpoint import TrainingCheckpoint
 from mvlib.store.kinds import Kind, kind_of
 from mvlib.store.stamps import Probed
 from mvlib.studies import image_kernels, one_draw
+from mvlib.studies.classifiers import ClassifierStudy
 from mvlib.studies.distillation import FORMS, TARGETS, DistillationStudy
 from mvlib.studies.gaussian import GaussianData, GaussianStudy
 from mvlib.studies.image_inside import InsideStudy
@@ -134,6 +136,8 @@ def _networks() -> Probes:
         "few test inputs, no single-view samples": blank,
         "an activation of one's own": replace(few, learner=LearnerParams(activation=_Cube())),
         "batches of one's own": replace(few, batches=_Mixed()),
+        "midpoint mixup": replace(few, batches=MidpointMixup()),
+        "label smoothing": replace(few, objective=LabelSmoothing()),
         "streamed": partial(_streamed, NETWORKS),
         "streamed, watched": partial(_streamed, replace(NETWORKS, record_every=4, n_watch=20)),
         "in blocks": partial(_under, NETWORKS, network, CACHE_FLOATS=2000),
@@ -185,6 +189,13 @@ def _kernels() -> Probes:
         "many samples": replace(study, base=replace(NETWORKS, n_train=260)),
         "bfloat16": partial(_native, replace(study, base=ROUNDED["bfloat16"])),
     }
+
+
+def _classifiers() -> Probes:
+    # Of two equally good penalties the smaller one is kept: some, in this order, are.
+    study = ClassifierStudy(base=NETWORKS, degrees=(1, 2), penalties=(10.0, 0.1), n_validation=9)
+    noisy = replace(study, common_noise=0.1, n_networks=2, degrees=(1,))
+    return {"plain": study, "common noise, networks": noisy}
 
 
 def _gaussian() -> Probes:
@@ -261,6 +272,7 @@ PROBES: Mapping[str, Callable[[], Probes]] = {
     "students": _students,
     "joint training": _joint,
     "tangent kernels": _kernels,
+    "classifiers": _classifiers,
     "gaussian inputs": _gaussian,
     "image networks": _image_networks,
     "image kernels": _image_kernels,

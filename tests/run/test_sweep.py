@@ -30,6 +30,7 @@ from mvlib.run.sweep import fill, load_family, run_all, run_experiment
 from mvlib.store import kinds
 from mvlib.store.entries import CorruptEntry, Store, circumstances
 from mvlib.store.kinds import Kind, kind_of
+from mvlib.studies.classifiers import ClassifierStudy
 from mvlib.studies.distillation import DistillationStudy, run_distillation
 from mvlib.studies.gaussian import GaussianStudy
 from mvlib.studies.image_inside import InsideStudy
@@ -351,6 +352,7 @@ def test_every_experiment_has_its_function(scale: Scale) -> None:
         DistillationStudy: "distillation",
         JointStudy: "joint_training",
         ContrastStudy: "kernel_contrast",
+        ClassifierStudy: "classifiers",
         GaussianStudy: "gaussian",
         ImageStudy: "images",
         ImageKernelStudy: "image_kernels",
