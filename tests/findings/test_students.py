@@ -78,7 +78,7 @@ def made(single: Sequence[float], multi: Sequence[float] | None = None, **more: 
 
 
 def test_errors_are_in_units_of_mu() -> None:
-    assert MU == pytest.approx(1.6 * 4 / 600)
+    assert MU == pytest.approx(1.0 * 4 / 600)
     draws = [made([0.4, 0.2], [0.0, 0.001]), made([0.3, 0.5])]
     first, second = network_errors(STUDY, draws)
     assert first == pytest.approx([0.4, 0.2 + 0.001 * ODDS])
