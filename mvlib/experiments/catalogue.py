@@ -19,7 +19,7 @@ from mvlib.experiments.settings import (
     SINGLE_VIEW_PER_CLASS,
     SIZES,
     STEP_RULE,
-    STUDENT_TAU,
+    SELF_TAU,
     Experiment,
     Families,
     Scale,
@@ -57,7 +57,8 @@ COMPARED: tuple[Precision, ...] = ("float32", "bfloat16")
 STUDENTS: dict[str, dict[str, Any]] = {
     "hard-labels": {"target": "labels"},
     "distilled": {"target": "average"},
-    "self-distilled": {"target": "each"},
+    "self-distilled": {"target": "each", "tau": SELF_TAU},
+    "self-control": {"target": "one-hot", "tau": SELF_TAU},
     "control-one-hot": {"target": "one-hot"},
     "control-shuffled": {"target": "shuffled"},
     "printed": {"target": "average", "form": "printed"},
@@ -184,7 +185,7 @@ def student_study(
         teacher=teacher,
         schedule=Schedule(step_rule=STEP_RULE, stop_rule=stop_rule),
         n_students=n_students,
-        **{"record_every": 10, "n_watch": 300, "tau": STUDENT_TAU, **changes},
+        **{"record_every": 10, "n_watch": 300, **changes},
     )
 
 

@@ -96,7 +96,9 @@ SIZES: dict[str, Size] = {
 # the exploration draws); larger ones let losing views catch up within a step.
 STEP_RULE = BoundedRelativeStep(max_step=3e4, relative_change=0.3)
 SINGLE_VIEW_PER_CLASS = 1.0  # N_s / k; the paper's k^.2 is 1.6 at k = 10
-STUDENT_TAU = 0.5  # tau of (4.2)
+# tau of self-distillation, where (4.2) has .4 elsewhere: at .4 the teacher's views, which other
+# classes' samples ask for from the first step on, displace many that the student's own start names.
+SELF_TAU = 0.55
 
 
 def base_study(scale: Scale, *, draw: int = FIRST_DRAW) -> SingleModelStudy:
