@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -32,7 +33,8 @@ from mvlib.studies.one_draw import expected_steps, seeds_of
 from mvlib.studies.single_model import SingleModelStudy
 
 # Gauss and Hermite's rule for the mean over a patch's noise, exact up to degree 7.
-NODES, WEIGHTS = (torch.as_tensor(a) for a in np.polynomial.hermite_e.hermegauss(4))
+NODES, WEIGHTS = (a.tolist() for a in np.polynomial.hermite_e.hermegauss(4))
+WEIGHTS = [w / sum(WEIGHTS) for w in WEIGHTS]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,6 +76,8 @@ class Points(NamedTuple):
         view, group: every visible view of another class, numbered V j + l, and the pair of point
             and class that it belongs to, (e,).
         row, rival: of every such pair, (g,).
+        n_single, n_faint: how many of the points, and of the visible views, are single-view; they
+            come first.
     """
 
     labels: Int[Tensor, " n"]
@@ -83,6 +87,8 @@ class Points(NamedTuple):
     group: Int[Tensor, " e"]
     row: Int[Tensor, " g"]
     rival: Int[Tensor, " g"]
+    n_single: int
+    n_faint: int
 
 
 def draw_points(
@@ -104,41 +110,40 @@ def draw_points(
     others = view // V != labels[row]
     row, view = row[others], view[others]
     pairs, group = torch.unique_consecutive(row * k + view // V, return_inverse=True)
-    return Points(labels, shown, weight, view, group, pairs // k, pairs % k)
+    faint = int((row < n_single).sum())
+    return Points(labels, shown, weight, view, group, pairs // k, pairs % k, n_single, faint)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Reading:
     """What networks with correlations c, (L, k, m, V), read of each kind of patch."""
 
     study: SingleModelStudy
     c: Tensor
 
-    @property
+    @cached_property
     def spread(self) -> Float[Tensor, "L k m"]:
         r"""$\sigma_p \|w_{i,r}\|$."""
         data, start = self.study.data, self.study.learner.init_std
         return data.noise_std * (start**2 * data.dim + self.c.square().sum(-1)).sqrt()
 
     def mean(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        r"""$\varphi(zc) - \varphi(0)$, summed over neurons, (L, k, V), and the slope
+        r"""$\sum_r \varphi(zc) - \varphi(0)$, (L, k, V), and the slope
         $\varphi'(zc)$; $\varphi(x) = \mathbb E_g \sigma(x + s g)$."""
         act, s = self.study.learner.nonlinearity, self.spread[..., None]
         value, slope = torch.zeros_like(self.c), torch.zeros_like(self.c)
-        for node, w in zip(NODES.tolist(), (WEIGHTS / WEIGHTS.sum()).tolist(), strict=True):
-            at, steep = act.value_and_slope(z * self.c + s * node)
-            value += w * at
-            slope += w * steep / act.slope_unit
-            value -= w * act.value_and_slope(s * node)[0]
-        return value.sum(2), slope
+        for node, w in zip(NODES, WEIGHTS, strict=True):
+            at, steep = act.value_and_slope(torch.addcmul(s * node, self.c, z))
+            value.add_(at, alpha=w)
+            slope.add_(steep, alpha=w / act.slope_unit)
+        return value.sum(2) - self.bare[..., None], slope
 
+    @cached_property
     def bare(self) -> Float[Tensor, "L k"]:
-        """Scores of an input that shows nothing."""
-        zero = torch.zeros_like(self.c[..., :1])
-        act, s = self.study.learner.nonlinearity, self.spread[..., None]
-        for node, w in zip(NODES.tolist(), (WEIGHTS / WEIGHTS.sum()).tolist(), strict=True):
-            zero += w * act.value_and_slope(s * node)[0]
-        return self.study.data.n_patches * zero.sum((2, 3))
+        r"""$\sum_r \varphi(0)$: what every patch adds that shows no view of the class."""
+        act, s = self.study.learner.nonlinearity, self.spread
+        at = [w * act.value_and_slope(s * x)[0] for x, w in zip(NODES, WEIGHTS, strict=True)]
+        return torch.stack(at).sum((0, 3))
 
 
 class _Strengths(NamedTuple):
@@ -183,19 +188,15 @@ class _Scores(NamedTuple):
 
 def _scores(reading: _Reading, points: Points, z: _Strengths) -> tuple[_Scores, list[Tensor]]:
     """Scores, every noise averaged over, and the slopes at own, other and faint views."""
-    bare = reading.bare()
+    bare = reading.study.data.n_patches * reading.bare
     (own, at_own), (weak, _) = reading.mean(z.own), reading.mean(z.weak)
     (other, at_other), (faint, at_faint) = reading.mean(z.other), reading.mean(z.faint)
-    single = points.shown >= 0
-    shown = points.shown.clamp_min(0)
-    whole = own.sum(-1)[:, points.labels]
-    if bool(single.any()):
-        one = weak.sum(-1, keepdim=True) - weak + own  # (L, k, V), by the view shown
-        whole = torch.where(single, one[:, points.labels, shown], whole)
-    F_y = bare[:, points.labels] + z.own_patches * whole
-    faintly = single[points.row][points.group]
-    flat = torch.where(faintly, faint.flatten(1)[:, points.view], other.flatten(1)[:, points.view])
-    F_g = bare[:, points.rival].index_add(1, points.group, z.other_patches * flat)
+    n, e, labels = points.n_single, points.n_faint, points.labels
+    one = weak.sum(-1, keepdim=True) - weak + own  # (L, k, V), by the view shown
+    whole = [one[:, labels[:n], points.shown[:n]], own.sum(-1)[:, labels[n:]]]
+    F_y = bare[:, labels] + z.own_patches * torch.cat(whole, 1)
+    seen = faint.flatten(1)[:, points.view[:e]], other.flatten(1)[:, points.view[e:]]
+    F_g = bare[:, points.rival].index_add(1, points.group, z.other_patches * torch.cat(seen, 1))
     return _Scores(F_y, F_g, bare), [at_own, at_other, at_faint]
 
 
@@ -206,18 +207,15 @@ def _absent(scores: _Scores, points: Points) -> Tensor:
     return torch.where(first, best.values[:, 1:], best.values[:, :1])
 
 
-def _wrong(scores: _Scores, points: Points) -> Tensor:
-    """Where some class scores at least as high as the label, (L, n)."""
-    rival = scores.rival >= scores.own[:, points.row]
-    found = torch.zeros_like(scores.own).index_add(1, points.row, rival.to(scores.own))
-    return (found > 0) | (_absent(scores, points) >= scores.own)
-
-
-def _residuals(scores: _Scores, points: Points) -> tuple[Tensor, Tensor]:
-    """1 - p_y, (L, n), and p of every visible rival, (L, g)."""
+def _best(scores: _Scores, points: Points) -> Tensor:
+    """The best score of a class but the label, (L, n)."""
     rows = points.row.expand(len(scores.own), -1)
-    top = torch.maximum(scores.own, _absent(scores, points))
-    top = top.scatter_reduce(1, rows, scores.rival, "amax")
+    return _absent(scores, points).scatter_reduce(1, rows, scores.rival, "amax")
+
+
+def _residuals(scores: _Scores, points: Points, best: Tensor) -> tuple[Tensor, Tensor]:
+    """1 - p_y, (L, n), and p of every visible rival, (L, g)."""
+    top = torch.maximum(scores.own, best)
     rival = (scores.rival - top[:, points.row]).exp()
     floor = scores.bare.amax(1, keepdim=True)
     bare = (scores.bare - floor).exp()
@@ -292,7 +290,8 @@ def run_many_classes(
         value, steep = act.value_and_slope(seen + noisy)
         scores.own[:, :n_single] = value.sum((2, 3))
         judged = scores.mean() if study.together else scores
-        wrong = _wrong(judged, points).expand(L, -1)
+        best = _best(judged, points)
+        wrong = (best >= judged.own).expand(L, -1)
         if base.record_every and t % base.record_every == 0:
             watched = _tested(reading, fresh["single"], z, together=study.together)
             error = (wrong * weight).sum(1) / weight.sum()
@@ -304,7 +303,7 @@ def run_many_classes(
         if t == limit or not running.any():
             break
         stop_step[running] = t + 1
-        a, p = (part.expand(L, -1) * share for part in _residuals(judged, points))
+        a, p = (part.expand(L, -1) * share for part in _residuals(judged, points, best))
         ascent, pull = _ascent(c, a, p, slopes, steep / act.slope_unit, points, held, z, N)
         eta = _step_sizes(rule, c, ascent, pull, seen + noisy, noisy, held, data.noise_norm)
         if study.together:
@@ -337,13 +336,11 @@ def _memory(
     return _Memory(y, patches[shown], torch.stack(noise))
 
 
-def _tested(
-    reading: _Reading, points: Points, z: _Strengths, *, together: bool = False
-) -> Tensor:
+def _tested(reading: _Reading, points: Points, z: _Strengths, *, together: bool = False) -> Tensor:
     """Errors of each network or, one number for each, of all together."""
     scores, _ = _scores(reading, points, z)
-    wrong = _wrong(scores.mean() if together else scores, points).float().mean(1)
-    return wrong.expand(len(reading.c))
+    scores = scores.mean() if together else scores
+    return (_best(scores, points) >= scores.own).float().mean(1).expand(len(reading.c))
 
 
 def _ascent(
@@ -357,11 +354,13 @@ def _ascent(
     own = torch.zeros(L, k).index_add(1, points.labels[n1:], weighted[:, n1:])
     ascent = at_own * own[:, :, None, None] * z.own * z.own_patches
     down = -(p * points.weight[points.row] / N)[:, points.group]
-    faintly = points.row[points.group] < n1
-    for part, slope, strength in ((~faintly, at_other, z.other), (faintly, at_faint, z.faint)):
+    e = points.n_faint
+    for part, slope, strength in (
+        (slice(e), at_faint, z.faint),
+        (slice(e, None), at_other, z.other),
+    ):
         pushed = torch.zeros(L, k * V).index_add(1, points.view[part], down[:, part])
-        pushed = pushed * strength * z.other_patches
-        ascent = ascent + slope * pushed.view(L, k, 1, V)
+        ascent = ascent + slope * (pushed * strength * z.other_patches).view(L, k, 1, V)
     pull = weighted[:, :n1, None, None] * steep
     return ascent.index_add(1, held.y, torch.einsum("lxmp,xvp->lxmv", pull, held.z)), pull
 
@@ -386,8 +385,19 @@ def _work(study: ManyClassesStudy) -> float:
     data, k = base.data, base.data.n_classes
     neurons = 16 * 20.0 * k * base.learner.n_neurons * data.n_views
     shown = 50.0 * min(study.drawn * k, base.n_train) * data.n_views * data.sparsity
-    return (neurons + shown) * base.n_networks * expected_steps(base.schedule.stop_rule)
+    return (neurons + shown) * base.n_networks * _steps(study)
 
 
-register(Kind(name="many classes", configuration=ManyClassesStudy, run=run_many_classes,
-              work=_work, steps=lambda study: expected_steps(study.base.schedule.stop_rule)))  # fmt: skip
+def _steps(study: ManyClassesStudy) -> int:
+    return expected_steps(study.base.schedule.stop_rule)
+
+
+register(
+    Kind(
+        name="many classes",
+        configuration=ManyClassesStudy,
+        run=run_many_classes,
+        work=_work,
+        steps=_steps,
+    )
+)

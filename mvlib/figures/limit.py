@@ -1,0 +1,112 @@
+"""Drawings of what the theorems say of large k, small sigma_0 and large T (chapter 11)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from mvlib.figures import parts
+from mvlib.figures.picture import PALETTE, SINGLE, STUDENT, THEORY, canvas, picture
+from mvlib.findings.limit import BEGINS, Average
+from mvlib.findings.report_limit import CURVES, Counts
+
+LOOKS = {
+    "test error / mu": (SINGLE, "o"),
+    "winner foretold": (PALETTE["view 1"], "^"),
+    "classes with one view": (STUDENT, "s"),
+}
+
+
+@picture
+def towards_the_limit(reduced: Counts, full: Counts) -> str:
+    """Three curves over the number of classes: lines for reduced training, open marks for full."""
+    counts = sorted(reduced)
+    [axis] = canvas((7.5, 4))
+    for name, (colour, marker) in LOOKS.items():
+        curve = [reduced[k][name] for k in counts]
+        axis.plot(counts, curve, "-", marker=marker, ms=4, color=colour, label=f"{name}, reduced")
+        dots = [full[k][name] for k in full]
+        axis.plot(list(full), dots, marker, ms=9, mfc="none", color=colour,
+                  label=f"{name}, in full")  # fmt: skip
+    for value in sorted(set(CURVES.values())):
+        axis.axhline(value, color=THEORY, ls="--")
+    axis.set(xlabel="number of classes k", ylabel="share", ylim=(0, 1.05))
+    parts.plain_log_axis(axis, counts)
+    parts.legend_outside(axis, 3)
+    said = "; ".join(
+        f"{name} from {reduced[counts[0]][name]:.2f} at k = {counts[0]} to "
+        f"{reduced[counts[-1]][name]:.2f} at k = {counts[-1]}"
+        for name in LOOKS
+    )
+    return f"Three curves against k, reduced, with marks where networks were trained: {said}."
+
+
+@picture
+def on_and_on(curves: Mapping[str, tuple[np.ndarray, np.ndarray]], *, n_views: int = 2) -> str:
+    """Errors on single-view inputs against steps in units of each network's first fit; `curves`:
+    how it was trained -> (steps over first fit, errors), both (records, networks)."""
+    [axis] = canvas((7, 3.6))
+    for line, (name, (times, error)) in zip(parts.LINES, curves.items(), strict=False):
+        for network, (t, e) in enumerate(zip(times.T, error.T, strict=True)):
+            axis.plot(t[t > 0], e[t > 0], ls=line, color=SINGLE, alpha=0.8,
+                      label=name if network == 0 else None)  # fmt: skip
+    axis.axvline(1, color=parts.ink(), lw=0.6, ls=":")
+    parts.theorem_1(axis, n_views, label="Theorem 1")
+    axis.set(xscale="log", xlabel="steps / steps to the first fit", ylabel="single-view error",
+             ylim=(0, 1))  # fmt: skip
+    axis.legend(fontsize=9)
+    said = "; ".join(
+        f"{name}: {error[-1].mean():.2f} after {times[-1].mean():.0f} times as many steps as "
+        "fitting took"
+        for name, (times, error) in curves.items()
+    )
+    return f"Errors on single-view inputs over training time, logarithmic. {said}."
+
+
+@picture
+def printed_students(
+    curves: Mapping[str, tuple[np.ndarray, np.ndarray]], solved: float, *, n_views: int = 2
+) -> str:
+    """Test errors over mu of students over steps; `curves`: kind -> (steps, errors (records,
+    students)); `solved`: the mark below which a student has learned both views."""
+    [axis] = canvas((7, 3.6))
+    for line, (name, (steps, error)) in zip(parts.LINES, curves.items(), strict=False):
+        axis.plot(steps, np.maximum(error.mean(axis=1), 1e-3), ls=line,
+                  color=parts.colour_of(name), label=name)  # fmt: skip
+    axis.axhline(solved, color=THEORY, ls="--")
+    parts.theorem_1(axis, n_views)
+    axis.set(xlabel="step t", ylabel=parts.ERROR, yscale="log")
+    axis.legend(fontsize=9)
+    ends = {name: float(error[-1].mean()) for name, (_, error) in curves.items()}
+    return f"Test error over mu of students over training, on a logarithmic axis. At the end: " \
+        f"{parts.listed(ends)}."  # fmt: skip
+
+
+@picture
+def average_ratios(curves: Mapping[str, Sequence[Average]], full: Sequence[Average]) -> str:
+    """Error of the mean of L networks trained as one over one network's, against sigma_0 over
+    varrho: a line for every k and L, reduced; crosses where it was done in full."""
+    [axis] = canvas((7.5, 4))
+    for i, (name, points) in enumerate(curves.items()):
+        places = [one.start for one in points]
+        heights = np.array([one.ratio for one in points])
+        ends = [np.array([one.low for one in points]), np.array([one.high for one in points])]
+        parts.curve_with_band(axis, places, heights, ends, color=list(PALETTE.values())[i % 7],
+                              marker=parts.MARKERS[i % 6], ls=parts.LINES[i % 5], lw=None,
+                              label=name, alpha=0.15)  # fmt: skip
+    for one in full:
+        axis.plot(one.start, one.ratio, "*", ms=11, color=parts.ink())
+        axis.annotate(f"in full, L = {one.members}", (one.start, one.ratio), fontsize=8)
+    axis.axhline(BEGINS, color=THEORY, ls="--")
+    starts = sorted({one.start for points in curves.values() for one in points})
+    parts.plain_log_axis(axis, starts)
+    axis.set_xticklabels([f"{start:g}" for start in starts])
+    axis.set(xlabel=r"$\sigma_0 / \varrho$", ylabel="ratio of test errors", ylim=(0, None))
+    parts.legend_outside(axis, 3)
+    said = "; ".join(
+        f"{name}: {points[0].ratio:.2f} at {points[0].start:g}, {points[-1].ratio:.2f} at "
+        f"{points[-1].start:g}"
+        for name, points in curves.items()
+    )
+    return f"Ratio of the error of an average trained as one to a single network's. {said}."
