@@ -36,10 +36,15 @@ from mvlib.studies.single_model import SingleModelStudy
 NODES, WEIGHTS = (a.tolist() for a in np.polynomial.hermite_e.hermegauss(4))
 WEIGHTS = [w / sum(WEIGHTS) for w in WEIGHTS]
 
+UNSURE = 0.5  # mean of 1 - p_y over the training set from which on it is not fitted
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ManyClassesStudy:
     """Reduced networks of one data draw.
+
+    Choice: fitted is a training set whose points are all classified, with less than `UNSURE` of
+    their probability missing on average.
 
     Attributes:
         base: the setting, as for full training; its networks, test points and stop rule.
@@ -54,8 +59,6 @@ class ManyClassesStudy:
 
     def __post_init__(self) -> None:
         base = self.base
-        require(isinstance(self.together, bool), "together", "", self.together,
-                "be True or False", "pick one")  # fmt: skip
         require_int("drawn", "", self.drawn, 1, "draw a point of each class")
         rule = base.schedule.step_rule
         require(isinstance(rule, BoundedRelativeStep), "step_rule", "eta", rule,
@@ -298,13 +301,17 @@ def run_many_classes(
             records["steps"].append(torch.tensor(t))
             records["train_error"].append(error)
             records["watched_single_error"].append(watched)
+        a, p = (part.expand(L, -1) for part in _residuals(judged, points, best))
+        # Without noise many neurons classify before they have learned anything: no fit as yet.
+        unfit = wrong.any(1) | ((a * weight).sum(1) > UNSURE * weight.sum())
         if isinstance(schedule.stop_rule, WhenFitted):
-            running &= wrong.any(1)
+            running &= unfit
         if t == limit or not running.any():
             break
         stop_step[running] = t + 1
-        a, p = (part.expand(L, -1) * share for part in _residuals(judged, points, best))
-        ascent, pull = _ascent(c, a, p, slopes, steep / act.slope_unit, points, held, z, N)
+        ascent, pull = _ascent(
+            c, share * a, share * p, slopes, steep / act.slope_unit, points, held, z, N
+        )
         eta = _step_sizes(rule, c, ascent, pull, seen + noisy, noisy, held, data.noise_norm)
         if study.together:
             eta = eta.amin().expand(L)
@@ -319,7 +326,7 @@ def run_many_classes(
         found[f"ensemble_{kind}_error"] = _tested(reading, tested, z, together=True)[0]
     found |= {name: torch.stack(rows) for name, rows in records.items() if rows}
     found |= {"correlations": c.amax(2), "predicted_winner": lead.argmax(-1),
-              "stop_step": stop_step, "fitted": ~wrong.any(1)}  # fmt: skip
+              "stop_step": stop_step, "fitted": ~unfit}  # fmt: skip
     return {name: tensor.numpy() for name, tensor in found.items()}
 
 
