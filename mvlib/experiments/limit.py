@@ -29,7 +29,7 @@ class LimitSize:
         many: k and networks of reduced training.
         starts, members, average_counts: sigma_0 over varrho, L and k of averages trained as one,
             reduced.
-        patience: steps that they are given to fit.
+        patience: steps that reduced networks are given to fit.
         full_starts, full_members: sigma_0 over varrho and L of those trained in full.
         long_steps: of networks trained on and on, about 100 times what fitting takes.
         long_size: their d and N, in full; small, for time.
@@ -74,6 +74,7 @@ DIM_PER_CLASS = 100  # d / k of reduced training, the book's at k = 10
 DRAWN = 2000  # multi-view points of a reduced training set, or 20 a class if those are more
 # From a small start nothing moves for long: no largest step, and no class may be rushed.
 FAR, FLOOR = 1e12, 1e-3
+FAINTER = (0.1, 0.15)  # views of other classes that teach little while a class waits
 
 
 def with_classes(base: SingleModelStudy, k: int, networks: int, dim: int) -> SingleModelStudy:
@@ -101,6 +102,23 @@ def with_classes(base: SingleModelStudy, k: int, networks: int, dim: int) -> Sin
     return replace(study, schedule=schedule)
 
 
+def grown(base: SingleModelStudy, k: int, networks: int) -> SingleModelStudy:
+    r"""The same with two levers of the theorems moved as k grows: $s \propto k^{0.2}$, as the paper
+    has it, and a smaller start, $\sigma_0 \propto k^{-1/6}$.
+
+    Choice: the paper's $\sigma_0 = k^{-1/2}$ takes off after a time that grows like k.
+    """
+    ratio = k / base.data.n_classes
+    start = base.learner.init_std * ratio ** (-1 / 6)
+    levers = vary(base, init_std=start, sparsity=base.data.sparsity * ratio**0.2)
+    return with_classes(levers, k, networks, DIM_PER_CLASS * k)
+
+
+def _patient(base: SingleModelStudy, limit: int) -> SingleModelStudy:
+    """The study with so many steps to fit its training set."""
+    return replace(base, schedule=replace(base.schedule, stop_rule=WhenFitted(limit=limit)))
+
+
 def reduced(base: SingleModelStudy, *, together: bool = False) -> ManyClassesStudy:
     """A study, reduced."""
     drawn = max(20, DRAWN // base.data.n_classes)
@@ -122,6 +140,10 @@ def limit_families(scale: Scale) -> Families:
     made["class-count-reduced"] = {f"k = {s.data.n_classes}": reduced(s) for s in full}
     made["many-classes"] = {
         f"k = {k}": reduced(with_classes(first, k, networks, DIM_PER_CLASS * k))
+        for k, networks in size.many
+    }
+    made["many-classes-grown"] = {
+        f"k = {k}": reduced(_patient(grown(first, k, networks), size.patience))
         for k, networks in size.many
     }
     return made | _printed(scale) | _long(scale) | _averages(scale)
@@ -155,17 +177,19 @@ def _averages(scale: Scale) -> Families:
         return vary(base, init_std=start * base.learner.threshold)
 
     made: Families = {"average-reduced": {}, "average-full": {}}
-    for k in size.average_counts:
-        base = with_classes(first, k, 4, DIM_PER_CLASS * k)
+    settings = [with_classes(first, k, 4, DIM_PER_CLASS * k) for k in size.average_counts]
+    settings.append(vary(settings[-1], multi_other_strength=FAINTER))
+    for base in settings:
         rule = replace(base.schedule.step_rule, max_step=FAR, floor=FLOOR)
-        stop = WhenFitted(limit=size.patience)
-        base = replace(base, schedule=replace(base.schedule, step_rule=rule, stop_rule=stop))
+        base = replace(base, schedule=replace(base.schedule, step_rule=rule))
+        base = _patient(base, size.patience)
+        faint = base.data.multi_other_strength
         for start in size.starts:
-            one = starting(base, start)
-            made["average-reduced"][f"k = {k}, {start:g}: alone"] = reduced(one)
+            one, where = starting(base, start), f"k = {base.data.n_classes}, {start:g}, {faint}"
+            made["average-reduced"][f"{where}: alone"] = reduced(one)
             for L in size.members:
                 together = reduced(replace(one, n_networks=L), together=True)
-                made["average-reduced"][f"k = {k}, {start:g}: mean of {L}"] = together
+                made["average-reduced"][f"{where}: mean of {L}"] = together
     for start in size.full_starts:
         one = replace(starting(first, start), n_networks=2)
         made["average-full"][f"{start:g}: alone"] = one

@@ -19,27 +19,29 @@ LOOKS = {
 
 
 @picture
-def towards_the_limit(reduced: Counts, full: Counts) -> str:
-    """Three curves over the number of classes: lines for reduced training, open marks for full."""
-    counts = sorted(reduced)
-    [axis] = canvas((7.5, 4))
-    for name, (colour, marker) in LOOKS.items():
-        curve = [reduced[k][name] for k in counts]
-        axis.plot(counts, curve, "-", marker=marker, ms=4, color=colour, label=f"{name}, reduced")
-        dots = [full[k][name] for k in full]
-        axis.plot(list(full), dots, marker, ms=9, mfc="none", color=colour,
-                  label=f"{name}, in full")  # fmt: skip
-    for value in sorted(set(CURVES.values())):
-        axis.axhline(value, color=THEORY, ls="--")
-    axis.set(xlabel="number of classes k", ylabel="share", ylim=(0, 1.05))
-    parts.plain_log_axis(axis, counts)
-    parts.legend_outside(axis, 3)
+def towards_the_limit(reduced: Mapping[str, Counts], full: Counts) -> str:
+    """Three curves over the number of classes: lines for reduced training, one for each way in
+    which k grows; open marks for full training in the first way."""
+    panels = canvas((11, 3.6), 1, len(LOOKS), sharex=True)
+    for axis, (name, (colour, marker)) in zip(panels, LOOKS.items(), strict=True):
+        for line, (way, counts) in zip(parts.LINES, reduced.items(), strict=False):
+            ks = sorted(counts)
+            axis.plot(ks, [counts[k][name] for k in ks], ls=line, marker=marker, ms=4,
+                      color=colour, label=way)  # fmt: skip
+        axis.plot(list(full), [full[k][name] for k in full], marker, ms=9, mfc="none",
+                  color=colour, label="in full")  # fmt: skip
+        axis.axhline(CURVES[name], color=THEORY, ls="--")
+        axis.set(xlabel="number of classes k", title=name, xscale="log")
+        low = 0.25 if CURVES[name] < 1 else 0.7
+        axis.set(ylim=(low, CURVES[name] + 0.05))
+        axis.legend(fontsize=8, loc="lower right")
     said = "; ".join(
-        f"{name} from {reduced[counts[0]][name]:.2f} at k = {counts[0]} to "
-        f"{reduced[counts[-1]][name]:.2f} at k = {counts[-1]}"
+        f"{name}, {way}: from {counts[min(counts)][name]:.2f} at k = {min(counts)} to "
+        f"{counts[max(counts)][name]:.2f} at k = {max(counts)}"
         for name in LOOKS
+        for way, counts in reduced.items()
     )
-    return f"Three curves against k, reduced, with marks where networks were trained: {said}."
+    return f"Three panels over k, reduced, with marks where networks were trained: {said}."
 
 
 @picture

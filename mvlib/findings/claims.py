@@ -21,7 +21,7 @@ from mvlib.studies.single_model import SingleModelStudy
 CONTROLS = ("control-one-hot", "control-shuffled")
 # In the order in which `image_claims` takes them.
 IMAGES = ("single", "average", "distilled", "self-distilled", "kernels")
-LIMIT = ("many-classes", "average-reduced")
+LIMIT = ("many-classes-grown", "average-reduced")
 # The families of experiments that the findings rest on.
 NEEDED = (
     *("single-model", "contrast", "joint", "hard-labels", "distilled", "self-distilled"),

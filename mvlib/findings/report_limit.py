@@ -88,19 +88,23 @@ def many_table(many: Family) -> list[Record]:
     ]
 
 
-def limit_values(full: Family, many: Family) -> Record:
-    """What the text says of both."""
-    counts, largest = by_classes(many), by_classes(full)
-    first, last = min(counts), max(counts)
-    said: dict[str, object] = {"k-first": first, "k-last": last, "k-full": max(largest)}
-    for name, curve in (("error", CURVES), ("right", CURVES), ("one", CURVES)):
-        key = list(curve)[("error", "right", "one").index(name)]
-        said |= {f"{name}-first": number(counts[first][key]),
-                 f"{name}-last": number(counts[last][key]),
-                 f"{name}-full": number(largest[max(largest)][key])}  # fmt: skip
+def limit_values(full: Family, many: Family, grown: Family) -> Record:
+    """What the text says of them: the curves at the smallest and the largest k."""
     base = base_of(full[0][0].study)
-    per_class = base.n_train // base.data.n_classes
-    return said | {"per-class": per_class, "s-held": f"{base.data.sparsity:g}"}
+    said: dict[str, object] = {
+        "per-class": base.n_train // base.data.n_classes,
+        "s-held": f"{base.data.sparsity:g}",
+        "s-grown": f"{base_of(grown[-1][0].study).data.sparsity:.1f}",
+        "start-held": f"{base.learner.init_std:g}",
+        "start-grown": f"{base_of(grown[-1][0].study).learner.init_std:.3f}",
+    }
+    for way, family in (("full", full), ("held", many), ("grown", grown)):
+        counts = by_classes(family)
+        for word, k in (("first", min(counts)), ("last", max(counts))):
+            said[f"{way}-k-{word}"] = k
+            for name, value in zip(("error", "right", "one"), counts[k].values(), strict=True):
+                said[f"{way}-{name}-{word}"] = number(value)
+    return said
 
 
 # ---------------------------------------------------------------- on and on
@@ -188,10 +192,11 @@ def confusion_table(full: Family) -> list[Record]:
 
 
 def average_curves(family: Family) -> dict[str, list[Average]]:
-    """The curves over sigma_0 / varrho, by k and L."""
+    """The curves over sigma_0 / varrho, by k, L and the strength of faint views."""
     found: dict[str, list[Average]] = {}
-    for one in sorted(averages(family), key=lambda a: (a.k, a.members, a.start)):
-        found.setdefault(f"k = {one.k}, L = {one.members}", []).append(one)
+    for one in sorted(averages(family), key=lambda a: a.start):
+        name = f"k = {one.k}, L = {one.members}, faint views {one.faint:g}"
+        found.setdefault(name, []).append(one)
     return found
 
 
@@ -202,6 +207,7 @@ def average_table(families: Mapping[str, Family]) -> list[Record]:
             "": how,
             "k": one.k,
             "L": one.members,
+            "faint views": one.faint,
             "sigma_0 / varrho": f"{one.start:g}",
             "one network": one.alone,
             "the mean, trained": one.together,

@@ -124,12 +124,14 @@ COST_PICTURES: dict[str, Callable[[], Picture]] = {
     ),
 }  # fmt: skip
 
-AVERAGE = Average(k=10, start=0.1, members=2, ratio=0.5, low=0.4, high=0.6, alone=0.4, together=0.2,
-                  fitted=True)  # fmt: skip
+AVERAGE = Average(k=10, start=0.1, members=2, faint=0.3, ratio=0.5, low=0.4, high=0.6,
+                  alone=0.4, together=0.2, fitted=True)  # fmt: skip
 COUNTS = {k: dict.fromkeys(LIMIT_CURVES, 0.4) for k in (10, 100)}
 TIMES = (np.array([[0.0, 0.0], [1.0, 2.0], [50.0, 100.0]]), np.full((3, 2), 0.4))
 LIMIT_PICTURES: dict[str, Callable[[], Picture]] = {
-    "towards_the_limit": lambda: limit.towards_the_limit(COUNTS, {10: COUNTS[10]}),
+    "towards_the_limit": lambda: limit.towards_the_limit(
+        {"held": COUNTS, "grown": COUNTS}, {10: COUNTS[10]}
+    ),
     "on_and_on": lambda: limit.on_and_on({"in full": TIMES, "reduced": TIMES}),
     "printed_students": lambda: limit.printed_students(
         {"hard labels": (STEPS, np.ones((3, 1))), "control: one-hot": (STEPS, np.ones((3, 1)))},

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from toys import TEACHER, student
 
-from mvlib.experiments.limit import with_classes
+from mvlib.experiments.limit import grown, with_classes
 from mvlib.experiments.settings import base_study, joint_study
 from mvlib.findings import limit, report_limit
 from mvlib.findings.finding import Finding
@@ -65,7 +65,7 @@ def test_the_largest_ratio_of_those_that_fit_is_reported() -> None:
     unfit = dict(bad, ensemble_single_error=np.array(0.8), fitted=np.array([True, False]))
     family = [entry(REDUCED), entry(together), entry(together, bad), entry(together, unfit)]
     found = limit.train_average_ratio(family)
-    assert found.measured == pytest.approx(0.55 / 0.59) and "1 of which" in found.caveat
+    assert found.measured == pytest.approx(0.55 / 0.59) and "0.93 for L = 2" in found.caveat
 
 
 def test_curves_and_tables() -> None:
@@ -75,8 +75,9 @@ def test_curves_and_tables() -> None:
     assert row["their average"] == pytest.approx(0.1) and row["networks"] == 2
     [row] = report_limit.many_table([entry(REDUCED)])
     assert row["steps"] == 15 and row["winner foretold"] == 0.75
-    said = report_limit.limit_values([entry(BASE)], [entry(REDUCED)])
-    assert said["error-last"] == "0.590" and said["per-class"] == 12 and said["k-full"] == 3
+    said = report_limit.limit_values(*[[entry(BASE)]] * 2, [entry(REDUCED)])
+    assert said["grown-error-last"] == "0.590" and said["held-one-first"] == "0.750"
+    assert said["per-class"] == 12 and said["full-k-last"] == 3
 
 
 def test_long_curves_are_in_units_of_the_first_fit() -> None:
@@ -106,6 +107,10 @@ def test_with_classes_holds_what_it_says() -> None:
     assert many.learner.n_neurons == first.learner.n_neurons + 5  # 1.5 log2(8), rounded up
     rules = many.schedule.step_rule, first.schedule.step_rule
     assert rules[0].max_step == pytest.approx(8 * rules[1].max_step)  # type: ignore[union-attr]
+
+    more = grown(first, 640, 2)
+    assert more.learner.init_std == pytest.approx(first.learner.init_std / 2)  # 64^(1/6)
+    assert more.data.sparsity == pytest.approx(held.sparsity * 64**0.2)
 
 
 def test_findings_at_smoke_scale(smoke_findings: dict[str, Finding]) -> None:
