@@ -15,7 +15,7 @@ from mvlib.experiments.settings import (
     vary,
     with_samples,
 )
-from mvlib.paper.step_rules import FixedSteps, WhenFitted
+from mvlib.paper.step_rules import BoundedRelativeStep, FixedSteps, WhenFitted
 from mvlib.studies.many_classes import ManyClassesStudy
 from mvlib.studies.single_model import SingleModelStudy
 
@@ -84,7 +84,7 @@ def with_classes(base: SingleModelStudy, k: int, networks: int, dim: int) -> Sin
     unread, and all others wait for it.  Patches hold the views of all but one input in a thousand.
     A class's share of the gradient is 1 / k: the largest step grows with k.
     """
-    data, rule, ratio = base.data, base.schedule.step_rule, k / base.data.n_classes
+    data, ratio = base.data, k / base.data.n_classes
     s = min(data.sparsity, k)
     own, shown = data.n_views * data.patches_per_view, data.n_views * s
     patches = 8 * math.ceil((own + shown + 4 * math.sqrt(shown)) / 8)
@@ -98,8 +98,20 @@ def with_classes(base: SingleModelStudy, k: int, networks: int, dim: int) -> Sin
         noise_std=data.noise_norm / math.sqrt(dim),
         sparsity=s,
     )
-    schedule = replace(base.schedule, step_rule=replace(rule, max_step=ratio * rule.max_step))
-    return replace(study, schedule=schedule)
+    return _stepping(study, max_step=ratio * _rule(base).max_step)
+
+
+def _rule(base: SingleModelStudy) -> BoundedRelativeStep:
+    """The book's kind of step."""
+    rule = base.schedule.step_rule
+    assert isinstance(rule, BoundedRelativeStep)
+    return rule
+
+
+def _stepping(base: SingleModelStudy, **changes: float) -> SingleModelStudy:
+    """The study with other parameters of its step rule."""
+    rule = replace(_rule(base), **changes)
+    return replace(base, schedule=replace(base.schedule, step_rule=rule))
 
 
 def grown(base: SingleModelStudy, k: int, networks: int) -> SingleModelStudy:
@@ -180,9 +192,7 @@ def _averages(scale: Scale) -> Families:
     settings = [with_classes(first, k, 4, DIM_PER_CLASS * k) for k in size.average_counts]
     settings.append(vary(settings[-1], multi_other_strength=FAINTER))
     for base in settings:
-        rule = replace(base.schedule.step_rule, max_step=FAR, floor=FLOOR)
-        base = replace(base, schedule=replace(base.schedule, step_rule=rule))
-        base = _patient(base, size.patience)
+        base = _patient(_stepping(base, max_step=FAR, floor=FLOOR), size.patience)
         faint = base.data.multi_other_strength
         for start in size.starts:
             one, where = starting(base, start), f"k = {base.data.n_classes}, {start:g}, {faint}"

@@ -86,29 +86,36 @@ def printed_students(
 
 
 @picture
-def average_ratios(curves: Mapping[str, Sequence[Average]], full: Sequence[Average]) -> str:
+def average_ratios(
+    curves: Mapping[str, Mapping[int, Sequence[Average]]], full: Sequence[Average]
+) -> str:
     """Error of the mean of L networks trained as one over one network's, against sigma_0 over
-    varrho: a line for every k and L, reduced; crosses where it was done in full."""
-    [axis] = canvas((7.5, 4))
-    for i, (name, points) in enumerate(curves.items()):
-        places = [one.start for one in points]
-        heights = np.array([one.ratio for one in points])
-        ends = [np.array([one.low for one in points]), np.array([one.high for one in points])]
-        parts.curve_with_band(axis, places, heights, ends, color=list(PALETTE.values())[i % 7],
-                              marker=parts.MARKERS[i % 6], ls=parts.LINES[i % 5], lw=None,
-                              label=name, alpha=0.15)  # fmt: skip
+    varrho: a panel a setting, a line for every L, reduced; stars where it was done in full, in the
+    first panel."""
+    panels = canvas((11, 3.8), 1, len(curves), sharey=True)
+    colours = list(PALETTE.values())
+    for axis, (name, lines) in zip(panels, curves.items(), strict=True):
+        for i, (L, points) in enumerate(lines.items()):
+            places = [one.start for one in points]
+            ends = [np.array([one.low for one in points]), np.array([one.high for one in points])]
+            ratios = np.array([one.ratio for one in points])
+            parts.curve_with_band(axis, places, ratios, ends, color=colours[i % len(colours)],
+                                  marker=parts.MARKERS[i % 6], ls=parts.LINES[i % 5], lw=None,
+                                  label=f"L = {L}", alpha=0.15)  # fmt: skip
+        axis.axhline(BEGINS, color=THEORY, ls="--")
+        starts = sorted({one.start for points in lines.values() for one in points})
+        parts.plain_log_axis(axis, starts)
+        axis.set_xticklabels([f"{start:g}" for start in starts])
+        axis.set(xlabel=r"$\sigma_0 / \varrho$", ylim=(0, None))
+        axis.set_title(name, fontsize=10)
     for one in full:
-        axis.plot(one.start, one.ratio, "*", ms=11, color=parts.ink())
-        axis.annotate(f"in full, L = {one.members}", (one.start, one.ratio), fontsize=8)
-    axis.axhline(BEGINS, color=THEORY, ls="--")
-    starts = sorted({one.start for points in curves.values() for one in points})
-    parts.plain_log_axis(axis, starts)
-    axis.set_xticklabels([f"{start:g}" for start in starts])
-    axis.set(xlabel=r"$\sigma_0 / \varrho$", ylabel="ratio of test errors", ylim=(0, None))
-    parts.legend_outside(axis, 3)
+        panels[0].plot(one.start, one.ratio, "*", ms=11, color=parts.ink(), zorder=5)
+    panels[0].set_ylabel("ratio of test errors")
+    parts.legend_outside(panels[0], len(next(iter(curves.values()))))
     said = "; ".join(
-        f"{name}: {points[0].ratio:.2f} at {points[0].start:g}, {points[-1].ratio:.2f} at "
+        f"{name}, L = {L}: {points[0].ratio:.2f} at {points[0].start:g}, {points[-1].ratio:.2f} at "
         f"{points[-1].start:g}"
-        for name, points in curves.items()
+        for name, lines in curves.items()
+        for L, points in lines.items()
     )
     return f"Ratio of the error of an average trained as one to a single network's. {said}."

@@ -191,12 +191,12 @@ def confusion_table(full: Family) -> list[Record]:
 # ---------------------------------------------------------------- training the average
 
 
-def average_curves(family: Family) -> dict[str, list[Average]]:
-    """The curves over sigma_0 / varrho, by k, L and the strength of faint views."""
-    found: dict[str, list[Average]] = {}
+def average_curves(family: Family) -> dict[str, dict[int, list[Average]]]:
+    """The curves over sigma_0 / varrho: setting, in words -> L -> its points."""
+    found: dict[str, dict[int, list[Average]]] = {}
     for one in sorted(averages(family), key=lambda a: a.start):
-        name = f"k = {one.k}, L = {one.members}, faint views {one.faint:g}"
-        found.setdefault(name, []).append(one)
+        name = f"k = {one.k}, faint views {one.faint:g}"
+        found.setdefault(name, {}).setdefault(one.members, []).append(one)
     return found
 
 

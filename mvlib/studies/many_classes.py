@@ -271,12 +271,13 @@ def run_many_classes(
     for kind, n in (("single", base.n_test_single), ("multi", base.n_test_multi)):
         ones, some = torch.ones(n), torch.arange(n) % k
         fresh[kind] = draw_points(data, some, n if kind == "single" else 0, ones, rng)
-    c, noise = [], []
+    starts, noise = [], []
     for seed in seeds_of(base.draw, L):
         own = stream(seed, "many classes")
-        c.append(learner.init_std * torch.randn(k, m, V, generator=own))
+        starts.append(learner.init_std * torch.randn(k, m, V, generator=own))
         noise.append(torch.randn(n_single, m, data.n_patches, generator=own))
-    c, held = torch.stack(c), _memory(labels[:n_single], points.shown[:n_single], data, z, noise)
+    c = torch.stack(starts)
+    held = _memory(labels[:n_single], points.shown[:n_single], data, z, noise)
     q, _ = takeoff(learner.nonlinearity)
     lead = (z.own / z.own[0]) ** (q / (q - 2)) * c.amax(2)
     memory = torch.zeros_like(held.noise)

@@ -138,7 +138,7 @@ LIMIT_PICTURES: dict[str, Callable[[], Picture]] = {
         0.05,
     ),
     "average_ratios": lambda: limit.average_ratios(
-        {"k = 10, L = 2": [AVERAGE, AVERAGE._replace(start=0.2)]}, [AVERAGE]
+        {"k = 10": {2: [AVERAGE, AVERAGE._replace(start=0.2)]}}, [AVERAGE]
     ),
 }  # fmt: skip
 

@@ -75,7 +75,7 @@ def test_curves_and_tables() -> None:
     assert row["their average"] == pytest.approx(0.1) and row["networks"] == 2
     [row] = report_limit.many_table([entry(REDUCED)])
     assert row["steps"] == 15 and row["winner foretold"] == 0.75
-    said = report_limit.limit_values(*[[entry(BASE)]] * 2, [entry(REDUCED)])
+    said = report_limit.limit_values([entry(BASE)], [entry(BASE)], [entry(REDUCED)])
     assert said["grown-error-last"] == "0.590" and said["held-one-first"] == "0.750"
     assert said["per-class"] == 12 and said["full-k-last"] == 3
 
