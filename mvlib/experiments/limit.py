@@ -156,7 +156,7 @@ def limit_families(scale: Scale) -> Families:
     }
     made["many-classes-grown"] = {
         f"k = {k}": reduced(_patient(grown(first, k, networks), size.patience))
-        for k, networks in size.many
+        for k, networks in size.many[:-1]  # a smaller start takes many steps
     }
     return made | _printed(scale) | _long(scale) | _averages(scale)
 
