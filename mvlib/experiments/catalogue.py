@@ -12,26 +12,26 @@ from mvlib.core.arithmetic import Precision
 from mvlib.core.checks import BadInput
 from mvlib.experiments.gaussian import gaussian_families
 from mvlib.experiments.images import image_families
+from mvlib.experiments.limit import limit_families
 from mvlib.experiments.other_learners import classifier_families, mixup_families
 from mvlib.experiments.settings import (
     EXPLORED,
     FIRST_DRAW,
-    SINGLE_VIEW_PER_CLASS,
-    SIZES,
-    STEP_RULE,
     SELF_TAU,
+    SIZES,
     Experiment,
     Families,
     Scale,
     all_draws,
     base_study,
     check_scale,
+    joint_study,
+    student_study,
     vary,
     with_samples,
 )
-from mvlib.paper.step_rules import FixedSteps, Schedule, SharedStep, StopRule, WhenFitted
+from mvlib.paper.step_rules import FixedSteps
 from mvlib.studies.distillation import DistillationStudy
-from mvlib.studies.joint_training import JointStudy
 from mvlib.studies.kernel_contrast import ContrastStudy
 from mvlib.studies.single_model import SingleModelStudy
 
@@ -41,14 +41,6 @@ SWEEPS: dict[str, tuple[Any, ...]] = {
     "threshold": (0.5, 1.0, 2.0),
     "sparsity": (0.5, 1.0, 2.0),
     "multi_other_strength": ((0.1, 0.15), (0.2, 0.4)),
-}
-# k, networks, samples a class, neurons a class.  Fewer samples as k grows, for time; mu keeps
-# N_s / k the same.  More neurons, as m = polylog(k): of many classes one would else start with
-# both views nearly unread, and all others wait for it.
-CLASS_COUNTS: dict[str, tuple[tuple[int, int, int, int], ...]] = {
-    "smoke": ((4, 2, 40, 5), (6, 2, 40, 5)),
-    "book": ((10, 5, 40, 5), (20, 3, 40, 7), (50, 2, 25, 9)),
-    "paper": ((10, 10, 100, 5), (20, 10, 100, 7), (50, 10, 100, 9), (100, 10, 100, 10)),
 }
 COMPARED: tuple[Precision, ...] = ("float32", "bfloat16")
 # What students are taught, by experiment name.  All start from the same weights.  "hard-labels" has
@@ -84,6 +76,7 @@ def experiments(scale: Scale, name: str | None = None) -> list[Experiment]:
         network_families,
         student_families,
         joint_families,
+        limit_families,
         gaussian_families,
         image_families,
         mixup_families,
@@ -141,52 +134,7 @@ def network_families(scale: Scale) -> Families:
         for draw in [*draws, *(EXPLORED + i for i in range(len(draws)))]
         for precision in COMPARED
     }
-    made["class-count"] = {
-        f"k = {row[0]}": _with_classes(first, *row) for row in CLASS_COUNTS[scale]
-    }
     return made
-
-
-def _with_classes(
-    base: SingleModelStudy, k: int, networks: int, per_class: int, m: int
-) -> SingleModelStudy:
-    """Theorem 1 as k grows, with s, varrho, d and N_s / k held; see `CLASS_COUNTS` for m, N / k."""
-    N = per_class * k
-    study = vary(
-        base,
-        n_classes=k,
-        # 24 patches hold the views of all but one sample in a thousand at s = 3.
-        n_patches=min(24, 4 * k),
-        overflow="thin",
-        single_view_fraction=SINGLE_VIEW_PER_CLASS * k / N,
-        n_neurons=m,
-    )
-    # A class's share of the gradient is 1 / k: the step that suits ten classes grows with k.
-    rule = replace(STEP_RULE, max_step=STEP_RULE.max_step * k / 10)
-    schedule = replace(base.schedule, step_rule=rule)
-    return replace(study, schedule=schedule, n_train=N, n_networks=networks)
-
-
-def student_study(
-    scale: Scale,
-    teacher: SingleModelStudy | DistillationStudy,
-    *,
-    n_students: int,
-    steps: int | None = None,
-    **changes: Any,
-) -> DistillationStudy:
-    """Students of a study's networks in the setting of every chapter, trained for so many steps, by
-    default as many as all others or, without a teacher, until they fit."""
-    size, until_fitted = SIZES[scale], steps is None and changes.get("target") == "labels"
-    stop_rule: StopRule = FixedSteps(steps=steps or size.student_steps)
-    if until_fitted:
-        stop_rule = WhenFitted(limit=size.max_steps)
-    return DistillationStudy(
-        teacher=teacher,
-        schedule=Schedule(step_rule=STEP_RULE, stop_rule=stop_rule),
-        n_students=n_students,
-        **{"record_every": 10, "n_watch": 300, **changes},
-    )
 
 
 def student_families(scale: Scale) -> Families:
@@ -237,19 +185,13 @@ def student_families(scale: Scale) -> Families:
     return made
 
 
-def _joint(base: SingleModelStudy, members: int, *, mean: bool) -> tuple[str, JointStudy]:
-    schedule = replace(base.schedule, step_rule=SharedStep(STEP_RULE))
-    study = JointStudy(base=replace(base, schedule=schedule), n_members=members, mean=mean)
-    return f"{'mean' if mean else 'sum'} of {members}, draw {base.draw}", study
-
-
 def joint_families(scale: Scale) -> Families:
     """Networks whose mean or sum is trained, and networks frozen at their initialisation."""
     size, first, draws = SIZES[scale], base_study(scale), all_draws(scale)
     return {
-        "joint": dict(_joint(base, size.joint_members, mean=True) for base in draws),
+        "joint": dict(joint_study(base, size.joint_members, mean=True) for base in draws),
         "joint-size": dict(
-            _joint(first, members, mean=mean)
+            joint_study(first, members, mean=mean)
             for members in size.joint_sizes
             for mean in (True, False)
             # The mean of that many is in "joint" already.

@@ -14,7 +14,16 @@ from mvlib.core.arithmetic import Precision
 from mvlib.core.checks import BadInput
 from mvlib.paper.data_parameters import MultiViewParams
 from mvlib.paper.network import LearnerParams
-from mvlib.paper.step_rules import BoundedRelativeStep, Schedule, WhenFitted
+from mvlib.paper.step_rules import (
+    BoundedRelativeStep,
+    FixedSteps,
+    Schedule,
+    SharedStep,
+    StopRule,
+    WhenFitted,
+)
+from mvlib.studies.distillation import DistillationStudy
+from mvlib.studies.joint_training import JointStudy
 from mvlib.studies.single_model import SingleModelStudy
 
 Scale = Literal["smoke", "book", "paper"]
@@ -175,3 +184,34 @@ def with_samples(study: SingleModelStudy, N: int) -> SingleModelStudy:
     """The study with N training samples and as many single-view ones a class as ever."""
     mu = SINGLE_VIEW_PER_CLASS * study.data.n_classes / N
     return replace(vary(study, single_view_fraction=mu), n_train=N)
+
+
+def student_study(
+    scale: Scale,
+    teacher: SingleModelStudy | DistillationStudy,
+    *,
+    n_students: int,
+    steps: int | None = None,
+    **changes: Any,
+) -> DistillationStudy:
+    """Students of a study's networks in the setting of every chapter, trained for so many steps, by
+    default as many as all others or, without a teacher, until they fit."""
+    size, until_fitted = SIZES[scale], steps is None and changes.get("target") == "labels"
+    stop_rule: StopRule = FixedSteps(steps=steps or size.student_steps)
+    if until_fitted:
+        stop_rule = WhenFitted(limit=size.max_steps)
+    return DistillationStudy(
+        teacher=teacher,
+        schedule=Schedule(step_rule=STEP_RULE, stop_rule=stop_rule),
+        n_students=n_students,
+        **{"record_every": 10, "n_watch": 300, **changes},
+    )
+
+
+def joint_study(base: SingleModelStudy, members: int, *, mean: bool) -> tuple[str, JointStudy]:
+    """A study's networks trained as one, with what to call them."""
+    rule = base.schedule.step_rule
+    assert isinstance(rule, BoundedRelativeStep)
+    schedule = replace(base.schedule, step_rule=SharedStep(rule))
+    study = JointStudy(base=replace(base, schedule=schedule), n_members=members, mean=mean)
+    return f"{'mean' if mean else 'sum'} of {members}, draw {base.draw}", study

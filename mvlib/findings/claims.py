@@ -12,6 +12,7 @@ from mvlib.findings.finding import Finding
 from mvlib.findings.formatting import Family
 from mvlib.findings.gaussian import gaussian_ensemble_gain
 from mvlib.findings.images import image_claims
+from mvlib.findings.limit import limit_findings, train_average_ratio
 from mvlib.findings.other_learners import classifier_findings, mixup_findings
 from mvlib.findings.tangent_kernels import networks_train_average, ntk_contradictions
 from mvlib.findings.theorems import lottery_finding, theorem_1, theorem_2
@@ -21,11 +22,13 @@ from mvlib.studies.single_model import SingleModelStudy
 CONTROLS = ("control-one-hot", "control-shuffled")
 # In the order in which `image_claims` takes them.
 IMAGES = ("single", "average", "distilled", "self-distilled", "kernels")
+LIMIT = ("many-classes-grown", "average-reduced")
 # The families of experiments that the findings rest on.
 NEEDED = (
     *("single-model", "contrast", "joint", "hard-labels", "distilled", "self-distilled"),
     *CONTROLS,
     "gaussian",
+    *LIMIT,
     *("mixup", "hard-labels-as-long", "classifiers", "classifiers-noise"),
     *(f"images-{kind}" for kind in IMAGES),
 )
@@ -46,6 +49,7 @@ def findings(scale: Scale, run: Callable[[Experiment], Arrays]) -> list[Finding]
     check_one_precision(needed(scale))
     of = {name: [run(e) for e in experiments(scale, name)] for name in NEEDED}
     single = of["single-model"]
+    many, averages = (list(zip(experiments(scale, f), of[f], strict=True)) for f in LIMIT)
     gaussian: Family = list(zip(experiments(scale, "gaussian"), of["gaussian"], strict=True))
     return [
         theorem_1(study, single),
@@ -55,6 +59,8 @@ def findings(scale: Scale, run: Callable[[Experiment], Arrays]) -> list[Finding]
         networks_train_average(study, single, of["joint"]),
         *student_findings(study, of),
         gaussian_ensemble_gain([(e.study, a) for e, a in gaussian], study, single),
+        *limit_findings(many),
+        train_average_ratio(averages),
         *mixup_findings(study, of["mixup"], of["hard-labels-as-long"]),
         *classifier_findings(
             experiments(scale, "classifiers-noise")[0].study,

@@ -59,6 +59,7 @@ from mvlib.studies.image_views import ViewStudy
 from mvlib.studies.images import ImageStudy
 from mvlib.studies.joint_training import JointStudy
 from mvlib.studies.kernel_contrast import ContrastStudy
+from mvlib.studies.many_classes import ManyClassesStudy
 from mvlib.studies.single_model import SingleModelStudy
 
 STEP = BoundedRelativeStep(max_step=1000.0, relative_change=0.3)
@@ -181,6 +182,18 @@ def _joint() -> Probes:
     }
 
 
+def _many_classes() -> Probes:
+    plain = ManyClassesStudy(base=NETWORKS, drawn=8)
+    lonely = replace(_data(single_view_fraction=0.0, sparsity=0.0), n_train=45)
+    watched = replace(NETWORKS, record_every=4, schedule=FIXED)
+    return {
+        "plain": plain,
+        "together": replace(plain, together=True),
+        "watched": replace(plain, base=watched),
+        "no other views": replace(plain, base=lonely),
+    }
+
+
 def _kernels() -> Probes:
     study = ContrastStudy(base=NETWORKS, n_seeds=2, n_students=1, diag_reg=0.01,
                           descent_steps=8, watch_steps=6, n_watch=10)  # fmt: skip
@@ -271,6 +284,7 @@ PROBES: Mapping[str, Callable[[], Probes]] = {
     "networks": _networks,
     "students": _students,
     "joint training": _joint,
+    "many classes": _many_classes,
     "tangent kernels": _kernels,
     "classifiers": _classifiers,
     "gaussian inputs": _gaussian,

@@ -16,6 +16,7 @@ from mvlib.figures import (
     gaussian,
     images,
     kernels,
+    limit,
     moving,
     networks,
     parts,
@@ -25,7 +26,9 @@ from mvlib.figures import (
 from mvlib.figures.picture import PALETTE, Picture, Table
 from mvlib.figures.summary import Learner, who_knows_what
 from mvlib.findings.gaussian import Cell
+from mvlib.findings.limit import Average
 from mvlib.findings.report_costs import SYMBOLS, Axis
+from mvlib.findings.report_limit import CURVES as LIMIT_CURVES
 from mvlib.run.cost import PowerLaw
 
 rng = np.random.default_rng(0)
@@ -121,6 +124,24 @@ COST_PICTURES: dict[str, Callable[[], Picture]] = {
     ),
 }  # fmt: skip
 
+AVERAGE = Average(k=10, start=0.1, members=2, faint=0.3, ratio=0.5, low=0.4, high=0.6,
+                  alone=0.4, together=0.2, fitted=True)  # fmt: skip
+COUNTS = {k: dict.fromkeys(LIMIT_CURVES, 0.4) for k in (10, 100)}
+TIMES = (np.array([[0.0, 0.0], [1.0, 2.0], [50.0, 100.0]]), np.full((3, 2), 0.4))
+LIMIT_PICTURES: dict[str, Callable[[], Picture]] = {
+    "towards_the_limit": lambda: limit.towards_the_limit(
+        {"held": COUNTS, "grown": COUNTS}, {10: COUNTS[10]}
+    ),
+    "on_and_on": lambda: limit.on_and_on({"in full": TIMES, "reduced": TIMES}),
+    "printed_students": lambda: limit.printed_students(
+        {"hard labels": (STEPS, np.ones((3, 1))), "control: one-hot": (STEPS, np.ones((3, 1)))},
+        0.05,
+    ),
+    "average_ratios": lambda: limit.average_ratios(
+        {"k = 10": {2: [AVERAGE, AVERAGE._replace(start=0.2)]}}, [AVERAGE]
+    ),
+}  # fmt: skip
+
 CELL = Cell(
     inputs="mixture", labels="linear", condition="clean", learner="residual", train_error=0.0,
     single=np.array([0.2, 0.3]), ensemble=0.15, removed=0.4, loss_removed=0.5, variance=0.1,
@@ -174,11 +195,12 @@ ALL = (
     | COST_PICTURES
     | GAUSSIAN_PICTURES
     | IMAGE_PICTURES
+    | LIMIT_PICTURES
 )
 ROOMS = [
     (networks, PICTURES), (kernels, KERNEL_PICTURES), (students, STUDENT_PICTURES),
     (costs, COST_PICTURES), (gaussian, GAUSSIAN_PICTURES),
-    (images, IMAGE_PICTURES),
+    (images, IMAGE_PICTURES), (limit, LIMIT_PICTURES),
 ]  # fmt: skip
 
 

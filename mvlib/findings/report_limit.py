@@ -1,0 +1,224 @@
+"""What chapter 11 shows of many classes, many steps and averages trained as one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from mvlib.findings.finding import Finding
+from mvlib.findings.formatting import Family, Record, mean, number, percent
+from mvlib.findings.limit import Average, averages, total_error
+from mvlib.findings.report_networks import first_fit
+from mvlib.findings.students import share_with_all_views
+from mvlib.findings.theorems import all_learned, foretold, network_errors
+from mvlib.paper.growth_rates import pulls
+from mvlib.store.entries import Arrays
+from mvlib.studies.many_classes import ManyClassesStudy
+from mvlib.studies.single_model import SingleModelStudy
+
+SOLVED = 0.05  # test error over mu below which a student counts as having learned both views
+# What is shown against k: the curves' names, and where the theorems put them.
+CURVES = {"test error / mu": 0.5, "winner foretold": 1.0, "classes with one view": 1.0}
+Counts = Mapping[int, Mapping[str, float]]  # k -> curve -> value
+
+
+def base_of(study: SingleModelStudy | ManyClassesStudy) -> SingleModelStudy:
+    """The networks' own setting."""
+    return study.base if isinstance(study, ManyClassesStudy) else study
+
+
+def by_classes(family: Family) -> Counts:
+    """The three curves at every k of a family."""
+    return {
+        base.data.n_classes: dict(
+            zip(
+                CURVES,
+                (
+                    total_error(base, a),
+                    mean(foretold(a)),
+                    1 - mean(all_learned(a["correlations"])),
+                ),
+                strict=True,
+            )
+        )
+        for e, a in family
+        for base in [base_of(e.study)]
+    }
+
+
+def full_table(full: Family, reduced: Family, students: Family) -> list[Record]:
+    """A row a number of classes: what was trained in full, and the same setting reduced."""
+    rows = zip(full, reduced, students, strict=True)
+    return [
+        {
+            "k": base.data.n_classes,
+            "d": base.data.dim,
+            "networks": base.n_networks,
+            "that fit": int(a["fitted"].sum()),
+            "single network": total_error(base, a),
+            "reduced": total_error(base, r),
+            "winners right": mean(foretold(a)),
+            "reduced ": mean(foretold(r)),
+            "one view": 1 - mean(all_learned(a["correlations"])),
+            "reduced  ": 1 - mean(all_learned(r["correlations"])),
+            "their average": total_error(base, a, "ensemble_"),
+            "its student": total_error(base, s),
+            "student's classes with both": share_with_all_views([s]),
+        }
+        for (e, a), (_, r), (_, s) in rows
+        for base in [e.study]
+    ]
+
+
+def many_table(many: Family) -> list[Record]:
+    """A row a number of classes, reduced."""
+    return [
+        {
+            "k": base.data.n_classes,
+            "m": base.learner.n_neurons,
+            "networks": base.n_networks,
+            "that fit": int(a["fitted"].sum()),
+            "steps": mean(a["stop_step"]),
+            **by_classes([(e, a)])[base.data.n_classes],
+            "their average": total_error(base, a, "ensemble_"),
+        }
+        for e, a in many
+        for base in [e.study.base]
+    ]
+
+
+def limit_values(full: Family, many: Family, grown: Family) -> Record:
+    """What the text says of them: the curves at the smallest and the largest k."""
+    base = base_of(full[0][0].study)
+    said: dict[str, object] = {
+        "per-class": base.n_train // base.data.n_classes,
+        "s-held": f"{base.data.sparsity:g}",
+        "s-grown": f"{base_of(grown[-1][0].study).data.sparsity:.1f}",
+        "start-held": f"{base.learner.init_std:g}",
+        "start-grown": f"{base_of(grown[-1][0].study).learner.init_std:.3f}",
+    }
+    for way, family in (("full", full), ("held", many), ("grown", grown)):
+        counts = by_classes(family)
+        for word, k in (("first", min(counts)), ("last", max(counts))):
+            said[f"{way}-k-{word}"] = k
+            for name, value in zip(("error", "right", "one"), counts[k].values(), strict=True):
+                said[f"{way}-{name}-{word}"] = number(value)
+    return said
+
+
+# ---------------------------------------------------------------- on and on
+
+
+def long_curve(base: SingleModelStudy, a: Arrays) -> tuple[np.ndarray, np.ndarray]:
+    """Steps over the first step at which a network fits, and its errors on watched single-view
+    inputs, both (records, networks); NaN where a network never fits."""
+    first, fits = first_fit(a["train_error"])
+    at = np.where(fits, np.maximum(a["steps"][first], 1), np.nan)
+    return a["steps"][:, None] / at, a["watched_single_error"]
+
+
+def long_values(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Record:
+    """Mean errors at the first fit, ten times as late and at the end."""
+    said = {}
+    for name, (times, error) in curves.items():
+        for word, when in (("fit", 1.0), ("ten", 10.0)):
+            at = np.nanargmin(np.abs(times - when), axis=0)
+            said[f"{name}-{word}"] = number(error[at, range(error.shape[1])])
+        said[f"{name}-end"] = number(error[-1])
+        said[f"{name}-last"] = f"{times[-1].mean():.0f}"
+    return said
+
+
+# ---------------------------------------------------------------- (4.3) as printed
+
+
+def printed_curves(family: Family) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Kind of student -> steps and test errors over mu on watched inputs, (records, students)."""
+    words = {"labels": "hard labels", "average": "as printed", "one-hot": "control: one-hot"}
+    return {
+        words[e.label]: (a["steps"], network_errors(e.study.base, [a], "watched_")[0])
+        for e, a in family[1:]
+    }
+
+
+def share_of_steps(steps: np.ndarray, errs: np.ndarray) -> float:
+    """Of all steps up to the last, at which errors are at most `SOLVED`: a record stands for the
+    steps since the one before."""
+    return float(np.average(errs[1:].mean(axis=1) <= SOLVED, weights=np.diff(steps)))
+
+
+def printed_values(family: Family) -> Record:
+    """What (4.3) as printed comes to, and its rates beside those of the book's setting."""
+    (networks, teaching), *_ = family
+    base, student = networks.study, family[-1][0].study
+    said: dict[str, object] = {
+        "printed-one": number(total_error(base, teaching)),
+        "printed-ensemble": number(total_error(base, teaching, "ensemble_")),
+        "printed-steps": student.schedule.stop_rule.limit,
+        "printed-tau": student.tau,
+        "printed-c": f"{student.teacher_scale:g}",
+        "printed-ratio": f"{student.rate_ratio:g}",
+        "printed-solved": SOLVED,
+        "printed-d": base.data.dim,
+    }
+    for word, (steps, errs) in zip(("hard", "student", "control"), _ordered(family), strict=True):
+        said[f"printed-{word}-share"] = percent(share_of_steps(steps, errs), 0)
+        said[f"printed-{word}-end"] = number(errs[-1])
+    return said
+
+
+def _ordered(family: Family) -> list[tuple[np.ndarray, np.ndarray]]:
+    curves = printed_curves(family)
+    return [curves[word] for word in ("hard labels", "as printed", "control: one-hot")]
+
+
+def confusion_table(full: Family) -> list[Record]:
+    """The rate of confusion over that of a faint view, by k (`growth_rates`)."""
+    return [
+        {
+            "k": base.data.n_classes,
+            "faint view": rates.weak,
+            "confusion": rates.confusion / base.data.n_classes,
+            "confusion / faint view": rates.confusion / base.data.n_classes / rates.weak,
+        }
+        for e, _ in full
+        for base in [base_of(e.study)]
+        for rates in [pulls(base.data, base.learner, base.n_train)]
+    ]
+
+
+# ---------------------------------------------------------------- training the average
+
+
+def average_curves(family: Family) -> dict[str, dict[int, list[Average]]]:
+    """The curves over sigma_0 / varrho: setting, in words -> L -> its points."""
+    found: dict[str, dict[int, list[Average]]] = {}
+    for one in sorted(averages(family), key=lambda a: a.start):
+        name = f"k = {one.k}, faint views {one.faint:g}"
+        found.setdefault(name, {}).setdefault(one.members, []).append(one)
+    return found
+
+
+def average_table(families: Mapping[str, Family]) -> list[Record]:
+    """A row an average."""
+    return [
+        {
+            "": how,
+            "k": one.k,
+            "L": one.members,
+            "faint views": one.faint,
+            "sigma_0 / varrho": f"{one.start:g}",
+            "one network": one.alone,
+            "the mean, trained": one.together,
+            "ratio": f"{one.ratio:.2f} [{one.low:.2f}, {one.high:.2f}]",
+            "all fit": "yes" if one.fitted else "no",
+        }
+        for how, family in families.items()
+        for one in averages(family)
+    ]
+
+
+def summaries(found: Sequence[Finding]) -> Record:
+    """Claims with their measurements and verdicts."""
+    return {f.claim: f"{f.summary()} ({f.verdict})" for f in found}
