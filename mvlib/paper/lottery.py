@@ -9,6 +9,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from mvlib.core.checks import require_int
+from mvlib.core.randomness import stream
 from mvlib.paper.activation import takeoff
 from mvlib.paper.multi_view_data import BLOCK, Sample
 from mvlib.paper.network import LearnerParams
@@ -85,6 +87,28 @@ def takeoff_times(
             rate = (1 - 1 / k) * (activation.slope(reads) * z).sum(dim=-1) / len(training_set)
             times[:, i, :, view] = torch.trapezoid(1 / rate.clamp_min(1e-30), rise, dim=-1)
     return times
+
+
+def winning_odds(
+    strengths: Float[Tensor, " V"], *, n_neurons: int, power: int, n: int, seed: int
+) -> Float[Tensor, " V"]:
+    r"""How often each view of a class is the first by the law without noise: which one has the
+    largest $S_\ell^{1/(q-2)} \max_r \langle w_r(0), v_\ell \rangle$ of n initialisations, those
+    left out in which no neuron reads more than 0.
+
+    Args:
+        strengths: of the views in a typical input, in any unit: $S_\ell$ is their q-th power.
+        n_neurons, power: m and q >= 3; $\sigma_0$ does not matter.
+
+    Raises:
+        BadInput: if q < 3.
+    """
+    require_int("power", "q", power, 3, "at q = 2 nothing takes off and no winner can be foretold")
+    generator = stream(seed, "winning odds")
+    best = torch.randn(n, n_neurons, len(strengths), generator=generator).amax(dim=1)
+    score = best * strengths ** (power / (power - 2))
+    first = score.argmax(dim=1)[score.amax(dim=1) > 0]
+    return torch.bincount(first, minlength=len(strengths)) / len(first)
 
 
 def _own_reads(W: Float[Tensor, "seeds k m d"], inputs: Sample) -> Float[Tensor, "n V C_p seeds m"]:

@@ -1,0 +1,264 @@
+"""What chapter 10 shows: how far the story holds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from mvlib.core.intervals import mean_interval, wilson_interval
+from mvlib.findings import limits, theorems
+from mvlib.findings.formatting import Family, Record, mean, number, of_all, with_interval
+from mvlib.findings.report_networks import finding_values
+from mvlib.paper.multi_view_data import sample
+from mvlib.store.entries import Arrays
+from mvlib.studies.single_model import SingleModelStudy
+
+STUDENTS = {"labels": "a student on hard labels", "average": "a student of the average"}
+
+
+def arrays_of(family: Family, word: str) -> tuple[SingleModelStudy, list[Arrays]]:
+    """The first study and all arrays of the experiments whose label begins so."""
+    chosen = limits.labelled(family, word)
+    return getattr(chosen[0][0].study, "base", chosen[0][0].study), [a for _, a in chosen]
+
+
+# ---------------------------------------------------------------- four features
+
+
+def four_table(networks: Family, students: Family) -> list[Record]:
+    """A row a learner: errors on both kinds of inputs and on the mixture, features learned."""
+    rows = []
+    for word, name in (("one rival", "one network"), ("both rivals", "one network, both rivals")):
+        study, draws = arrays_of(networks, word)
+        rows += [
+            _four_row(name, study, draws),
+            _four_row(name.replace("one network", "the average"), study, draws, "ensemble_"),
+        ]
+    for word, name in STUDENTS.items():
+        rows.append(_four_row(name, *arrays_of(students, word)))
+    return rows
+
+
+def _four_row(
+    name: str, study: SingleModelStudy, draws: Sequence[Arrays], prefix: str = ""
+) -> Record:
+    errors = [np.atleast_1d(e) for e in limits.error_rates(study, draws, prefix)]
+    views = [theorems.learned(a["correlations"]) for a in draws]
+    known = [v.any(axis=0).sum() if prefix else v.sum(axis=(1, 2)).mean() for v in views]
+    return {
+        "learner": name,
+        "features of 4": mean(known),
+        "single-view error": mean([a[f"{prefix}single_error"].mean() for a in draws]),
+        "multi-view error": mean([a[f"{prefix}multi_error"].mean() for a in draws]),
+        "test error [95%]": with_interval(
+            (theorems.mean_of_draws(errors), *mean_interval(errors)), ".4f"
+        ),
+    }
+
+
+def four_outputs(family: Family) -> list[Record]:
+    """Mean scores on multi-view training inputs that show one feature of the other class, scaled so
+    that the own class has 2: of networks that have learned it or not, and of the average."""
+    words = ("a network that knows the rival", "a network that does not", "the average")
+    sums: dict[str, list[np.ndarray]] = {word: [] for word in words}
+    for e, a in limits.labelled(family, "one rival"):
+        study = e.study
+        drawn = sample(study.data, study.n_train, seed=study.draw, name="train", streamed=True)
+        rows = np.arange(study.n_train)
+        own = drawn.labels.numpy()
+        there = drawn.strengths.numpy()[rows, 1 - own] > 0  # (N, V)
+        chosen = (there.sum(axis=1) == 1) & ~drawn.single_view.numpy()
+        own, rival = own[chosen], there[chosen].argmax(axis=1)
+        F = a["train_outputs"][:, chosen]
+        pair = np.stack([F[:, np.arange(len(own)), own], F[:, np.arange(len(own)), 1 - own]], -1)
+        knows = theorems.learned(a["correlations"])[:, 1 - own, rival]  # (seeds, inputs)
+        both = pair, pair, pair.mean(axis=0)
+        for word, scores, where in zip(
+            words, both, (knows, ~knows, np.full(len(own), True)), strict=True
+        ):
+            sums[word].append(scores[where])
+    means = {word: np.concatenate(found).mean(axis=0) for word, found in sums.items()}
+    return [
+        {"scores of": word, "own class": 2.0, "other class": float(2 * other / own)}
+        for word, (own, other) in means.items()
+    ]
+
+
+# ---------------------------------------------------------------- V views
+
+
+def views_curves(family: Family) -> dict[int, tuple[list[np.ndarray], list[float], float]]:
+    """V -> single networks' errors over mu, one array a draw; their averages'; and the finite-size
+    prediction."""
+    found = {}
+    for V in sorted({e.study.data.n_views for e, _ in family}):
+        study, draws = arrays_of(family, f"V = {V}")
+        ensemble = theorems.ensemble_errors(study, draws)
+        predicted = theorems.finite_size_prediction(study, draws)
+        found[V] = theorems.network_errors(study, draws), ensemble, predicted
+    return found
+
+
+def views_table(family: Family) -> list[Record]:
+    """A row a number of views."""
+    rows = []
+    for V, (errors, ensemble, predicted) in views_curves(family).items():
+        _, draws = arrays_of(family, f"V = {V}")
+        rows.append({
+            "views V": V,
+            "1 - 1/V": theorems.missed(V),
+            "finite-size prediction": predicted,
+            "test error / mu [95%]": with_interval(
+                (theorems.mean_of_draws(errors), *mean_interval(errors))
+            ),
+            "of the average": mean(ensemble),
+            "by chance, (1 - 1/V)^L": theorems.missed(V, known=len(errors[0])),
+            "networks that fit": of_all(np.concatenate([a["fitted"] for a in draws])),
+            "winner foretold": mean([theorems.foretold(a).mean() for a in draws]),
+        })  # fmt: skip
+    return rows
+
+
+# ---------------------------------------------------------------- a stronger view
+
+
+def flip_rows(family: Family) -> list[dict[str, float]]:
+    """By ratio of strengths: the share of classes in which the weaker view wins, with Wilson's
+    interval, what the law says, and what it says of these very networks, noise included."""
+    rows = []
+    for e, a in family:
+        weaker = limits.flipped(a)
+        low, high = wilson_interval(int(weaker.sum()), weaker.size)
+        rows.append({
+            "ratio": e.study.data.view_scale[0],
+            "measured": mean(weaker), "low": low, "high": high,
+            "law": limits.law_of_flips(e.study),
+            "foretold": mean(limits.flipped(a, "predicted_winner")),
+            "single": mean(a["single_error"]),
+            "ensemble": float(a["ensemble_single_error"]),
+        })  # fmt: skip
+    return rows
+
+
+def law_curve(family: Family) -> tuple[np.ndarray, np.ndarray]:
+    """Ratios and the law's share of flips."""
+    ratios = np.linspace(1, max(e.study.data.view_scale[0] for e, _ in family), 11)
+    study = family[0][0].study
+    return ratios, np.array([limits.law_of_flips(study, float(r)) for r in ratios])
+
+
+def flip_table(family: Family) -> list[Record]:
+    """A row a ratio."""
+    return [
+        {
+            "strength of view 1 over view 2": f"{row['ratio']:g}",
+            "weaker view wins [95%]": with_interval((row["measured"], row["low"], row["high"])),
+            "by the law": row["law"],
+            "foretold of these networks": row["foretold"],
+            "single-view error": row["single"],
+            "of the average": row["ensemble"],
+        }
+        for row in flip_rows(family)
+    ]
+
+
+# ---------------------------------------------------------------- levers
+
+
+def answered(arrays: Arrays) -> np.ndarray:
+    """Whether a network is right on most single-view inputs of a class whichever view they show,
+    (seeds, k): what knowing all views comes to, whatever angle they stand at."""
+    return np.asarray((arrays["class_error"] < 0.5).all(axis=-1))
+
+
+def lever_rows(
+    family: Family, base: tuple[SingleModelStudy, Arrays]
+) -> list[tuple[str, str, Arrays]]:
+    """(lever, value, arrays) in the order of the levers, the base's own value before the others or
+    among them."""
+    study, own = base
+    held = {
+        "overlap": study.data.overlap,
+        "weight_decay": study.schedule.weight_decay,
+        "n_neurons": study.learner.n_neurons,
+        "power": study.learner.power,
+    }
+    pairs: dict[str, list[tuple[str, Arrays]]] = {}
+    for e, a in family:
+        lever, value = e.label.split(" = ")
+        pairs.setdefault(lever, []).append((value, a))
+    for lever, found in pairs.items():
+        if lever in held:
+            found.append((f"{held[lever]:g}", own))
+            found.sort(key=lambda pair: float(pair[0]))
+        else:
+            found.insert(0, ("Definition 3.4", own))
+    return [(lever, value, a) for lever, found in pairs.items() for value, a in found]
+
+
+def lever_curves(rows: Sequence[tuple[str, str, Arrays]]) -> dict[str, dict[str, list]]:
+    """What `figures.limits.lever_panels` draws."""
+    found: dict[str, dict[str, list]] = {}
+    for lever, value, a in rows:
+        panel = found.setdefault(lever, {"values": [], "single": [], "ensemble": [], "both": []})
+        panel["values"].append(value)
+        panel["single"].append(a["single_error"])
+        panel["ensemble"].append(float(a["ensemble_single_error"]))
+        panel["both"].append(mean(answered(a)))
+    return found
+
+
+def lever_table(rows: Sequence[tuple[str, str, Arrays]]) -> list[Record]:
+    """A row a value of a lever."""
+    return [
+        {
+            "lever": lever.replace("_", " "),
+            "value": value,
+            "networks that fit": of_all(a["fitted"]),
+            "single-view error": mean(a["single_error"]),
+            "multi-view error": mean(a["multi_error"]),
+            "error of the average": float(a["ensemble_single_error"]),
+            "both views, by weights": mean(theorems.all_learned(a["correlations"])),
+            "both views, by answers": mean(answered(a)),
+            "winner foretold": mean(theorems.foretold(a)),
+        }
+        for lever, value, a in rows
+    ]
+
+
+# ---------------------------------------------------------------- numbers in the text
+
+
+def limit_values(
+    four: Family, students: Family, views: Family, stronger: Family, levers: Family
+) -> Record:
+    """Every number that the chapter's text names."""
+    study, draws = arrays_of(four, "one rival")
+    both = arrays_of(four, "both rivals")
+    taught = {word: limits.error_rates(*arrays_of(students, word)) for word in STUDENTS}
+    most = max(e.study.data.n_views for e, _ in views)
+    told = next(pair for pair in stronger if pair[0].study.data.view_scale[0] == limits.TOLD)
+    outputs = four_outputs(four)
+    return {
+        **finding_values("four", limits.four_features_single(study, draws)),
+        **finding_values("four-all", limits.four_features_ensemble(study, draws), digits=4),
+        "four-both": number(theorems.mean_of_draws(limits.error_rates(*both))),
+        "four-networks": study.n_networks,
+        "four-draws": len(draws),
+        "four-missing": number(
+            1 - mean([theorems.learned(a["correlations"]).mean() for a in draws]), 2
+        ),
+        "four-labels": number(theorems.mean_of_draws(taught["labels"]), 4),
+        "four-taught": number(theorems.mean_of_draws(taught["average"]), 4),
+        **{
+            f"four-output-{word}": number(row["other class"], 3)
+            for word, row in zip(("knows", "not", "average"), outputs, strict=True)
+        },
+        **finding_values("views", limits.views_error(*arrays_of(views, f"V = {most}"))),
+        "views-most": most,
+        "flip-ratio": f"{limits.TOLD:g}",
+        "flip-law": number(limits.law_of_flips(told[0].study)),
+        **finding_values("flip", limits.flips(told[0].study, told[1])),
+        "lever-networks": len(levers[0][1]["single_error"]),
+    }
