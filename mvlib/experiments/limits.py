@@ -1,5 +1,5 @@
-r"""How far the story holds (chapter 10): its smallest example, more views, a stronger view, and every
-assumption that the paper says could be another.
+"""How far the story holds (chapter 10): its smallest example, more views, a stronger view, and what
+the paper says could be otherwise.
 
 Settings were chosen on draws 900 and 901.
 """
@@ -53,8 +53,8 @@ class LimitSize:
 
 
 _BOOK = LimitSize(
-    four_networks=20, four_draws=3, n_networks=5, n_draws=2, n_train=2000, n_test=1000,
-    flip_networks=10, ratios=(1.0, 1.1, 1.25, 1.5),
+    four_networks=20, four_draws=3, n_networks=4, n_draws=2, n_train=2000, n_test=1000,
+    flip_networks=8, ratios=(1.0, 1.1, 1.25, 1.5),
     levers={
         "overlap": (0.05, 0.1, 0.2, 0.4),
         "weight_decay": (1e-6, 1e-5, 1e-4),
@@ -90,11 +90,11 @@ def four_features(scale: Scale, *, draw: int = FIRST_DRAW, rivals: int = 1) -> S
             n_classes=2, dim=d, n_patches=6, sparsity=float(rivals), single_view_fraction=0.2,
             own_strength=(1.0, 1.0), multi_other_strength=(0.1, 0.1), weak_view_strength=0.001,
             weak_view_spread=1.0, single_other_strength=0.1, single_other_floor=1.0,
-            noise_std=1.2 / math.sqrt(d),
+            noise_std=0.8 / math.sqrt(d),
         )  # fmt: skip
     learner = replace(base_study(scale).learner, threshold=1.0, init_std=0.03)
     return SingleModelStudy(
-        data=data, learner=learner, n_train=60, n_networks=size.four_networks, draw=draw,
+        data=data, learner=learner, n_train=40, n_networks=size.four_networks, draw=draw,
         schedule=Schedule(step_rule=STEP_RULE, stop_rule=WhenFitted(limit=400)),
         n_test_single=2000, n_test_multi=2000,
     )  # fmt: skip
@@ -119,7 +119,7 @@ def limit_families(scale: Scale) -> Families:
         "four-features-students": {
             f"{target}, draw {draw}": DistillationStudy(
                 teacher=four[f"one rival, draw {draw}"], target=target,
-                schedule=Schedule(step_rule=STEP_RULE, stop_rule=FixedSteps(steps=60)),
+                schedule=Schedule(step_rule=STEP_RULE, stop_rule=FixedSteps(steps=100)),
                 n_students=size.four_networks // 2,
             )
             for target in ("labels", "average")

@@ -1,4 +1,4 @@
-"""How far the story holds, as findings: four features, V views, one view stronger than the other."""
+"""How far the story holds, as findings: four features, V views, one view stronger."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def four_features_single(study: SingleModelStudy, draws: Sequence[Arrays]) -> Fi
     errors = error_rates(study, draws)
     known = 1 - mean([theorems.learned(a["correlations"]).mean() for a in draws])
     data = study.data
-    shows = study.data.sparsity / data.n_classes
+    shows = data.sparsity / data.n_classes
     return Finding(
         claim="four-features-single",
         statement="Of four features a network learns two and errs on 10% of the inputs.",
@@ -63,8 +63,6 @@ def four_features_single(study: SingleModelStudy, draws: Sequence[Arrays]) -> Fi
 def four_features_ensemble(study: SingleModelStudy, draws: Sequence[Arrays]) -> Finding:
     """Section 2.3: together the networks have all four features, and all inputs are classified
     right.
-
-    Paper: Section 2.3.
     """
     mu = study.data.single_view_fraction
     found = resample([theorems.ensemble_groups(study, a, "ensemble") for a in draws])["ensemble"]
@@ -148,3 +146,16 @@ def flips(study: SingleModelStudy, arrays: Arrays) -> Finding:
             f"{len(weaker)} networks on one data draw, taken as independent (Wilson)."
         ),
     )
+
+
+def limit_findings(four: Family, views: Family, stronger: Family) -> list[Finding]:
+    """The claims of this module from their families."""
+    rivals, most = labelled(four, "one rival"), max(e.study.data.n_views for e, _ in views)
+    studied = [(e, a) for e, a in views if e.study.data.n_views == most]
+    told = next((e, a) for e, a in stronger if e.study.data.view_scale[0] == TOLD)
+    return [
+        four_features_single(rivals[0][0].study, [a for _, a in rivals]),
+        four_features_ensemble(rivals[0][0].study, [a for _, a in rivals]),
+        views_error(studied[0][0].study, [a for _, a in studied]),
+        flips(told[0].study, told[1]),
+    ]

@@ -59,26 +59,27 @@ def _four_row(
 
 def four_outputs(family: Family) -> list[Record]:
     """Mean scores on multi-view training inputs that show one feature of the other class, scaled so
-    that the own class has 2: of networks that have learned it or not, and of the average."""
-    words = ("a network that knows the rival", "a network that does not", "the average")
-    sums: dict[str, list[np.ndarray]] = {word: [] for word in words}
+    that the own class has 2: of networks that have learned that feature or not, and of the average;
+    last of networks where no such feature is shown, which is what noise alone gives."""
+    pairs: dict[str, list[np.ndarray]] = {}
     for e, a in limits.labelled(family, "one rival"):
-        study = e.study
-        drawn = sample(study.data, study.n_train, seed=study.draw, name="train", streamed=True)
-        rows = np.arange(study.n_train)
-        own = drawn.labels.numpy()
+        N, draw = e.study.n_train, e.study.draw
+        drawn = sample(e.study.data, N, seed=draw, name="train", streamed=True)
+        own, rows = drawn.labels.numpy(), np.arange(N)
         there = drawn.strengths.numpy()[rows, 1 - own] > 0  # (N, V)
-        chosen = (there.sum(axis=1) == 1) & ~drawn.single_view.numpy()
-        own, rival = own[chosen], there[chosen].argmax(axis=1)
-        F = a["train_outputs"][:, chosen]
-        pair = np.stack([F[:, np.arange(len(own)), own], F[:, np.arange(len(own)), 1 - own]], -1)
-        knows = theorems.learned(a["correlations"])[:, 1 - own, rival]  # (seeds, inputs)
-        both = pair, pair, pair.mean(axis=0)
-        for word, scores, where in zip(
-            words, both, (knows, ~knows, np.full(len(own), True)), strict=True
-        ):
-            sums[word].append(scores[where])
-    means = {word: np.concatenate(found).mean(axis=0) for word, found in sums.items()}
+        F = a["train_outputs"]
+        scores = np.stack([F[:, rows, own], F[:, rows, 1 - own]], axis=-1)  # (seeds, N, 2)
+        knows = theorems.learned(a["correlations"])[:, 1 - own, there.argmax(axis=1)]
+        multi, shown = ~drawn.single_view.numpy(), there.sum(axis=1)
+        one = multi & (shown == 1)
+        for word, chosen in {
+            "a network that knows the rival": scores[knows & one],
+            "a network that does not": scores[~knows & one],
+            "the average": scores.mean(axis=0)[one],
+            "a network, no rival shown": scores[:, multi & (shown == 0)].reshape(-1, 2),
+        }.items():
+            pairs.setdefault(word, []).append(chosen)
+    means = {word: np.concatenate(found).mean(axis=0) for word, found in pairs.items()}
     return [
         {"scores of": word, "own class": 2.0, "other class": float(2 * other / own)}
         for word, (own, other) in means.items()
@@ -253,7 +254,7 @@ def limit_values(
         "four-taught": number(theorems.mean_of_draws(taught["average"]), 4),
         **{
             f"four-output-{word}": number(row["other class"], 3)
-            for word, row in zip(("knows", "not", "average"), outputs, strict=True)
+            for word, row in zip(("knows", "not", "average", "none"), outputs, strict=True)
         },
         **finding_values("views", limits.views_error(*arrays_of(views, f"V = {most}"))),
         "views-most": most,

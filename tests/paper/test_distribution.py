@@ -179,7 +179,10 @@ def test_views_that_overlap_stay_independent(overlap: float) -> None:
         assert torch.equal(getattr(plain, name), getattr(bent, name)), name
     # Nor does the noise: float32 sums of terms of order one.
     features = [feature_vectors(q, 4) for q in (TINY, p)]
-    rest = [one.patches - render(p, one, f).float() for one, f in zip((plain, bent), features)]
+    rest = [
+        one.patches - render(p, one, f).float()
+        for one, f in zip((plain, bent), features, strict=True)
+    ]
     torch.testing.assert_close(*rest, rtol=0, atol=1e-6)
 
 
