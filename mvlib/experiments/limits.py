@@ -54,7 +54,7 @@ class LimitSize:
 
 _BOOK = LimitSize(
     four_networks=20, four_draws=3, n_networks=4, n_draws=2, n_train=2000, n_test=1000,
-    flip_networks=8, ratios=(1.0, 1.1, 1.25, 1.5),
+    flip_networks=8, ratios=(1.0, 1.05, 1.1, 1.25),
     levers={
         "overlap": (0.05, 0.1, 0.2, 0.4),
         "weight_decay": (1e-6, 1e-5, 1e-4),
@@ -66,7 +66,7 @@ _BOOK = LimitSize(
 LIMIT_SIZES: dict[str, LimitSize] = {
     "smoke": replace(
         _BOOK, four_networks=6, four_draws=1, n_networks=2, n_draws=1, n_train=200, n_test=100,
-        flip_networks=2, ratios=(1.0, 1.25),
+        flip_networks=2, ratios=(1.0, 1.1),
         levers={"overlap": (0.1,), "weight_decay": (1e-5,), "smoothing": ("rounded",)},
     ),
     "book": _BOOK,

@@ -34,11 +34,14 @@ def views_curve(found: Mapping[int, tuple[Sequence[np.ndarray], Sequence[float],
 
 
 @picture
-def flips_curve(rows: Sequence[Mapping[str, float]], ratios: np.ndarray, law: np.ndarray) -> str:
+def flips_curve(
+    rows: Sequence[Mapping[str, float]], ratios: np.ndarray, laws: Mapping[str, np.ndarray]
+) -> str:
     """Share of classes in which the weaker view wins, measured and foretold, over the ratio of
-    strengths; `law` is that of the lottery without noise at `ratios`."""
+    strengths; `laws`: name -> what a law says at `ratios`."""
     [axis] = canvas((6, 3.4))
-    axis.plot(ratios, law, "-", color=THEORY, label="law of the lottery")
+    for line, (name, law) in zip(("-", ":"), laws.items(), strict=False):
+        axis.plot(ratios, law, line, color=THEORY, label=name)
     x = [row["ratio"] for row in rows]
     measured = np.array([row["measured"] for row in rows])
     ends = np.abs([[row[end] for row in rows] for end in ("low", "high")] - measured)

@@ -134,7 +134,7 @@ def flip_rows(family: Family) -> list[dict[str, float]]:
         rows.append({
             "ratio": e.study.data.view_scale[0],
             "measured": mean(weaker), "low": low, "high": high,
-            "law": limits.law_of_flips(e.study),
+            "law": limits.law_of_flips(e.study, e.study.data.view_scale[0]),
             "foretold": mean(limits.flipped(a, "predicted_winner")),
             "single": mean(a["single_error"]),
             "ensemble": float(a["ensemble_single_error"]),
@@ -142,11 +142,14 @@ def flip_rows(family: Family) -> list[dict[str, float]]:
     return rows
 
 
-def law_curve(family: Family) -> tuple[np.ndarray, np.ndarray]:
-    """Ratios and the law's share of flips."""
-    ratios = np.linspace(1, max(e.study.data.view_scale[0] for e, _ in family), 11)
+def law_curves(family: Family) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Ratios, and the law's share of flips there, with noise and without."""
+    ratios = np.linspace(1, max(e.study.data.view_scale[0] for e, _ in family), 9)
     study = family[0][0].study
-    return ratios, np.array([limits.law_of_flips(study, float(r)) for r in ratios])
+    return ratios, {
+        word: np.array([limits.law_of_flips(study, float(r), noise=noise) for r in ratios])
+        for word, noise in (("law of the lottery", True), ("the same without noise", False))
+    }
 
 
 def flip_table(family: Family) -> list[Record]:
@@ -259,7 +262,8 @@ def limit_values(
         **finding_values("views", limits.views_error(*arrays_of(views, f"V = {most}"))),
         "views-most": most,
         "flip-ratio": f"{limits.TOLD:g}",
-        "flip-law": number(limits.law_of_flips(told[0].study)),
+        "flip-law": number(limits.law_of_flips(told[0].study, limits.TOLD)),
+        "flip-quiet": number(limits.law_of_flips(told[0].study, limits.TOLD, noise=False)),
         **finding_values("flip", limits.flips(told[0].study, told[1])),
         "lever-networks": len(levers[0][1]["single_error"]),
     }
