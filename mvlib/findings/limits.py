@@ -8,7 +8,6 @@ from dataclasses import replace
 import numpy as np
 
 from mvlib.core.intervals import interval, mean_interval, resample, wilson_interval
-from mvlib.experiments.settings import Experiment
 from mvlib.findings import theorems
 from mvlib.findings.finding import Finding, estimate
 from mvlib.findings.formatting import Family, mean, number
@@ -20,7 +19,7 @@ INITIALISATIONS = 40_000  # of a class, for the law; errs by .0025 at most
 TOLD = 1.1  # the ratio of strengths of which the finding speaks
 
 
-def labelled(family: Family, word: str) -> list[tuple[Experiment, Arrays]]:
+def labelled(family: Family, word: str) -> Family:
     """Those experiments of a family whose label begins with a word."""
     return [(e, a) for e, a in family if e.label.startswith(word)]
 
@@ -140,7 +139,8 @@ def flips(study: SingleModelStudy, arrays: Arrays) -> Finding:
         unit="share of classes in which the weaker view wins",
         caveat=(
             "The prediction is the law of the lottery over random initialisations, from the "
-            f"parameters alone; without noise it says {quiet}, and of these networks' own starts it foretells {told}. Classes of "
+            f"parameters alone; without noise it says {quiet}, and of these networks' own starts "
+            f"it foretells {told}. Classes of "
             f"{len(weaker)} networks on one data draw, taken as independent (Wilson)."
         ),
     )
