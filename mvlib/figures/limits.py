@@ -79,6 +79,7 @@ def lever_panels(curves: Mapping[str, Mapping[str, Sequence[Any]]]) -> str:
         parts.theorem_1(axis, 2)
         axis.set_xticks(x, list(of["values"]), fontsize=9)
         axis.set(xlabel=_LEVERS.get(lever, lever), ylim=(-0.03, 1.05))
+        axis.margins(x=0.15)
     axes[0].set_ylabel("single-view error, share")
     parts.legend_outside(axes[0], 3)
     said = " ".join(

@@ -103,7 +103,7 @@ def views_curves(family: Family) -> dict[int, tuple[list[np.ndarray], list[float
 
 def views_table(family: Family) -> list[Record]:
     """A row a number of views."""
-    rows = []
+    rows: list[Record] = []
     for V, (errors, ensemble, predicted) in views_curves(family).items():
         _, draws = arrays_of(family, f"V = {V}")
         rows.append({
@@ -197,7 +197,7 @@ def lever_rows(
             found.append((f"{held[lever]:g}", own))
             found.sort(key=lambda pair: float(pair[0]))
         else:
-            found.insert(0, ("Definition 3.4", own))
+            found.insert(0, ("Def. 3.4", own))
     return [(lever, value, a) for lever, found in pairs.items() for value, a in found]
 
 

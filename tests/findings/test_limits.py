@@ -95,7 +95,10 @@ def test_four_features_as_findings() -> None:
     # 0.2 of single-view errors of 0.2 and 0.4, and 0.8 of multi-view errors of 0 and 0.1.
     assert one.measured == pytest.approx((0.04 + 0.16) / 2) and one.n == 4
     # 3 of 8 features are missing, seen in half of the single-view inputs: 0.2 * 3/8 * 1/2.
-    assert "0.375 of the features are missing" in one.caveat and f": {0.2 * 3 / 8 * 0.5:.3f}." in one.caveat
+    assert (
+        "0.375 of the features are missing" in one.caveat
+        and f": {0.2 * 3 / 8 * 0.5:.3f}." in one.caveat
+    )
     together = limits.four_features_ensemble(FOUR, [DRAW])
     assert together.measured == pytest.approx(0.02) and together.n == 300
     # One ensemble and no multi-view error: a binomial share of 100 inputs, times 0.2; the sampling
@@ -205,7 +208,7 @@ def test_levers_in_order() -> None:
     assert [(lever, value) for lever, value, _ in rows] == [
         ("n_neurons", "2"), ("n_neurons", "3"), ("n_neurons", "10"),
         ("weight_decay", "0"), ("weight_decay", "1e-06"),
-        ("smoothing", "Definition 3.4"), ("smoothing", "rounded"),
+        ("smoothing", "Def. 3.4"), ("smoothing", "rounded"),
     ]  # fmt: skip
     # Class 0 of the second network alone has errors below a half on both views.
     assert report_limits.answered(DRAW).tolist() == [[False, False], [True, False]]
