@@ -11,7 +11,7 @@ from typing import Any
 from mvlib.core.checks import BadInput
 from mvlib.experiments.gaussian import gaussian_families
 from mvlib.experiments.images import image_families
-from mvlib.experiments.limits import limit_families
+from mvlib.experiments.robustness import robustness_families
 from mvlib.experiments.settings import (
     FIRST_DRAW,
     SINGLE_VIEW_PER_CLASS,
@@ -81,7 +81,7 @@ def experiments(scale: Scale, name: str | None = None) -> list[Experiment]:
         joint_families,
         gaussian_families,
         image_families,
-        limit_families,
+        robustness_families,
     ):
         families |= group(scale)
         if name in families:

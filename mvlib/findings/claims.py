@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from mvlib.core.checks import require
 from mvlib.experiments.catalogue import experiments
 from mvlib.experiments.settings import Experiment, Scale, base_study, precision_of
-from mvlib.findings import limits, students
+from mvlib.findings import robustness, students
 from mvlib.findings.finding import Finding
 from mvlib.findings.formatting import Family
 from mvlib.findings.gaussian import gaussian_ensemble_gain
@@ -20,14 +20,14 @@ from mvlib.studies.single_model import SingleModelStudy
 CONTROLS = ("control-one-hot", "control-shuffled")
 # In the order in which `image_claims` takes them.
 IMAGES = ("single", "average", "distilled", "self-distilled", "kernels")
-LIMITS = ("four-features", "views", "stronger-view")  # in the order of `limit_findings`
+ROBUSTNESS = ("four-features", "views", "stronger-view")  # in the order of `robustness_findings`
 # The families of experiments that the findings rest on.
 NEEDED = (
     *("single-model", "contrast", "joint", "hard-labels", "distilled", "self-distilled"),
     *CONTROLS,
     "gaussian",
     *(f"images-{kind}" for kind in IMAGES),
-    *LIMITS,
+    *ROBUSTNESS,
 )
 
 
@@ -56,8 +56,8 @@ def findings(scale: Scale, run: Callable[[Experiment], Arrays]) -> list[Finding]
         *student_findings(study, of),
         gaussian_ensemble_gain([(e.study, a) for e, a in gaussian], study, single),
         *image_claims(*(of[f"images-{kind}"][0] for kind in IMAGES)),
-        *limits.limit_findings(
-            *(list(zip(experiments(scale, name), of[name], strict=True)) for name in LIMITS)
+        *robustness.robustness_findings(
+            *(list(zip(experiments(scale, name), of[name], strict=True)) for name in ROBUSTNESS)
         ),
     ]
 

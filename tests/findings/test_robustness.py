@@ -9,8 +9,13 @@ import numpy as np
 import pytest
 from toys import TEACHER
 
-from mvlib.experiments.limits import LIMIT_SIZES, four_features, limit_families, small_base
-from mvlib.findings import limits, report_limits
+from mvlib.experiments.robustness import (
+    ROBUSTNESS_SIZES,
+    four_features,
+    robustness_families,
+    small_base,
+)
+from mvlib.findings import report_robustness, robustness
 from mvlib.findings.finding import Finding
 from mvlib.paper.activation import RoundedReLU, SmoothedReLU
 from mvlib.paper.multi_view_data import sample
@@ -59,7 +64,7 @@ def test_four_features_are_those_of_the_text() -> None:
 
 @pytest.mark.parametrize("scale", ["smoke", "book", "paper"])
 def test_one_thing_varies_at_a_time(scale: Any) -> None:
-    made, base, size = limit_families(scale), small_base(scale), LIMIT_SIZES[scale]
+    made, base, size = robustness_families(scale), small_base(scale), ROBUSTNESS_SIZES[scale]
     assert base == made["views"]["V = 2, draw 10"]
     for V in (2, 3, 4):
         data = made["views"][f"V = {V}, draw 10"].data
@@ -80,7 +85,7 @@ def test_one_thing_varies_at_a_time(scale: Any) -> None:
     smooth, other = base.learner.nonlinearity, made["levers"]["smoothing = rounded"].learner
     assert isinstance(smooth, SmoothedReLU)
     assert other.activation == RoundedReLU(smooth.power, smooth.threshold)
-    assert limits.TOLD in size.ratios
+    assert robustness.TOLD in size.ratios
 
 
 def _of(study: Any, part: Any) -> Any:
@@ -91,7 +96,7 @@ def _of(study: Any, part: Any) -> Any:
 
 
 def test_four_features_as_findings() -> None:
-    one = limits.four_features_single(FOUR, [DRAW, DRAW])
+    one = robustness.four_features_single(FOUR, [DRAW, DRAW])
     # 0.2 of single-view errors of 0.2 and 0.4, and 0.8 of multi-view errors of 0 and 0.1.
     assert one.measured == pytest.approx((0.04 + 0.16) / 2) and one.n == 4
     # 3 of 8 features are missing, seen in half of the single-view inputs: 0.2 * 3/8 * 1/2.
@@ -99,7 +104,7 @@ def test_four_features_as_findings() -> None:
         "0.375 of the features are missing" in one.caveat
         and f": {0.2 * 3 / 8 * 0.5:.3f}." in one.caveat
     )
-    together = limits.four_features_ensemble(FOUR, [DRAW])
+    together = robustness.four_features_ensemble(FOUR, [DRAW])
     assert together.measured == pytest.approx(0.02) and together.n == 300
     # One ensemble and no multi-view error: a binomial share of 100 inputs, times 0.2; the sampling
     # error of a quantile of 4000 resamples is a step of one input or two.
@@ -112,22 +117,26 @@ def test_more_views() -> None:
     three = replace(STUDY, data=replace(
         STUDY.data, n_views=3, dim=40, n_patches=12, single_other_strength=0.3
     ))  # fmt: skip
-    found = limits.views_error(three, [DRAW])
+    found = robustness.views_error(three, [DRAW])
     assert found.predicted == pytest.approx(2 / 3) and found.turn == 0.5
     assert found.measured == pytest.approx((0.2 + 0.4 + 9 * 0.1) / 2)  # (1 - mu) / mu = 9
 
 
 def test_flips() -> None:
-    assert limits.flipped(DRAW).tolist() == [[False, True], [False, True]]
-    assert limits.flipped(DRAW, "predicted_winner").tolist() == [[False, True], [True, False]]
+    assert robustness.flipped(DRAW).tolist() == [[False, True], [False, True]]
+    assert robustness.flipped(DRAW, "predicted_winner").tolist() == [[False, True], [True, False]]
     study = replace(STUDY, data=replace(STUDY.data, view_scale=(1.25, 1.0), noise_std=0.2))
-    found = limits.flips(study, DRAW)
+    found = robustness.flips(study, DRAW)
     assert found.measured == 0.5 and found.n == 4 and "foretells 0.500" in found.caveat
     # Alike they win alike; a stronger one wins more.
-    assert limits.law_of_flips(study, 1.0) == pytest.approx(0.5, abs=0.01)
-    assert found.predicted == limits.law_of_flips(study, 1.25) > limits.law_of_flips(study, 2.0)
+    assert robustness.law_of_flips(study, 1.0) == pytest.approx(0.5, abs=0.01)
+    assert (
+        found.predicted
+        == robustness.law_of_flips(study, 1.25)
+        > robustness.law_of_flips(study, 2.0)
+    )
     # Noise lifts both views alike and leaves strength to decide.
-    assert found.predicted < limits.law_of_flips(study, 1.25, noise=False) < 0.5
+    assert found.predicted < robustness.law_of_flips(study, 1.25, noise=False) < 0.5
 
 
 def test_the_claims_are_told(smoke_findings: dict[str, Finding]) -> None:
@@ -147,7 +156,7 @@ def test_four_table() -> None:
     networks = family(("one rival, draw 10", FOUR, DRAW), ("both rivals, draw 10", FOUR, DRAW))
     taught = SimpleNamespace(base=FOUR)
     told = family(("labels, draw 10", taught, DRAW), ("average, draw 10", taught, DRAW))
-    rows = report_limits.four_table(networks, told)
+    rows = report_robustness.four_table(networks, told)
     assert [row["learner"] for row in rows] == [
         "one network", "the average", "one network, both rivals", "the average, both rivals",
         "a student on hard labels", "a student of the average",
@@ -168,7 +177,7 @@ def test_four_outputs() -> None:
             seen = [l for l in (0, 1) if drawn.strengths[n, 1 - y, l] > 0]
             F[r, n, y] = 4.0
             F[r, n, 1 - y] = 0.1 + sum(0.3 for l in seen if views[r, 1 - y, l])
-    rows = report_limits.four_outputs(family(("one rival", FOUR, DRAW | {"train_outputs": F})))
+    rows = report_robustness.four_outputs(family(("one rival", FOUR, DRAW | {"train_outputs": F})))
     knows, not_, average, none = [row["other class"] for row in rows]
     assert (knows, not_, none) == (pytest.approx(0.2), pytest.approx(0.05), pytest.approx(0.05))
     assert 0.05 < average < 0.2 and all(row["own class"] == 2 for row in rows)
@@ -179,9 +188,9 @@ def test_views_and_flips_in_rows() -> None:
         STUDY.data, n_views=3, dim=40, n_patches=12, single_other_strength=0.3
     ))  # fmt: skip
     views = family(("V = 2, draw 10", STUDY, DRAW), ("V = 3, draw 10", three, DRAW))
-    curves = report_limits.views_curves(views)
+    curves = report_robustness.views_curves(views)
     assert list(curves) == [2, 3] and curves[3][1] == [pytest.approx(0.1)]
-    rows = report_limits.views_table(views)
+    rows = report_robustness.views_table(views)
     assert [row["by chance, (1 - 1/V)^L"] for row in rows] == [0.25, pytest.approx(4 / 9)]
     assert rows[0]["networks that fit"] == "1 of 2" and rows[0]["winner foretold"] == 0.5
 
@@ -189,11 +198,11 @@ def test_views_and_flips_in_rows() -> None:
         (f"ratio {r}", replace(STUDY, data=replace(STUDY.data, view_scale=(r, 1.0))), DRAW)
         for r in (1.0, 1.25)
     ))  # fmt: skip
-    assert [row["measured"] for row in report_limits.flip_rows(stronger)] == [0.5, 0.5]
-    ratios, laws = report_limits.law_curves(stronger)
+    assert [row["measured"] for row in report_robustness.flip_rows(stronger)] == [0.5, 0.5]
+    ratios, laws = report_robustness.law_curves(stronger)
     assert ratios[[0, -1]].tolist() == [1, 1.25]
     assert len(laws) == 2 and all((np.diff(law) < 0).all() for law in laws.values())
-    table = report_limits.flip_table(stronger)
+    table = report_robustness.flip_table(stronger)
     assert table[1]["strength of view 1 over view 2"] == "1.25"
     assert str(table[1]["weaker view wins [95%]"]).startswith("0.500 [")
 
@@ -204,18 +213,18 @@ def test_levers_in_order() -> None:
         ("n_neurons = 2", STUDY, better), ("n_neurons = 10", STUDY, DRAW),
         ("weight_decay = 1e-06", STUDY, DRAW), ("smoothing = rounded", STUDY, better),
     )  # fmt: skip
-    rows = report_limits.lever_rows(levers, (STUDY, DRAW))  # m = 3
+    rows = report_robustness.lever_rows(levers, (STUDY, DRAW))  # m = 3
     assert [(lever, value) for lever, value, _ in rows] == [
         ("n_neurons", "2"), ("n_neurons", "3"), ("n_neurons", "10"),
         ("weight_decay", "0"), ("weight_decay", "1e-06"),
         ("smoothing", "Def. 3.4"), ("smoothing", "rounded"),
     ]  # fmt: skip
     # Class 0 of the second network alone has errors below a half on both views.
-    assert report_limits.answered(DRAW).tolist() == [[False, False], [True, False]]
-    curves = report_limits.lever_curves(rows)
+    assert report_robustness.answered(DRAW).tolist() == [[False, False], [True, False]]
+    curves = report_robustness.lever_curves(rows)
     assert curves["n_neurons"]["values"] == ["2", "3", "10"]
     assert curves["smoothing"]["single"][1].tolist() == [0.1, 0.1]
     assert curves["weight_decay"]["both"] == [0.25, 0.25]
-    row = report_limits.lever_table(rows)[0]
+    row = report_robustness.lever_table(rows)[0]
     assert row["single-view error"] == pytest.approx(0.1) and row["value"] == "2"
     assert row["both views, by weights"] == 0.25 and row["both views, by answers"] == 0.25

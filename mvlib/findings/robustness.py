@@ -146,7 +146,7 @@ def flips(study: SingleModelStudy, arrays: Arrays) -> Finding:
     )
 
 
-def limit_findings(four: Family, views: Family, stronger: Family) -> list[Finding]:
+def robustness_findings(four: Family, views: Family, stronger: Family) -> list[Finding]:
     """The claims of this module from their families."""
     rivals, most = labelled(four, "one rival"), max(e.study.data.n_views for e, _ in views)
     studied = [(e, a) for e, a in views if e.study.data.n_views == most]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mvlib.core.intervals import mean_interval, wilson_interval
-from mvlib.findings import limits, theorems
+from mvlib.findings import robustness, theorems
 from mvlib.findings.formatting import Family, Record, mean, number, of_all, with_interval
 from mvlib.findings.report_networks import finding_values
 from mvlib.paper.multi_view_data import sample
@@ -19,7 +19,7 @@ STUDENTS = {"labels": "a student on hard labels", "average": "a student of the a
 
 def arrays_of(family: Family, word: str) -> tuple[SingleModelStudy, list[Arrays]]:
     """The first study and all arrays of the experiments whose label begins so."""
-    chosen = limits.labelled(family, word)
+    chosen = robustness.labelled(family, word)
     return getattr(chosen[0][0].study, "base", chosen[0][0].study), [a for _, a in chosen]
 
 
@@ -43,7 +43,7 @@ def four_table(networks: Family, students: Family) -> list[Record]:
 def _four_row(
     name: str, study: SingleModelStudy, draws: Sequence[Arrays], prefix: str = ""
 ) -> Record:
-    errors = [np.atleast_1d(e) for e in limits.error_rates(study, draws, prefix)]
+    errors = [np.atleast_1d(e) for e in robustness.error_rates(study, draws, prefix)]
     views = [theorems.learned(a["correlations"]) for a in draws]
     known = [v.any(axis=0).sum() if prefix else v.sum(axis=(1, 2)).mean() for v in views]
     return {
@@ -62,7 +62,7 @@ def four_outputs(family: Family) -> list[Record]:
     that the own class has 2: of networks that have learned that feature or not, and of the average;
     last of networks where no such feature is shown, which is what noise alone gives."""
     pairs: dict[str, list[np.ndarray]] = {}
-    for e, a in limits.labelled(family, "one rival"):
+    for e, a in robustness.labelled(family, "one rival"):
         N, draw = e.study.n_train, e.study.draw
         drawn = sample(e.study.data, N, seed=draw, name="train", streamed=True)
         own, rows = drawn.labels.numpy(), np.arange(N)
@@ -129,13 +129,13 @@ def flip_rows(family: Family) -> list[dict[str, float]]:
     interval, what the law says, and what it says of these very networks, noise included."""
     rows = []
     for e, a in family:
-        weaker = limits.flipped(a)
+        weaker = robustness.flipped(a)
         low, high = wilson_interval(int(weaker.sum()), weaker.size)
         rows.append({
             "ratio": e.study.data.view_scale[0],
             "measured": mean(weaker), "low": low, "high": high,
-            "law": limits.law_of_flips(e.study, e.study.data.view_scale[0]),
-            "foretold": mean(limits.flipped(a, "predicted_winner")),
+            "law": robustness.law_of_flips(e.study, e.study.data.view_scale[0]),
+            "foretold": mean(robustness.flipped(a, "predicted_winner")),
             "single": mean(a["single_error"]),
             "ensemble": float(a["ensemble_single_error"]),
         })  # fmt: skip
@@ -147,7 +147,7 @@ def law_curves(family: Family) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     ratios = np.linspace(1, max(e.study.data.view_scale[0] for e, _ in family), 9)
     study = family[0][0].study
     return ratios, {
-        word: np.array([limits.law_of_flips(study, float(r), noise=noise) for r in ratios])
+        word: np.array([robustness.law_of_flips(study, float(r), noise=noise) for r in ratios])
         for word, noise in (("law of the lottery", True), ("the same without noise", False))
     }
 
@@ -202,7 +202,7 @@ def lever_rows(
 
 
 def lever_curves(rows: Sequence[tuple[str, str, Arrays]]) -> dict[str, dict[str, list]]:
-    """What `figures.limits.lever_panels` draws."""
+    """What `figures.robustness.lever_panels` draws."""
     found: dict[str, dict[str, list]] = {}
     for lever, value, a in rows:
         panel = found.setdefault(lever, {"values": [], "single": [], "ensemble": [], "both": []})
@@ -240,14 +240,14 @@ def limit_values(
     """Every number that the chapter's text names."""
     study, draws = arrays_of(four, "one rival")
     both = arrays_of(four, "both rivals")
-    taught = {word: limits.error_rates(*arrays_of(students, word)) for word in STUDENTS}
+    taught = {word: robustness.error_rates(*arrays_of(students, word)) for word in STUDENTS}
     most = max(e.study.data.n_views for e, _ in views)
-    told = next(pair for pair in stronger if pair[0].study.data.view_scale[0] == limits.TOLD)
+    told = next(pair for pair in stronger if pair[0].study.data.view_scale[0] == robustness.TOLD)
     outputs = four_outputs(four)
     return {
-        **finding_values("four", limits.four_features_single(study, draws)),
-        **finding_values("four-all", limits.four_features_ensemble(study, draws), digits=4),
-        "four-both": number(theorems.mean_of_draws(limits.error_rates(*both))),
+        **finding_values("four", robustness.four_features_single(study, draws)),
+        **finding_values("four-all", robustness.four_features_ensemble(study, draws), digits=4),
+        "four-both": number(theorems.mean_of_draws(robustness.error_rates(*both))),
         "four-networks": study.n_networks,
         "four-draws": len(draws),
         "four-missing": number(
@@ -259,11 +259,11 @@ def limit_values(
             f"four-output-{word}": number(row["other class"], 3)
             for word, row in zip(("knows", "not", "average", "none"), outputs, strict=True)
         },
-        **finding_values("views", limits.views_error(*arrays_of(views, f"V = {most}"))),
+        **finding_values("views", robustness.views_error(*arrays_of(views, f"V = {most}"))),
         "views-most": most,
-        "flip-ratio": f"{limits.TOLD:g}",
-        "flip-law": number(limits.law_of_flips(told[0].study, limits.TOLD)),
-        "flip-quiet": number(limits.law_of_flips(told[0].study, limits.TOLD, noise=False)),
-        **finding_values("flip", limits.flips(told[0].study, told[1])),
+        "flip-ratio": f"{robustness.TOLD:g}",
+        "flip-law": number(robustness.law_of_flips(told[0].study, robustness.TOLD)),
+        "flip-quiet": number(robustness.law_of_flips(told[0].study, robustness.TOLD, noise=False)),
+        **finding_values("flip", robustness.flips(told[0].study, told[1])),
         "lever-networks": len(levers[0][1]["single_error"]),
     }

@@ -30,7 +30,7 @@ from mvlib.studies.single_model import SingleModelStudy
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class LimitSize:
+class RobustnessSize:
     """What a scale changes.
 
     Attributes:
@@ -52,7 +52,7 @@ class LimitSize:
     levers: Mapping[str, tuple[Any, ...]]
 
 
-_BOOK = LimitSize(
+_BOOK = RobustnessSize(
     four_networks=20, four_draws=3, n_networks=4, n_draws=2, n_train=2000, n_test=1000,
     flip_networks=8, ratios=(1.0, 1.05, 1.1, 1.25),
     levers={
@@ -63,7 +63,7 @@ _BOOK = LimitSize(
         "smoothing": ("rounded",),
     },
 )  # fmt: skip
-LIMIT_SIZES: dict[str, LimitSize] = {
+ROBUSTNESS_SIZES: dict[str, RobustnessSize] = {
     "smoke": replace(
         _BOOK, four_networks=6, four_draws=1, n_networks=2, n_draws=1, n_train=200, n_test=100,
         flip_networks=2, ratios=(1.0, 1.1),
@@ -83,7 +83,7 @@ def four_features(scale: Scale, *, draw: int = FIRST_DRAW, rivals: int = 1) -> S
     that is not there has the least strength that Definition 3.1 allows here, rho = .001.  So few
     samples that the left-over ones are memorised before they teach a view.
     """
-    size = LIMIT_SIZES[scale]
+    size = ROBUSTNESS_SIZES[scale]
     d = 150
     with warnings.catch_warnings(action="ignore"):  # k = V = 2 is the point
         data = MultiViewParams(
@@ -100,9 +100,9 @@ def four_features(scale: Scale, *, draw: int = FIRST_DRAW, rivals: int = 1) -> S
     )  # fmt: skip
 
 
-def limit_families(scale: Scale) -> Families:
+def robustness_families(scale: Scale) -> Families:
     """Everything that chapter 10 shows."""
-    size = LIMIT_SIZES[scale]
+    size = ROBUSTNESS_SIZES[scale]
     draws = range(FIRST_DRAW, FIRST_DRAW + size.four_draws)
     four = {
         f"{label}, draw {draw}": four_features(scale, draw=draw, rivals=rivals)
@@ -141,7 +141,7 @@ def limit_families(scale: Scale) -> Families:
 
 def small_base(scale: Scale) -> SingleModelStudy:
     """The setting of every chapter, with fewer networks and test inputs."""
-    size, base = LIMIT_SIZES[scale], base_study(scale)
+    size, base = ROBUSTNESS_SIZES[scale], base_study(scale)
     return replace(
         base if size.n_train == base.n_train else with_samples(base, size.n_train),
         n_networks=size.n_networks,
