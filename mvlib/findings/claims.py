@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from mvlib.core.checks import require
 from mvlib.experiments.catalogue import experiments
 from mvlib.experiments.settings import Experiment, Scale, base_study, precision_of
-from mvlib.findings import students
+from mvlib.findings import robustness, students
 from mvlib.findings.finding import Finding
 from mvlib.findings.formatting import Family
 from mvlib.findings.gaussian import gaussian_ensemble_gain
@@ -23,6 +23,7 @@ CONTROLS = ("control-one-hot", "control-shuffled")
 # In the order in which `image_claims` takes them.
 IMAGES = ("single", "average", "distilled", "self-distilled", "kernels")
 LIMIT = ("many-classes-grown", "average-reduced")
+ROBUSTNESS = ("four-features", "views", "stronger-view")  # in the order of `robustness_findings`
 # The families of experiments that the findings rest on.
 NEEDED = (
     *("single-model", "contrast", "joint", "hard-labels", "distilled", "self-distilled"),
@@ -31,6 +32,7 @@ NEEDED = (
     *LIMIT,
     *("mixup", "hard-labels-as-long", "classifiers", "classifiers-noise"),
     *(f"images-{kind}" for kind in IMAGES),
+    *ROBUSTNESS,
 )
 
 
@@ -68,6 +70,9 @@ def findings(scale: Scale, run: Callable[[Experiment], Arrays]) -> list[Finding]
             of["classifiers"],
         ),
         *image_claims(*(of[f"images-{kind}"][0] for kind in IMAGES)),
+        *robustness.robustness_findings(
+            *(list(zip(experiments(scale, name), of[name], strict=True)) for name in ROBUSTNESS)
+        ),
     ]
 
 

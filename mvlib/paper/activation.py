@@ -126,6 +126,41 @@ class SmoothedReLU(Activation):
         return z, slope
 
 
+@dataclass(frozen=True, slots=True)
+class RoundedReLU(Activation):
+    r"""Another smoothing, with the same onset and no joint: with $u = \max(z, 0)/\varrho$ its value
+    is $\varrho\,((1 + u^q)^{1/q} - 1)$, about $\varrho u^q/q$ near 0 and $z - \varrho$ far out.
+
+    Attributes:
+        power: integer q >= 2.
+        threshold: $\varrho > 0$, where power and line meet.
+
+    Raises:
+        BadInput: for the first field out of its range.
+    """
+
+    power: int = 4
+    threshold: float = 1.0
+
+    def __post_init__(self) -> None:
+        SmoothedReLU(self.power, self.threshold)  # refuses the same
+
+    def value(self, z: Numbers) -> Numbers:
+        """Of every number."""
+        u = z.clamp_min(0) / self.threshold
+        # (1 + u^q)^(1/q) - 1 without losing what is far smaller than 1.
+        return self.threshold * torch.expm1(torch.log1p(u**self.power) / self.power)
+
+    def slope(self, z: Numbers) -> Numbers:
+        r"""$(u / (1 + u^q)^{1/q})^{q-1}$."""
+        u, q = z.clamp_min(0) / self.threshold, self.power
+        return (u / (1 + u**q) ** (1 / q)) ** (q - 1)
+
+    def onset(self) -> tuple[int, float]:
+        r"""(q, $\varrho$)."""
+        return self.power, self.threshold
+
+
 def takeoff(activation: Activation) -> tuple[int, float]:
     r"""(q, $\varrho$) of an activation whose neurons take off, q >= 3.
 

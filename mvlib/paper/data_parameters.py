@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from math import inf, sqrt
 from typing import Literal
@@ -24,7 +25,7 @@ class MultiViewParams:
     [0, gamma]; classes may be balanced.
 
     Attributes:
-        n_classes: $k \ge 2$.
+        n_classes: $k \ge 2$; two classes with two views are warned of (footnote 5).
         n_views: $V \ge 2$, views of a class.
         dim: $d \ge kV$, dimension of a patch.
         n_patches: $P \ge V C_p + V (k - 1) C_o$ unless `overflow` is "thin"; the paper: $k^2$.
@@ -43,6 +44,7 @@ class MultiViewParams:
         feature_noise: $\gamma \ge 0$; patches carry $\sum_{v'} \alpha_{p,v'} v'$ (footnote 6).
         noise_std: $\sigma_p \ge 0$; every patch carries $\xi_p \sim N(0, \sigma_p^2 I)$.
         features: "axis" puts view f on coordinate f; "general" is a random orthonormal family.
+        overlap: inner product of any two views, in [0, 1); the paper: 0.  See `feature_vectors`.
         balanced: labels equally often and exactly round(mu n) single-view samples, spread over the
             classes; False draws both independently, as Definition 3.3 says.
         overflow: of views beyond the patches: "forbid" asks for enough patches beforehand, "thin"
@@ -50,6 +52,9 @@ class MultiViewParams:
 
     Raises:
         BadInput: for the first field out of its range.
+
+    Warns:
+        UserWarning: of two classes with two views each.
 
     Paper: Definition 3.1.
     """
@@ -74,6 +79,7 @@ class MultiViewParams:
     features: Literal["axis", "general"] = "axis"
     balanced: bool = True
     overflow: Literal["forbid", "thin"] = "forbid"
+    overlap: float = 0.0
 
     def __post_init__(self) -> None:
         for whole, symbol, low, remedy in (
@@ -115,6 +121,15 @@ class MultiViewParams:
             require(word in allowed, field, "choice", word, f"be one of {allowed}", "pick one")
         told = isinstance(self.balanced, bool)
         require(told, "balanced", "choice", self.balanced, "be True or False", "pick one")
+        tip = "at 1 all views are the same direction and depend on each other; try 0.1"
+        require_number("overlap", "<v, v'>", self.overlap, 0, inf, tip)
+        require(self.overlap < 1, "overlap", "<v, v'>", self.overlap, "be < 1", tip)
+        if k == V == 2:
+            said = (
+                "n_classes (k) = 2 with n_views (V) = 2 is too small for the theorems, which let k "
+                "grow; at fixed k raise n_views (footnote 5)."
+            )
+            warnings.warn(said, stacklevel=3)
 
     @property
     def noise_norm(self) -> float:

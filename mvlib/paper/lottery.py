@@ -5,11 +5,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from mvlib.core.randomness import stream
 from mvlib.paper.activation import takeoff
+from mvlib.paper.data_parameters import MultiViewParams
 from mvlib.paper.multi_view_data import BLOCK, Sample
 from mvlib.paper.network import LearnerParams
 
@@ -85,6 +88,41 @@ def takeoff_times(
             rate = (1 - 1 / k) * (activation.slope(reads) * z).sum(dim=-1) / len(training_set)
             times[:, i, :, view] = torch.trapezoid(1 / rate.clamp_min(1e-30), rise, dim=-1)
     return times
+
+
+def winning_odds(
+    data: MultiViewParams, learner: LearnerParams, *, n: int, seed: int
+) -> Float[Tensor, " V"]:
+    r"""How often each view of a class is the first by the law of `takeoff_times`, over n
+    initialisations: what the parameters alone foretell.
+
+    Reads start as $c \sim N(0, \sigma_0^2)$, one a neuron and view; the noise that a neuron reads
+    beside a view is $N(0, \sigma_0^2\nu^2)$ over inputs, $\nu = \sigma_p\sqrt d$; every own view
+    has its mean strength.  Without noise (`noise_std` = 0) a strength counts to the power
+    $q/(q-2)$ against the start; with noise beyond $z c$ all reads are lifted alike and strengths
+    decide.
+
+    Raises:
+        BadInput: as `takeoff_times`.
+    """
+    activation, sigma = learner.nonlinearity, learner.init_std
+    _, threshold = takeoff(activation)
+    c = torch.linspace(-5 * sigma, 5 * sigma + threshold, 3001, dtype=torch.float64)
+    quantiles = (torch.arange(400, dtype=torch.float64) + 0.5) / 400
+    noise = sigma * data.noise_norm * torch.special.ndtri(quantiles)
+    scale = (*data.view_scale, *[1.0] * data.n_views)[: data.n_views]
+    generator, times = stream(seed, "winning odds"), []
+    for factor in scale:
+        z = factor * sum(data.own_strength) / 2 / data.patches_per_view
+        rate = z * activation.slope(z * c[:, None] + noise).mean(dim=1)
+        # From the far end, so that what is all but infinite below 0 is added last.
+        left = torch.cumulative_trapezoid((1 / rate.clamp_min(1e-30)).flip(0), -c.flip(0))
+        still = np.concatenate([[0.0], left.numpy()])[::-1]
+        start = torch.randn(n, learner.n_neurons, generator=generator).clamp(-5, 5).numpy() * sigma
+        passed = [np.interp(at, c.numpy(), still) for at in (start, start + threshold)]
+        times.append((passed[0] - passed[1]).min(axis=1))
+    first = torch.as_tensor(np.stack(times).argmin(axis=0))
+    return torch.bincount(first, minlength=data.n_views) / n
 
 
 def _own_reads(W: Float[Tensor, "seeds k m d"], inputs: Sample) -> Float[Tensor, "n V C_p seeds m"]:

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import KW_ONLY, dataclass, fields, replace
+from math import sqrt
 from typing import Any, Literal
 
 import torch
@@ -200,13 +201,26 @@ class Sample:
 def feature_vectors(
     params: MultiViewParams, seed: int, *, device: str = "cpu", dtype: torch.dtype = torch.float32
 ) -> Float[Tensor, "k V d"]:
-    r"""The orthonormal views $v_{j,\ell}$; from the stream ``seed, "features"``."""
+    r"""The views $v_{j,\ell}$, of length 1; from the stream ``seed, "features"``.
+
+    They are orthonormal, $e_f$ for f in 0..kV-1, unless they overlap: then
+    $v_f = \sqrt{1-c}\, e_f + b \sum_g e_g$ with b such that any two have the inner product c.
+
+    Choice: of all incoherent families the one whose views share a direction, so that what one
+    view's neurons learn lifts every other view, and nothing cancels.
+    """
     k, V, d = params.n_classes, params.n_views, params.dim
     if params.features == "axis":
-        return torch.eye(k * V, d, device=device, dtype=dtype).view(k, V, d)
-    gaussian = torch.randn(d, k * V, generator=stream(seed, "features"), dtype=torch.float64)
-    rows = torch.linalg.qr(gaussian).Q.T.contiguous()
-    return rows.to(device=device, dtype=dtype).view(k, V, d)
+        views = torch.eye(k * V, d, device=device, dtype=dtype)
+    else:
+        gaussian = torch.randn(d, k * V, generator=stream(seed, "features"), dtype=torch.float64)
+        views = torch.linalg.qr(gaussian).Q.T.contiguous().to(device=device, dtype=dtype)
+    if params.overlap > 0:
+        n, c = k * V, params.overlap
+        # The root of the Gram matrix (1 - c) I + c 1 1^T.
+        own = sqrt(1 - c)
+        views = own * views + (sqrt(1 - c + n * c) - own) / n * views.sum(dim=0)
+    return views.view(k, V, d)
 
 
 def sample(
@@ -368,7 +382,7 @@ def _render(
     coefficients = (strengths / (view_patches >= 0).sum(dim=2).clamp_min(1))[row, view]
     patch = view_patches[row, view, slot]
     # Patches of different views are disjoint, so no index occurs twice and += is exact.
-    if params.features == "axis":
+    if params.features == "axis" and params.overlap == 0:
         patches[row, patch, view] += coefficients
     else:
         patches[row, patch] += coefficients[:, None] * features[view]

@@ -29,12 +29,13 @@ def race_params(data: MultiViewParams, learner: LearnerParams, n_train: int) -> 
 
     Raises:
         BadInput: where the reduction has no such thing: more than two views a class, views of
-            other classes in several patches, feature noise, another activation.
+            other classes in several patches, feature noise, views that overlap, another activation.
     """
     for field, symbol, value, only in (
         ("n_views", "V", data.n_views, 2),
         ("patches_per_other_view", "C_o", data.patches_per_other_view, 1),
         ("feature_noise", "gamma", data.feature_noise, 0),
+        ("overlap", "<v, v'>", data.overlap, 0),
         ("activation", "sigma", learner.activation, None),
     ):
         require(value == only, field, symbol, value, f"be {only}", "the reduction has no other")

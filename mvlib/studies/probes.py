@@ -32,7 +32,7 @@ from mvlib.deep.networks import Architecture
 from mvlib.deep.optimisers import Adam, Momentum, Plan
 from mvlib.deep.photographs import ARCHIVES, PARTS, load
 from mvlib.paper import multi_view_data, network
-from mvlib.paper.activation import Activation
+from mvlib.paper.activation import Activation, RoundedReLU
 from mvlib.paper.batches import Batch, Batches, MidpointMixup, MiniBatches
 from mvlib.paper.data_parameters import MultiViewParams
 from mvlib.paper.network import LearnerParams
@@ -121,6 +121,7 @@ def _networks() -> Probes:
         "many patches a view": _data(patches_per_view=3, patches_per_other_view=2, n_patches=20),
         "too few patches": _data(n_patches=3, sparsity=3.0, overflow="thin"),
         "general position": _data(features="general", feature_noise=0.01, view_scale=(1.2, 1.0)),
+        "overlapping views": _data(overlap=0.2),
         "no single-view samples": _data(single_view_fraction=0.0),
         "watched": replace(NETWORKS, record_every=4, n_watch=20),
         "constant step": replace(NETWORKS, schedule=constant),
@@ -136,6 +137,7 @@ def _networks() -> Probes:
         "many networks": replace(few, n_networks=8),
         "few test inputs, no single-view samples": blank,
         "an activation of one's own": replace(few, learner=LearnerParams(activation=_Cube())),
+        "another smoothing": replace(few, learner=LearnerParams(activation=RoundedReLU())),
         "batches of one's own": replace(few, batches=_Mixed()),
         "midpoint mixup": replace(few, batches=MidpointMixup()),
         "label smoothing": replace(few, objective=LabelSmoothing()),

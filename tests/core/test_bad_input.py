@@ -53,6 +53,8 @@ DATA: list[tuple[str, str, list[Any], str]] = [
     ("features", "choice", ["round", ""], "be one of"),
     ("overflow", "choice", ["drop"], "be one of"),
     ("balanced", "choice", [1, "yes"], "be True or False"),
+    ("overlap", "<v, v'>", [-0.1, NAN], "lie in [0, inf)"),
+    ("overlap", "<v, v'>", [1.0, 2], "be < 1; at 1 all views are the same direction"),
 ]
 LEARNER: list[tuple[str, str, list[Any], str]] = [
     ("n_neurons", "m", [0, 1.0], "be an integer >= 1"),
@@ -193,10 +195,19 @@ def test_a_study_that_cannot_be_measured_is_refused_before_training() -> None:
     [(0, "multi", "n (N) = 0"), (1.5, "multi", "n (N) = 1.5"), (3, "both", "kind (D) = 'both'")],
 )
 def test_sample(n: Any, kind: Any, words: str) -> None:
-    params = MultiViewParams(n_classes=2, dim=4, n_patches=4, sparsity=1.0)
+    params = MultiViewParams(n_classes=3, dim=6, n_patches=6, sparsity=1.0)
     with pytest.raises(BadInput) as caught:
         sample(params, n, seed=0, name="train", kind=kind)
     assert str(caught.value).startswith(words)
+
+
+def test_two_classes_with_two_views_are_warned_of() -> None:
+    """And nothing else is refused of them."""
+    few: dict[str, Any] = {"n_classes": 2, "dim": 6, "n_patches": 6, "sparsity": 1.0}
+    with pytest.warns(UserWarning, match=r"^n_classes \(k\) = 2 with n_views \(V\) = 2 is too"):
+        params = MultiViewParams(**few)
+    assert len(sample(params, 4, seed=0, name="train")) == 4
+    MultiViewParams(**few, n_views=3, single_other_strength=0.3)  # warnings are errors
 
 
 def test_unknown_scale_and_name() -> None:

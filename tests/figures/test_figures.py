@@ -21,6 +21,7 @@ from mvlib.figures import (
     networks,
     parts,
     picture,
+    robustness,
     students,
 )
 from mvlib.figures.picture import PALETTE, Picture, Table
@@ -117,6 +118,22 @@ STUDENT_PICTURES: dict[str, Callable[[], Picture]] = {
         [0, 1, 2], [*PAIR, np.array([0.1])], [0.0, 0.4, 0.5]
     ),
 }  # fmt: skip
+ROBUSTNESS_PICTURES: dict[str, Callable[[], Picture]] = {
+    "views_curve": lambda: robustness.views_curve(
+        {V: (PAIR, [0.1, 0.0], 0.4 + V / 20) for V in (2, 3, 4)}
+    ),
+    "flips_curve": lambda: robustness.flips_curve(
+        [{"ratio": r, "measured": 0.4 / r, "low": 0.3 / r, "high": 0.5 / r, "law": 0.45 / r,
+          "foretold": 0.4} for r in (1.0, 1.5)],
+        np.array([1.0, 1.5]), {"with noise": np.array([0.5, 0.1]), "without": np.array([0.5, 0.3])},
+    ),
+    "lever_panels": lambda: robustness.lever_panels(
+        {"power": {"values": ["3", "4"], "single": PAIR, "ensemble": [0.1, 0.0],
+                   "both": [0.2, 0.1]},
+         "smoothing": {"values": ["a", "b"], "single": PAIR, "ensemble": [0.1, 0.0],
+                       "both": [0.2, 0.1]}}
+    ),
+}  # fmt: skip
 COST_PICTURES: dict[str, Callable[[], Picture]] = {
     "scaling_panels": lambda: costs.scaling_panels(dict.fromkeys(SYMBOLS, AXIS)),
     "foretold": lambda: costs.foretold(
@@ -193,6 +210,7 @@ ALL = (
     | KERNEL_PICTURES
     | STUDENT_PICTURES
     | COST_PICTURES
+    | ROBUSTNESS_PICTURES
     | GAUSSIAN_PICTURES
     | IMAGE_PICTURES
     | LIMIT_PICTURES
@@ -201,6 +219,7 @@ ROOMS = [
     (networks, PICTURES), (kernels, KERNEL_PICTURES), (students, STUDENT_PICTURES),
     (costs, COST_PICTURES), (gaussian, GAUSSIAN_PICTURES),
     (images, IMAGE_PICTURES), (limit, LIMIT_PICTURES),
+    (robustness, ROBUSTNESS_PICTURES),
 ]  # fmt: skip
 
 

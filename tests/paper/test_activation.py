@@ -14,7 +14,7 @@ from torch import Tensor
 from toys import TEACHER
 
 from mvlib import Activation, BadInput, LearnerParams, SmoothedReLU, lottery_winners, ntk
-from mvlib.paper.activation import check_activation
+from mvlib.paper.activation import RoundedReLU, check_activation
 from mvlib.paper.growth_rates import pulls
 from mvlib.paper.lottery import takeoff_times
 from mvlib.paper.multi_view_data import MultiViewParams, feature_vectors, sample
@@ -67,7 +67,7 @@ class Ramp(Activation):
         return (z > 0).to(z.dtype) if self.kink else z.new_ones(()).expand_as(z)
 
 
-OWN = [TanhCubed(), TanhCubed(0.5), Softplus(), Ramp(), Ramp(False)]
+OWN = [RoundedReLU(3, 0.5), TanhCubed(), TanhCubed(0.5), Softplus(), Ramp(), Ramp(False)]
 own = pytest.mark.parametrize("activation", OWN, ids=repr)
 
 
@@ -322,6 +322,26 @@ def test_in_place_nothing_changes(q: int, dtype: torch.dtype) -> None:
     assert {tensor.data_ptr() for tensor in found} <= memory, "none is asked for"
 
 
+@pytest.mark.parametrize(
+    ("q", "varrho", "z", "value", "slope"),
+    [
+        (4, 0.5, -1.0, 0.0, 0.0),
+        (4, 0.5, 0.5, 0.5 * (2**0.25 - 1), 2**-0.75),  # u = 1
+        (2, 3.0, 4.0, 2.0, 0.8),  # hypotenuse 5 less 3; 4/5
+        (4, 1.0, 1e-5, 0.25e-20, 1e-15),  # z^4 / 4, far below 1
+        (4, 0.1, 1e3, 1e3 - 0.1, 1.0),  # the line z - varrho
+    ],
+)
+def test_the_rounded_relu_by_hand(
+    q: int, varrho: float, z: float, value: float, slope: float
+) -> None:
+    check_activation(RoundedReLU(q, varrho))
+    point, told = torch.tensor([z], dtype=torch.float64), RoundedReLU(q, varrho)
+    # A handful of float64 roundings of numbers up to 1000 / .1 in the power q.
+    assert told.value(point).item() == pytest.approx(value, rel=1e-12)
+    assert told.slope(point).item() == pytest.approx(slope, rel=1e-12)
+
+
 def test_power_and_threshold_are_said_once() -> None:
     with pytest.raises(BadInput, match=r"power, threshold \(q, varrho\) = \(4, 0.5\) must keep"):
         LearnerParams(threshold=0.5, activation=TanhCubed())
@@ -329,3 +349,5 @@ def test_power_and_threshold_are_said_once() -> None:
         SmoothedReLU(1)
     with pytest.raises(BadInput, match=r"threshold \(varrho\) = 0 must lie in \(0, inf\)"):
         SmoothedReLU(4, 0)
+    with pytest.raises(BadInput, match=r"threshold \(varrho\) = 0 must lie in \(0, inf\)"):
+        RoundedReLU(4, 0)

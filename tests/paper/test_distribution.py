@@ -23,6 +23,8 @@ from mvlib.paper.multi_view_data import (
 )
 
 ULP = 1e-6  # strengths are drawn in float32, whose relative rounding is 6e-8; a few of them
+# Two classes with two views are among the settings drawn.
+pytestmark = pytest.mark.filterwarnings("ignore:n_classes .k. = 2 with n_views")
 TINY = MultiViewParams(n_classes=3, dim=8, n_patches=6, sparsity=1.5, single_view_fraction=0.3)
 
 
@@ -54,6 +56,7 @@ def settings_of_the_data(draw: st.DrawFn) -> MultiViewParams:
         feature_noise=draw(st.sampled_from([0.0, 0.3])),
         noise_std=0.0,
         features=draw(st.sampled_from(["axis", "general"])),
+        overlap=draw(st.sampled_from([0.0, 0.2])),
         balanced=draw(st.booleans()),
         overflow=overflow,
     )
@@ -151,17 +154,36 @@ def test_every_draw_obeys_the_definition(p: MultiViewParams, n: int, kind: str) 
 
 
 @given(p=settings_of_the_data(), seed=st.integers(0, 2**40))
-def test_features_are_orthonormal(p: MultiViewParams, seed: int) -> None:
+def test_features_have_length_one_and_overlap_as_told(p: MultiViewParams, seed: int) -> None:
     views = feature_vectors(p, seed, dtype=torch.float64)
     assert views.shape == (p.n_classes, p.n_views, p.dim)
     gram = torch.einsum("jld,ied->jlie", views, views)
     for j, l in views_of(p):
-        expected = torch.zeros(p.n_classes, p.n_views, dtype=torch.float64)
+        expected = torch.full((p.n_classes, p.n_views), p.overlap, dtype=torch.float64)
         expected[j, l] = 1
         # Rounding of inner products of length <= 23.
         torch.testing.assert_close(gram[j, l], expected, rtol=0, atol=1e-14)
-        if p.features == "axis":
+        if p.features == "axis" and p.overlap == 0:
             assert views[j, l].nonzero().tolist() == [[p.n_views * j + l]]
+
+
+@pytest.mark.parametrize("overlap", [0.05, 0.99])
+def test_views_that_overlap_stay_independent(overlap: float) -> None:
+    p = replace(TINY, overlap=overlap)
+    views = feature_vectors(p, 0, dtype=torch.float64).flatten(0, 1)
+    # Independent: the Gram matrix' least eigenvalue is 1 - c; rounding of a 6 x 6 matrix.
+    assert torch.linalg.eigvalsh(views @ views.T)[0].item() == pytest.approx(1 - overlap, abs=1e-13)
+    # Which views are there, where and how strong does not depend on it.
+    plain, bent = (sample(q, 20, seed=4, name="train") for q in (TINY, p))
+    for name in ("labels", "strengths", "view_patches"):
+        assert torch.equal(getattr(plain, name), getattr(bent, name)), name
+    # Nor does the noise: float32 sums of terms of order one.
+    features = [feature_vectors(q, 4) for q in (TINY, p)]
+    rest = [
+        one.patches - render(p, one, f).float()
+        for one, f in zip((plain, bent), features, strict=True)
+    ]
+    torch.testing.assert_close(*rest, rtol=0, atol=1e-6)
 
 
 def test_general_features_depend_on_the_seed_alone() -> None:

@@ -196,7 +196,7 @@ def test_noise_is_white(drawn: Sample) -> None:
 
 
 def test_feature_noise_is_uniform() -> None:
-    p = MultiViewParams(n_classes=2, dim=4, n_patches=4, sparsity=1.0, feature_noise=0.3)
+    p = MultiViewParams(n_classes=3, dim=6, n_patches=6, sparsity=1.0, feature_noise=0.3)
     alpha = sample(p, 500, seed=11, name="law").feature_noise
     assert alpha is not None
     assert_uniform(alpha.flatten(), 0, 0.3)

@@ -120,7 +120,9 @@ def test_the_defaults_are_the_books_setting() -> None:
     assert ours.noise_norm == pytest.approx(RaceParams().noise_norm)
 
 
-@pytest.mark.parametrize("change", [{"patches_per_other_view": 2}, {"feature_noise": 0.1}])
+@pytest.mark.parametrize(
+    "change", [{"patches_per_other_view": 2}, {"feature_noise": 0.1}, {"overlap": 0.1}]
+)
 def test_what_the_reduction_does_not_have_is_refused(change: dict[str, float]) -> None:
     study = base_study("book")
     data = replace(study.data, overflow="thin", **change)  # type: ignore[arg-type]
