@@ -26,25 +26,27 @@ from mvlib.findings.finding import Finding  # noqa: E402
 from mvlib.run import sweep  # noqa: E402
 from mvlib.store.entries import Store  # noqa: E402
 
+SHOWN = 10  # networks drawn
 BOOK = ROOT / "book"
 WRITTEN = "% Written by `python book/answer.py`; a test fails when it is out of date.\n\n"
 
 
 def answer(store: Store) -> Picture:
-    """All networks of the first draw, their ensemble, and its first student."""
+    """Networks of the first draw's first ensemble, that ensemble, and its first student."""
     study = base_study("book")
     [single, distilled] = [
         sweep.load_family("book", name, store)[0][1] for name in ("single-model", "distilled")
     ]
-    knows = theorems.learned(single["correlations"])
-    errors = theorems.network_errors(study, [single])[0]
+    size = study.ensemble_size
+    knows = theorems.learned(single["correlations"])[:size]
+    errors = theorems.network_errors(study, [single])[0][:size]
     rows = [
         Learner(name=f"network {i + 1}", kind="single", knows=views, error=float(error))
-        for i, (views, error) in enumerate(zip(knows, errors, strict=True))
+        for i, (views, error) in enumerate(zip(knows[:SHOWN], errors, strict=False))
     ]
-    together = float(theorems.ensemble_errors(study, [single])[0])
+    together = float(theorems.ensembles(study, [single])[0][0])
     rows.append(
-        Learner(name="their average", kind="ensemble", knows=knows.any(axis=0), error=together)
+        Learner(name=f"average of {size}", kind="ensemble", knows=knows.any(axis=0), error=together)
     )
     student = theorems.learned(distilled["correlations"])[0]
     error = float(theorems.network_errors(study, [distilled])[0][0])
