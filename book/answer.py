@@ -3,13 +3,14 @@
     python book/answer.py [--results DIR]
 
 It writes `_static/answer-light.svg` and `_static/answer-dark.svg`, and `_answer.md`, which shows
-them with their alternative text, from the first data draw of the store; and `_findings.md`, every
-finding with its verdict.  A test fails when they are not what the store gives.
+them with their alternative text, from the first data draw of the store; `_findings.md`, every
+finding with its verdict; and `_verdicts.json`, the same for each chapter's claim box.  A test fails when they are not what the store gives.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,6 +27,19 @@ from mvlib.findings.finding import Finding  # noqa: E402
 from mvlib.run import sweep  # noqa: E402
 from mvlib.store.entries import Store  # noqa: E402
 
+# Where each claim is shown, by the beginning of its name.
+CHAPTERS = {
+    "02-ntk-contrast": ("ntk-", "networks-train-average", "linear-", "polynomial-"),
+    "03-single-model": ("theorem-1", "lottery-winners"),
+    "04-ensemble": ("theorem-2",),
+    "05-distillation": ("theorem-3", "distilled-ensemble", "hard-label", "control-"),
+    "06-self-distillation": ("self-distillation",),
+    "07-gaussian-inputs": ("gaussian-",),
+    "08-real-images": ("images-",),
+    "10-how-far-it-holds": ("four-features", "views-error", "flips"),
+    "11-towards-the-limit": ("limit-", "train-average-ratio"),
+    "12-mixup": ("mixup-",),
+}
 SHOWN = 10  # networks drawn
 BOOK = ROOT / "book"
 WRITTEN = "% Written by `python book/answer.py`; a test fails when it is out of date.\n\n"
@@ -66,6 +80,25 @@ def files(picture: Picture, found: Sequence[Finding]) -> dict[str, bytes]:
         "_static/answer-dark.svg": picture.dark,
         "_answer.md": (WRITTEN + shown).encode(),
         "_findings.md": findings_page(found).encode(),
+        "_verdicts.json": (json.dumps(verdicts(found), indent=1) + "\n").encode(),
+    }
+
+
+def verdicts(found: Sequence[Finding]) -> dict[str, list[dict[str, str]]]:
+    """Chapter -> what was predicted of its claims, by whom, what was measured and the verdict."""
+    return {
+        chapter: [
+            {
+                "claim": f.title,
+                "predicted": f"{f.prediction} ({f.source})",
+                "measured": f.summary(),
+                "unit": f.unit,
+                "verdict": f.verdict,
+            }
+            for f in found
+            if f.claim.startswith(claims)
+        ]
+        for chapter, claims in CHAPTERS.items()
     }
 
 
