@@ -4,7 +4,8 @@
 
 It writes `_static/answer-light.svg` and `_static/answer-dark.svg`, and `_answer.md`, which shows
 them with their alternative text, from the first data draw of the store; `_findings.md`, every
-finding with its verdict; and `_verdicts.json`, the same for each chapter's claim box.  A test fails when they are not what the store gives.
+finding with its verdict; and `_verdicts.json`, the same for each chapter's claim box.  A test
+fails when they are not what the store gives.
 """
 
 from __future__ import annotations
