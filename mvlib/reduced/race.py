@@ -11,8 +11,8 @@ import numpy as np
 from jaxtyping import Float
 
 from mvlib.core.checks import require_int
-from mvlib.experiments.settings import SIZES
-from mvlib.paper.objectives import RATE_RATIO, TAU, TEACHER_SCALE
+from mvlib.experiments.settings import SIZES, STUDENT_TAU
+from mvlib.paper.objectives import RATE_RATIO, TEACHER_SCALE
 from mvlib.reduced.data import Points, RaceParams, test_points, training_points
 from mvlib.reduced.dynamics import Run, averaged_scores, distillation, learned, misclassified, train
 from mvlib.reduced.portable import normals
@@ -85,7 +85,7 @@ def taught(
     steps: int = STUDENT_STEPS,
 ) -> Run:
     """A student of a teacher with these scores on the training points, after exactly `steps`."""
-    push = distillation(TEACHER_SCALE * G, tau=TAU, rate_ratio=RATE_RATIO)
+    push = distillation(TEACHER_SCALE * G, tau=STUDENT_TAU, rate_ratio=RATE_RATIO)
     return train(params, start, noise, points, extra=push, steps=steps)
 
 
