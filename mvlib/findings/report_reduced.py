@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 
 from mvlib.experiments.catalogue import setting
+from mvlib.experiments.settings import Experiment
 from mvlib.findings.formatting import Family, Record, number, percent
 from mvlib.findings.report_networks import knowledge_table, lottery
 from mvlib.findings.theorems import all_learned
@@ -98,8 +100,17 @@ def reduced_race(
 
 
 def reduced_pairs(family: Family) -> Pairs:
-    """Each study of a family, reduced, with its arrays."""
-    return [(reduce_study(e.study), a) for e, a in family]
+    """The first ensemble of each study of a family, reduced, with its arrays."""
+    return [(reduce_study(study), a) for study, a in (_first_ensemble(*pair) for pair in family)]
+
+
+def _first_ensemble(e: Experiment, arrays: Arrays) -> tuple[SingleModelStudy, Arrays]:
+    size, study = e.study.ensemble_size, e.study
+    if not 0 < size < study.n_networks:
+        return study, arrays
+    cut = {name: arrays[name][:size] for name in ("single_error", "multi_error", "correlations")}
+    together = {"ensemble_single_error": arrays["disjoint_single_error"][0]}
+    return replace(study, n_networks=size), arrays | cut | together
 
 
 def student_errors(pairs: Pairs, family: Family, *, each: bool) -> Errors:

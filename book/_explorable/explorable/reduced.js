@@ -393,7 +393,7 @@
   // -- race.py: the game -------------------------------------------------------------
 
   const START = 4, NOISE = 5, STUDENT_START = 6, STUDENT_NOISE = 7;
-  const TEACHER_SCALE = 8, STUDENT_TAU = 0.5, RATE_RATIO = 4, STUDENT_STEPS = 150;
+  const TEACHER_SCALE = 8, TAU = 0.4, SELF_TAU = 0.55, RATE_RATIO = 4, STUDENT_STEPS = 150;
 
   function initialState(p, seed, number, student = false) {
     const neurons = p.n_classes * p.n_neurons;
@@ -421,10 +421,10 @@
       game.networks.push(yield* paused(run, game));
     }
     const steps = Math.max(STUDENT_STEPS, ...game.networks.map((run) => run.steps));
-    const teachers = [mean(game.networks.map((run) => run.train_scores)),
-      game.networks[0].train_scores];
-    for (const G of teachers) {
-      const push = distillation(G.map((v) => TEACHER_SCALE * v), points.n, k, STUDENT_TAU, RATE_RATIO);
+    const teachers = [[mean(game.networks.map((run) => run.train_scores)), TAU],
+      [game.networks[0].train_scores, SELF_TAU]];
+    for (const [G, tau] of teachers) {
+      const push = distillation(G.map((v) => TEACHER_SCALE * v), points.n, k, tau, RATE_RATIO);
       const run = training(p, initialState(p, seed, 0, true), points, push, steps);
       game.students.push(yield* paused(run, game));
     }
