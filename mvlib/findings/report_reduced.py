@@ -108,9 +108,10 @@ def _first_ensemble(e: Experiment, arrays: Arrays) -> tuple[SingleModelStudy, Ar
     size, study = e.study.ensemble_size, e.study
     if not 0 < size < study.n_networks:
         return study, arrays
-    cut = {name: arrays[name][:size] for name in ("single_error", "multi_error", "correlations")}
+    own = ("single_error", "multi_error", "correlations", "predicted_winner", "winner_margin")
+    cut = {name: arrays[name][:size] for name in (*own, "stop_step")}
     together = {"ensemble_single_error": arrays["disjoint_single_error"][0]}
-    return replace(study, n_networks=size), arrays | cut | together
+    return replace(study, n_networks=size), {**arrays, **cut, **together}
 
 
 def student_errors(pairs: Pairs, family: Family, *, each: bool) -> Errors:
