@@ -128,7 +128,7 @@ def network_families(scale: Scale) -> Families:
         labels = [f"{field} = {setting(study, field)}" for study in varied]
         made[f"sweep-{field.replace('_', '-')}"] = dict(zip(labels, varied, strict=True))
     # The same networks in both precisions, on draws that are reported and on draws that are not.
-    n, draws = min(3, size.n_networks), [e.draw for e in all_draws(scale)]
+    n, draws = min(2, size.n_networks), [e.draw for e in all_draws(scale)]
     made["precision"] = {
         f"draw {draw}, {precision}": vary(
             replace(base_study(scale, draw=draw), n_networks=n), precision=precision
