@@ -128,7 +128,7 @@ def network_families(scale: Scale) -> Families:
         labels = [f"{field} = {setting(study, field)}" for study in varied]
         made[f"sweep-{field.replace('_', '-')}"] = dict(zip(labels, varied, strict=True))
     # The same networks in both precisions, on draws that are reported and on draws that are not.
-    n, draws = min(2, size.n_networks), [e.draw for e in all_draws(scale)]
+    n, draws = 1, [e.draw for e in all_draws(scale)]
     made["precision"] = {
         f"draw {draw}, {precision}": vary(
             replace(base_study(scale, draw=draw), n_networks=n), precision=precision
@@ -203,8 +203,8 @@ def joint_families(scale: Scale) -> Families:
             f"draw {base.draw}": ContrastStudy(
                 # k kernels have N^2 entries each.
                 base=with_samples(base, min(base.n_train, 2000)),
-                n_seeds=min(10, size.n_networks),
-                n_students=min(5, size.n_students),
+                n_seeds=min(5, size.n_networks),
+                n_students=min(3, size.n_students),
                 diag_reg=0.01,
                 descent_steps=300,
                 watch_steps=60,

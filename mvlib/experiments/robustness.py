@@ -53,7 +53,7 @@ class RobustnessSize:
 
 
 _BOOK = RobustnessSize(
-    four_networks=20, four_draws=3, n_networks=4, n_draws=2, n_train=2000, n_test=1000,
+    four_networks=20, four_draws=3, n_networks=4, n_draws=1, n_train=2000, n_test=1000,
     flip_networks=8, ratios=(1.0, 1.05, 1.1, 1.25),
     levers={
         "overlap": (0.05, 0.1, 0.2, 0.4),
@@ -110,6 +110,7 @@ def robustness_families(scale: Scale) -> Families:
         for draw in draws
     }
     base = small_base(scale)
+    few = replace(base, n_networks=min(2, base.n_networks))
     strengths = {
         ratio: replace(vary(base, view_scale=(ratio, 1.0)), n_networks=size.flip_networks)
         for ratio in size.ratios
@@ -132,7 +133,7 @@ def robustness_families(scale: Scale) -> Families:
         },
         "stronger-view": {f"ratio {ratio:g}": study for ratio, study in strengths.items()},
         "levers": {
-            f"{lever} = {value}": _pull(base, lever, value)
+            f"{lever} = {value}": _pull(few, lever, value)
             for lever, values in size.levers.items()
             for value in values
         },
