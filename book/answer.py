@@ -31,18 +31,19 @@ WRITTEN = "% Written by `python book/answer.py`; a test fails when it is out of 
 
 
 def answer(store: Store) -> Picture:
-    """All networks of the first draw, their ensemble, and its first student."""
+    """The first ensemble of the first draw: its networks, their average, and its first student."""
     study = base_study("book")
+    members = study.ensemble_size or study.n_networks
     [single, distilled] = [
         sweep.load_family("book", name, store)[0][1] for name in ("single-model", "distilled")
     ]
-    knows = theorems.learned(single["correlations"])
-    errors = theorems.network_errors(study, [single])[0]
+    knows = theorems.learned(single["correlations"][:members])
+    errors = theorems.network_errors(study, [single])[0][:members]
     rows = [
         Learner(name=f"network {i + 1}", kind="single", knows=views, error=float(error))
         for i, (views, error) in enumerate(zip(knows, errors, strict=True))
     ]
-    together = float(theorems.ensemble_errors(study, [single])[0])
+    together = float(theorems.ensembles(study, [single])[0][0])
     rows.append(
         Learner(name="their average", kind="ensemble", knows=knows.any(axis=0), error=together)
     )
