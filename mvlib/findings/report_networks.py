@@ -184,12 +184,12 @@ def _errors_and_views(a: Arrays) -> Record:
 
 
 def sweep_values(points: Points) -> Record:
-    """The largest value of each parameter, and the single-view error there."""
+    """The smallest and the largest value of each parameter, and the single-view errors there."""
     said = {}
     for field, pairs in points.items():
-        value, a = pairs[-1]
-        said[f"most-{field}"] = str(value)
-        said[f"most-{field}-error"] = number(a["single_error"])
+        for which, (value, a) in (("least", pairs[0]), ("most", pairs[-1])):
+            said[f"{which}-{field}"] = str(value)
+            said[f"{which}-{field}-error"] = number(a["single_error"])
     return said
 
 
