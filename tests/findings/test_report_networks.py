@@ -126,7 +126,8 @@ def test_sweeps_are_in_order(points: report_networks.Points) -> None:
     assert curves["all views learned"] == pytest.approx([1 / 6] * 3)
     assert curves["winner foretold"] == pytest.approx([2 / 3] * 3)
     assert report_networks.sweep_values(points) == {
-        "most-threshold": "2.0", "most-threshold-error": "0.300"
+        "least-threshold": "0.25", "least-threshold-error": "0.900",
+        "most-threshold": "2.0", "most-threshold-error": "0.300",
     }  # fmt: skip
     row = report_networks.sweep_table(points)[1]
     assert list(row.values()) == ["threshold", "1.0", "1 of 2", 20, 0.5, 0.01, pytest.approx(1 / 6)]
