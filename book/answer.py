@@ -34,7 +34,7 @@ CHAPTERS = {
     "03-single-model": ("theorem-1", "lottery-winners"),
     "04-ensemble": ("theorem-2",),
     "05-distillation": ("theorem-3", "distilled-ensemble", "hard-label", "control-"),
-    "06-self-distillation": ("self-distillation",),
+    "06-self-distillation": ("self-",),
     "07-gaussian-inputs": ("gaussian-",),
     "08-real-images": ("images-",),
     "10-how-far-it-holds": ("four-features", "views-error", "flips"),
@@ -47,21 +47,23 @@ WRITTEN = "% Written by `python book/answer.py`; a test fails when it is out of 
 
 
 def answer(store: Store) -> Picture:
-    """Networks of the first draw's first ensemble, that ensemble, and its first student."""
+    """The first ensemble of the first draw: its networks, their average, and its first student."""
     study = base_study("book")
+    members = study.ensemble_size or study.n_networks
     [single, distilled] = [
         sweep.load_family("book", name, store)[0][1] for name in ("single-model", "distilled")
     ]
-    size = study.ensemble_size
-    knows = theorems.learned(single["correlations"])[:size]
-    errors = theorems.network_errors(study, [single])[0][:size]
+    knows = theorems.learned(single["correlations"][:members])
+    errors = theorems.network_errors(study, [single])[0][:members]
     rows = [
         Learner(name=f"network {i + 1}", kind="single", knows=views, error=float(error))
         for i, (views, error) in enumerate(zip(knows[:SHOWN], errors, strict=False))
     ]
     together = float(theorems.ensembles(study, [single])[0][0])
     rows.append(
-        Learner(name=f"average of {size}", kind="ensemble", knows=knows.any(axis=0), error=together)
+        Learner(
+            name=f"average of {members}", kind="ensemble", knows=knows.any(axis=0), error=together
+        )
     )
     student = theorems.learned(distilled["correlations"])[0]
     error = float(theorems.network_errors(study, [distilled])[0][0])

@@ -19,7 +19,7 @@ from mvlib.findings.theorems import lottery_finding, theorem_1, theorem_2
 from mvlib.store.entries import Arrays
 from mvlib.studies.single_model import SingleModelStudy
 
-CONTROLS = ("control-one-hot", "control-shuffled")
+CONTROLS = ("control-one-hot", "control-shuffled", "self-control")
 # In the order in which `image_claims` takes them.
 IMAGES = ("single", "average", "distilled", "self-distilled", "kernels")
 LIMIT = ("many-classes-grown", "average-reduced")

@@ -15,7 +15,7 @@ from mvlib.findings import theorems
 from mvlib.findings.finding import Finding
 from mvlib.findings.formatting import Family, Record, mean, mean_and_spread, number, of_all
 from mvlib.paper.activation import SmoothedReLU
-from mvlib.paper.evaluation import error_in_units_of_mu
+from mvlib.paper.evaluation import error_in_units_of_mu, predicted_single_error
 from mvlib.run.sweep import load_family
 from mvlib.store.entries import Arrays, Store
 from mvlib.studies.single_model import SingleModelStudy
@@ -81,15 +81,18 @@ def over_time(study: SingleModelStudy, race: Arrays) -> dict[str, Any]:
 
 
 def race_values(study: SingleModelStudy, race: Arrays) -> Record:
-    """How the watched networks stand when they first fit their training set, and at the end."""
-    first, _ = first_fit(race["train_error"])
-    at_fit = (first, range(len(first)))
+    """How those of the watched networks that fit their training set stand when they first do, and
+    at the end; if none does, all of them, and as they start."""
+    first, fits = first_fit(race["train_error"])
+    told = fits.nonzero()[0] if fits.any() else np.arange(len(fits))
+    at_fit = (first[told], told)
     return {
         "race-networks": len(first),
+        "race-fitted": int(fits.sum()),
         "race-watched": study.n_watch,
         "race-last": int(race["steps"][-1]),
         "race-at-fit": number(race["watched_single_error"][at_fit]),
-        "race-at-end": number(race["watched_single_error"][-1]),
+        "race-at-end": number(race["watched_single_error"][-1, told]),
         "multi-residual": number(race["multi_residual"][at_fit], 4),
         "single-residual": number(race["single_residual"][at_fit]),
     }
@@ -111,6 +114,13 @@ def network_values(study: SingleModelStudy, draws: Sequence[Arrays]) -> Record:
         "multi-bound": number(wilson_interval(worst, study.n_test_multi)[1], 4),
         "one-view-share": number(theorems.one_view_share(draws)),
         "finite-size": number(theorems.finite_size_prediction(study, draws)),
+        # One view a class, the shown one unknown: lost unless no other class attracts the input.
+        "not-by-default": number(
+            2
+            * predicted_single_error(
+                0.5, n_classes=study.data.n_classes, sparsity=study.data.sparsity
+            )
+        ),
         "base-networks": study.n_networks,
         "base-single-error": number(draws[0]["single_error"]),
     }
@@ -176,12 +186,12 @@ def _errors_and_views(a: Arrays) -> Record:
 
 
 def sweep_values(points: Points) -> Record:
-    """The largest value of each parameter, and the single-view error there."""
+    """The smallest and the largest value of each parameter, and the single-view errors there."""
     said = {}
     for field, pairs in points.items():
-        value, a = pairs[-1]
-        said[f"most-{field}"] = str(value)
-        said[f"most-{field}-error"] = number(a["single_error"])
+        for which, (value, a) in (("least", pairs[0]), ("most", pairs[-1])):
+            said[f"{which}-{field}"] = str(value)
+            said[f"{which}-{field}-error"] = number(a["single_error"])
     return said
 
 

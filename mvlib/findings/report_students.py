@@ -21,7 +21,7 @@ from mvlib.findings.students import (
 from mvlib.findings.theorems import ensemble_errors, mean_of_draws, network_errors
 from mvlib.paper.growth_rates import Pulls, pulls
 from mvlib.paper.multi_view_data import Sample
-from mvlib.paper.objectives import truncated_logit
+from mvlib.paper.objectives import TAU, truncated_logit
 from mvlib.run.sweep import load_family
 from mvlib.store.entries import Arrays, Store
 from mvlib.studies.distillation import DistillationStudy
@@ -36,6 +36,7 @@ KINDS = {
     "self-distilled": ("self-distilled", "self-distillation"),
     "control-one-hot": ("control: one-hot", "control-one-hot"),
     "control-shuffled": ("control: shuffled", "control-shuffled"),
+    "self-control": ("control: one-hot, softer", "self-control"),
 }
 STUDENTS = tuple(KINDS)[1:]
 # Target of Hinton's form -> the same students by the capped (4.3).
@@ -127,12 +128,13 @@ def faint_example(sample: Sample, learned: np.ndarray) -> Example:
 def soft_labels(
     at: int, taught: DistillationStudy, single: Arrays, hard: Arrays, distilled: Arrays
 ) -> list[tuple[str, np.ndarray]]:
-    """Who -> soft label (4.2) of training input `at`, of one network, of the average of all, and of
-    the first student on hard labels and from the average; students' scores are turned down."""
-    c = taught.teacher_scale
+    """Who -> soft label (4.2) of training input `at`, of one network, of the average that teaches
+    the first student, and of that student on hard labels and from the average; students' scores
+    are turned down."""
+    c, members = taught.teacher_scale, taught.base.ensemble_size or None
     scores = {
         "one network": c * single["train_outputs"][0, at],
-        "the average: the teacher": c * single["train_outputs"][:, at].mean(axis=0),
+        "the average: the teacher": c * single["train_outputs"][:members, at].mean(axis=0),
         "student on hard labels": QUIET * hard["train_outputs"][0, at],
         "distilled student": QUIET * distilled["train_outputs"][0, at],
     }
@@ -298,7 +300,7 @@ def self_distillation_values(
     """What the text of chapter 6 says of the setting and of the measurement."""
     students, claim = of["self-distilled"], found["self-distillation"]
     gain = less_than_hard(study, of["hard-labels"], students)
-    beyond = less_than_hard(study, of["control-one-hot"], students)
+    beyond = less_than_hard(study, of["self-control"], students)
     predicted = implicit_ensemble_prediction(study, of["single-model"], students)
     return {
         "self": claim.summary(),
@@ -306,12 +308,25 @@ def self_distillation_values(
         "n-draws": len(students),
         "steps": taught.schedule.stop_rule.limit,
         "students-a-draw": taught.n_students,
+        "self-tau": taught.tau,
+        "tau": TAU,
+        "self-cap": number(1 / taught.tau**2, 1),
+        "cap": number(1 / TAU**2, 2),
         "gain": with_interval(gain),
         "beyond": with_interval(beyond),
+        "beside-control": beside(beyond),
         "predicted": number(predicted),
         "hard": found["hard-label-student"].summary(),
-        "one-hot": found["control-one-hot"].summary(),
+        "one-hot": found["self-control"].summary(),
+        "one-hot-sharper": found["control-one-hot"].summary(),
     }
+
+
+def beside(less: tuple[float, float, float]) -> str:
+    """What the interval of a paired difference says of an error beside its control's."""
+    _, low, high = less
+    told = "lower than" if low > 0 else "higher than" if high < 0 else "not to be told from"
+    return f"{told} the control's"
 
 
 def lottery_counts(teachers: Sequence[Arrays], taught: Sequence[Arrays]) -> np.ndarray:
@@ -325,8 +340,8 @@ def lottery_counts(teachers: Sequence[Arrays], taught: Sequence[Arrays]) -> np.n
     return np.array([[(group & end).sum() for end in ends] for group in (same, ~same)])
 
 
-def lottery_values(counts: np.ndarray) -> Record:
-    """What the text says of `lottery_counts`."""
+def lottery_values(counts: np.ndarray, control: np.ndarray) -> Record:
+    """What the text says of `lottery_counts`, of taught students and of their control's."""
     (n_same, n_differ), shares = counts.sum(axis=1), counts / counts.sum(axis=1, keepdims=True)
     return {
         "n-same": int(n_same),
@@ -334,6 +349,8 @@ def lottery_values(counts: np.ndarray) -> Record:
         "both-same": number(shares[0, 2], 2),
         "both-differ": number(shares[1, 2], 2),
         "teacher-only": number(shares[1, 1], 2),
+        "control-same": number(control[0, 2] / control[0].sum(), 2),
+        "control-differ": number(control[1, 2] / control[1].sum(), 2),
     }
 
 
@@ -388,6 +405,7 @@ def chain_values(
     network, student = (record["classes absent: at the cap"] for record in loud[:2])
     return {
         "chain-n": len(errors[0]),
+        "chain-first": number(errors[1]),
         "chain-last": number(errors[-1]),
         "chain-generations": generations[-1],
         "absent-networks": percent(network),

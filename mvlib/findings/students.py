@@ -139,6 +139,7 @@ def control(
     what = {
         "control-one-hot": "A teacher that is certain of the label and sees nothing else",
         "control-shuffled": "The average's soft labels, dealt out anew within each class",
+        "self-control": "One that is certain of the label, at the tau of self-distillation",
     }[name]
     return _finding(
         study,

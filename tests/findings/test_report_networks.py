@@ -79,11 +79,14 @@ def test_the_race_over_time() -> None:
     np.testing.assert_array_equal(drawn["fitted_at"], [4, np.nan])
     np.testing.assert_allclose(drawn["test_error"][1], [0.5 + 9 * 0.1, 0.6 + 9 * 0.2])
     assert drawn["residuals"]["single-view"] is RACE["single_residual"]
-    # Network 1 never fits: it counts as it starts.
+    # Network 1 never fits: the text is about the other one.
     assert report_networks.race_values(replace(STUDY, n_watch=20), RACE) == {
-        "race-networks": 2, "race-watched": 20, "race-last": 8, "race-at-fit": "0.600",
-        "race-at-end": "0.300", "multi-residual": "0.5000", "single-residual": "0.750",
+        "race-networks": 2, "race-fitted": 1, "race-watched": 20, "race-last": 8,
+        "race-at-fit": "0.500", "race-at-end": "0.400", "multi-residual": "0.2000",
+        "single-residual": "0.600",
     }  # fmt: skip
+    neither: Arrays = {**RACE, "train_error": np.ones((3, 2))}  # both count as they start
+    assert report_networks.race_values(STUDY, neither)["race-at-fit"] == "0.800"
 
 
 def test_network_values() -> None:
@@ -95,6 +98,7 @@ def test_network_values() -> None:
     assert said["multi-bound"] == f"{wilson_interval(2, 100)[1]:.4f}"
     # 5 of 6 classes with one view, and 1 - (1 - 1/2)^2 of inputs show a view of another.
     assert said["one-view-share"] == "0.833" and said["finite-size"] == "0.312"
+    assert said["not-by-default"] == "0.750"
     assert said["base-single-error"] == "0.500" and said["n-draws"] == 2
 
 
@@ -122,7 +126,8 @@ def test_sweeps_are_in_order(points: report_networks.Points) -> None:
     assert curves["all views learned"] == pytest.approx([1 / 6] * 3)
     assert curves["winner foretold"] == pytest.approx([2 / 3] * 3)
     assert report_networks.sweep_values(points) == {
-        "most-threshold": "2.0", "most-threshold-error": "0.300"
+        "least-threshold": "0.25", "least-threshold-error": "0.900",
+        "most-threshold": "2.0", "most-threshold-error": "0.300",
     }  # fmt: skip
     row = report_networks.sweep_table(points)[1]
     assert list(row.values()) == ["threshold", "1.0", "1 of 2", 20, 0.5, 0.01, pytest.approx(1 / 6)]

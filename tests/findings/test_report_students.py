@@ -82,7 +82,7 @@ def test_errors_and_predictions_go_by_kind() -> None:
 
 def test_setting_of_distillation() -> None:
     values = report.distillation_values(STUDY, TAUGHT)
-    assert values["members"] == STUDY.n_networks and values["tau"] == 0.5
+    assert values["members"] == STUDY.ensemble_size and values["tau"] == 0.5
     assert values["cap"] == "4.00"
     assert values["paper-tau"] == "0.52"  # log 4 = 1.386, its square 1.92
 
@@ -102,7 +102,9 @@ def test_an_example_shows_what_one_network_lacks() -> None:
 
 def test_soft_labels_are_cut_at_the_cap() -> None:
     two = np.array([[[9.0, 0.0]], [[0.0, 9.0]]])
-    rows = report.soft_labels(0, TAUGHT, {"train_outputs": two}, {"train_outputs": 0 * two},
+    others = np.array([[[0.0, -99.0]]] * 2)  # of another ensemble than the first student's
+    all_four = {"train_outputs": np.concatenate([two, others])}
+    rows = report.soft_labels(0, TAUGHT, all_four, {"train_outputs": 0 * two},
                               {"train_outputs": two[:1] / 9 * 0.5 / report.QUIET})  # fmt: skip
     assert [who for who, _ in rows][1] == "the average: the teacher"
     # tau = 1/2: the cap of 4 is passed, exp(1 / tau) against 1; the average passes it twice.
@@ -209,17 +211,28 @@ def test_two_lotteries() -> None:
     # Same view: (0, 0) has both, (1, 1) the other one alone; else (0, 1) both, (1, 0) the own one.
     counts = report.lottery_counts(TEACHERS, STUDENTS)
     assert counts.tolist() == [[0, 1, 1], [1, 0, 1]]
-    values = report.lottery_values(np.array([[6, 1, 1], [2, 3, 5]]))
+    control = np.array([[6, 0, 2], [5, 1, 4]])
+    values = report.lottery_values(np.array([[6, 1, 1], [2, 3, 5]]), control)
     assert values == {"n-same": 8, "n-differ": 10, "both-same": "0.12", "both-differ": "0.50",
-                      "teacher-only": "0.30"}  # fmt: skip
+                      "teacher-only": "0.30", "control-same": "0.25",
+                      "control-differ": "0.40"}  # fmt: skip
+
+
+def test_an_error_beside_its_control() -> None:
+    found = [report.beside((0.0, *ends)) for ends in ((0.1, 0.2), (-0.2, -0.1), (-0.1, 0.1))]
+    told = ("lower than", "higher than", "not to be told from")
+    assert found == [f"{word} the control's" for word in told]
 
 
 def test_self_distillation_in_the_text() -> None:
     of = {"single-model": TEACHERS, "hard-labels": [draw([0.5, 0.5])],
-          "control-one-hot": [draw([0.3, 0.3])], "self-distilled": STUDENTS}  # fmt: skip
-    names = ("self-distillation", "hard-label-student", "control-one-hot")
+          "control-one-hot": [draw([9.0, 9.0])], "self-control": [draw([0.3, 0.3])],
+          "self-distilled": STUDENTS}  # fmt: skip
+    names = ("self-distillation", "hard-label-student", "control-one-hot", "self-control")
     values = report.self_distillation_values(STUDY, TAUGHT, of, {n: finding(n) for n in names})
     assert str(values["gain"]).startswith("0.350 [") and str(values["beyond"]).startswith("0.150 [")
+    assert values["beside-control"] == "lower than the control's", "the one at its own tau"
+    assert values["self-tau"] == 0.5 and values["self-cap"] == "4.0"
     assert values["self-n"] == 7 and values["hard"] == "0.400 [0.300, 0.500]"
     # Half of all pairs know one view of two; 1 - (1 - s/k)^3 of the inputs show another class.
     assert values["predicted"] == f"{0.25 * (1 - (1 - STUDY.data.sparsity / 4) ** 3):.3f}"
@@ -252,8 +265,9 @@ def test_chains_of_students() -> None:
         ["generation 0, a network", 0.5, 0.0], ["generation 1", 0.0, pytest.approx(1 / 3)]
     ]  # fmt: skip
     values = report.chain_values(numbers, errors, loud)
-    assert values == {"chain-n": 1, "chain-last": "0.290", "chain-generations": 2,
-                      "absent-networks": "0.0%", "absent-students": "33.3%"}  # fmt: skip
+    assert values == {"chain-n": 1, "chain-first": "0.390", "chain-last": "0.290",
+                      "chain-generations": 2, "absent-networks": "0.0%",
+                      "absent-students": "33.3%"}  # fmt: skip
 
 
 def test_findings_in_tables() -> None:

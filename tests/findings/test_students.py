@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from mvlib.experiments.settings import base_study
+from mvlib.findings.claims import CONTROLS
 from mvlib.findings.finding import UNIT_MU, Finding
 from mvlib.findings.images import UNIT_SHARE
 from mvlib.findings.students import (
@@ -50,6 +51,7 @@ CLAIMS = [
     "self-distillation",
     "control-one-hot",
     "control-shuffled",
+    "self-control",
     "gaussian-ensemble-gain",
     "images-ensemble-gain-in-standard-errors",
     "images-distilled-share-of-gain",
@@ -128,7 +130,7 @@ def test_claims_about_students() -> None:
     assert_students(hard_label_student(STUDY, hard), "hard-label-student", 0.5, 0.5)
     assert "3 fit their training set" in hard_label_student(STUDY, hard).caveat
     assert_students(self_distillation_claim(STUDY, hard, taught), "self-distillation", 0.25, 0.15)
-    for name in ("control-one-hot", "control-shuffled"):
+    for name in ("control-one-hot", "control-shuffled", "self-control"):
         found = control(STUDY, name, hard, taught)
         assert_students(found, name, 0.5, 0.15)
         assert found.caveat.startswith("Not a claim of the paper.")
@@ -368,7 +370,7 @@ def test_whose_predictions_they_are(smoke_findings: dict[str, Finding]) -> None:
     printed = {c for c, f in smoke_findings.items() if f.source == "the paper's number"}
     assert printed == {"theorem-1", "theorem-2", "theorem-3"}
     ours = {c for c, f in smoke_findings.items() if f.source == "ours"}
-    assert ours >= {"control-one-hot", "control-shuffled", "hard-label-student"}
+    assert ours >= {"control-one-hot", "control-shuffled", "self-control", "hard-label-student"}
     marks = {0.5, 0.25, 3.0}  # that the book set itself
     assert {smoke_findings[claim].predicted for claim in ours} == marks
 
@@ -382,7 +384,7 @@ def test_every_claim_reads_its_own_experiments(
         theorem_3(STUDY, hard, of["distilled"]),
         distilled_ensemble_gain(STUDY, of["distilled"]),
         self_distillation_claim(STUDY, hard, of["self-distilled"]),
-        *(control(STUDY, name, hard, of[name]) for name in ("control-one-hot", "control-shuffled")),
+        *(control(STUDY, name, hard, of[name]) for name in CONTROLS),
         networks_train_average(STUDY, of["single-model"], of["joint"]),
         ntk_contradiction(STUDY, of["contrast"], "ntk-distilled-over-hard"),
     ]
