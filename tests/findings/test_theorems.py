@@ -48,7 +48,8 @@ def test_theorems_are_means_of_what_is_stored(
     for a in draws:
         errors = zip(a["single_error"], a["multi_error"], strict=True)
         networks += [over_mu(single, multi) for single, multi in errors]
-        ensembles.append(over_mu(a["ensemble_single_error"], a["ensemble_multi_error"]))
+        pairs = zip(a["disjoint_single_error"], a["disjoint_multi_error"], strict=True)
+        ensembles += [over_mu(single, multi) for single, multi in pairs]
         for network, winners in zip(a["correlations"], a["predicted_winner"], strict=True):
             right += [c[w] > c[1 - w] for c, w in zip(network, winners, strict=True)]
     # Sums of a few float32 numbers.
@@ -59,21 +60,25 @@ def test_theorems_are_means_of_what_is_stored(
     ):
         assert found[claim].claim == claim
         assert found[claim].measured == pytest.approx(np.mean(values), rel=1e-6)
-    assert found["theorem-1"].n == len(networks) and found["lottery-winners"].n == len(right)
+        assert found[claim].n == len(values)
+    assert len(ensembles) == len(draws) * (STUDY.n_networks // STUDY.ensemble_size)
 
 
 def test_an_ensemble_is_one_unit() -> None:
-    # Two ensembles that err on .02 and .06 of their inputs, whatever their networks do.
+    # On two draws two ensembles that err on none or on .08 of the inputs, whatever networks do.
     def made(single: list[float]) -> list[Arrays]:
-        return [hand_made(single, 0.02), hand_made(single, 0.06)]
+        apart = {"disjoint_single_error": np.array([0, 0.08]), "disjoint_multi_error": np.zeros(2)}
+        return [hand_made(single, 0.5) | apart] * 2
 
-    alike, apart = (theorem_2(STUDY, made(single)) for single in ([0.5, 0.5], [0.1, 0.9]))
-    assert (alike.low, alike.high) == (apart.low, apart.high)
-    # A quarter of resamples takes the first twice: 10 errors in 500 inputs, and 2.5% of all (a
-    # tenth of those) have about 6 or fewer; another quarter 30, and a tenth of those 37 or more.
-    n = 2 * STUDY.n_test_single
-    assert alike.low == pytest.approx(6 / n, abs=1.5 / n)
-    assert alike.high == pytest.approx(37 / n, abs=2.5 / n)
+    found, same = (theorem_2(STUDY, made(single)) for single in ([0.5, 0.5], [0.1, 0.9]))
+    assert (found.low, found.high) == (same.low, same.high)
+    # A sixteenth of resamples takes one without errors four times, another the other kind.
+    assert (found.measured, found.low, found.high) == pytest.approx((0.04, 0, 0.08), abs=1e-12)
+    assert found.n == 4 and found.caveat.startswith("4 disjoint ensembles of 2 on 2 data draws")
+    # Without such the average of all networks is the only ensemble of a draw.
+    whole = theorem_2(STUDY, [hand_made([0.5, 0.5], 0.02), hand_made([0.5, 0.5], 0.06)])
+    assert (whole.measured, whole.low, whole.high) == pytest.approx((0.04, 0.02, 0.06))
+    assert whole.n == 2
 
 
 def test_theorem_1_a_fitted_network_still_errs(
