@@ -3,13 +3,15 @@
     python book/answer.py [--results DIR]
 
 It writes `_static/answer-light.svg` and `_static/answer-dark.svg`, and `_answer.md`, which shows
-them with their alternative text, from the first data draw of the store; and `_findings.md`, every
-finding with its verdict.  A test fails when they are not what the store gives.
+them with their alternative text, from the first data draw of the store; `_findings.md`, every
+finding with its verdict; and `_verdicts.json`, the same for each chapter's claim box.  A test
+fails when they are not what the store gives.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,25 +28,40 @@ from mvlib.findings.finding import Finding  # noqa: E402
 from mvlib.run import sweep  # noqa: E402
 from mvlib.store.entries import Store  # noqa: E402
 
+# Where each claim is shown, by the beginning of its name.
+CHAPTERS = {
+    "02-ntk-contrast": ("ntk-", "networks-train-average", "linear-", "polynomial-"),
+    "03-single-model": ("theorem-1", "lottery-winners"),
+    "04-ensemble": ("theorem-2",),
+    "05-distillation": ("theorem-3", "distilled-ensemble", "hard-label", "control-"),
+    "06-self-distillation": ("self-distillation",),
+    "07-gaussian-inputs": ("gaussian-",),
+    "08-real-images": ("images-",),
+    "10-how-far-it-holds": ("four-features", "views-error", "flips"),
+    "11-towards-the-limit": ("limit-", "train-average-ratio"),
+    "12-mixup": ("mixup-",),
+}
+SHOWN = 10  # networks drawn
 BOOK = ROOT / "book"
 WRITTEN = "% Written by `python book/answer.py`; a test fails when it is out of date.\n\n"
 
 
 def answer(store: Store) -> Picture:
-    """All networks of the first draw, their ensemble, and its first student."""
+    """Networks of the first draw's first ensemble, that ensemble, and its first student."""
     study = base_study("book")
     [single, distilled] = [
         sweep.load_family("book", name, store)[0][1] for name in ("single-model", "distilled")
     ]
-    knows = theorems.learned(single["correlations"])
-    errors = theorems.network_errors(study, [single])[0]
+    size = study.ensemble_size
+    knows = theorems.learned(single["correlations"])[:size]
+    errors = theorems.network_errors(study, [single])[0][:size]
     rows = [
         Learner(name=f"network {i + 1}", kind="single", knows=views, error=float(error))
-        for i, (views, error) in enumerate(zip(knows, errors, strict=True))
+        for i, (views, error) in enumerate(zip(knows[:SHOWN], errors, strict=False))
     ]
-    together = float(theorems.ensemble_errors(study, [single])[0])
+    together = float(theorems.ensembles(study, [single])[0][0])
     rows.append(
-        Learner(name="their average", kind="ensemble", knows=knows.any(axis=0), error=together)
+        Learner(name=f"average of {size}", kind="ensemble", knows=knows.any(axis=0), error=together)
     )
     student = theorems.learned(distilled["correlations"])[0]
     error = float(theorems.network_errors(study, [distilled])[0][0])
@@ -64,6 +81,25 @@ def files(picture: Picture, found: Sequence[Finding]) -> dict[str, bytes]:
         "_static/answer-dark.svg": picture.dark,
         "_answer.md": (WRITTEN + shown).encode(),
         "_findings.md": findings_page(found).encode(),
+        "_verdicts.json": (json.dumps(verdicts(found), indent=1) + "\n").encode(),
+    }
+
+
+def verdicts(found: Sequence[Finding]) -> dict[str, list[dict[str, str]]]:
+    """Chapter -> what was predicted of its claims, by whom, what was measured and the verdict."""
+    return {
+        chapter: [
+            {
+                "claim": f.title,
+                "predicted": f"{f.prediction} ({f.source})",
+                "measured": f.summary(),
+                "unit": f.unit,
+                "verdict": f.verdict,
+            }
+            for f in found
+            if f.claim.startswith(claims)
+        ]
+        for chapter, claims in CHAPTERS.items()
     }
 
 

@@ -47,6 +47,12 @@ SIZES = {"solid", "brands", "regular", "lg", "fw"}
 PROOF = re.compile(
     r'(<div class="proof [^"]*" id="(?P<id>[^"]+)">\s*<p class="admonition-title">.*?)(</p>)'
 )
+# The box that opens a chapter, and a cell of the first page's table.
+CLAIM = re.compile(
+    r'<div class="(?=[^"]*\badmonition\b)(?=[^"]*\btip\b)[^"]*">.*?</div>', re.DOTALL
+)
+VERDICTS = {"holds": "●", "right direction": "◐", "not at this size": "○", "fails": "✕"}
+VERDICT_CELL = re.compile(rf"(<td><p>)({'|'.join(VERDICTS)})(</p></td>)")
 EMBEDDED = re.compile(r'src="data:[^"]*"')
 
 
@@ -87,7 +93,31 @@ def finish_page(
     # Every theorem's content has the same id; ids must be unique, and nothing uses this one.
     body = body.replace(' id="proof-content"', "")
     permalink = r'\1<a class="headerlink" href="#\g<id>" title="Link to this statement">#</a>\3'
-    context["body"] = PROOF.sub(permalink, body)
+    body = PROOF.sub(permalink, body)
+    if pagename == app.config.root_doc:
+        body = VERDICT_CELL.sub(lambda m: f"{m[1]}{_marked(m[2])}{m[3]}", body)
+    context["body"] = CLAIM.sub(lambda box: box[0] + _verdicts(app, pagename), body, count=1)
+
+
+def _verdicts(app: Sphinx, pagename: str) -> str:
+    """What was measured of a chapter's claims, as `answer.py` wrote it, to stand below the box."""
+    path = Path(app.srcdir) / "_verdicts.json"
+    told = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    rows = [
+        "<li><strong>{claim}</strong>: predicted {predicted}, measured {measured} ({unit}) "
+        "{mark}</li>".format(
+            mark=_marked(row["verdict"]),
+            **{name: html.escape(value).replace("mu", "μ") for name, value in row.items()},
+        )
+        for row in told.get(pagename.removeprefix("chapters/"), [])
+    ]
+    return f'<ul class="mv-verdicts">{"".join(rows)}</ul>' if rows else ""
+
+
+def _marked(verdict: str) -> str:
+    """A verdict in words, with a shape and a colour of its own."""
+    shape = VERDICTS[verdict]
+    return f'<span class="mv-verdict mv-{verdict.replace(" ", "-")}">{shape} {verdict}</span>'
 
 
 def _needed(script: Any, body: str) -> bool:

@@ -22,6 +22,8 @@ from mvlib.studies.single_model import SingleModelStudy
 
 Points = Mapping[str, Sequence[tuple[Any, Arrays]]]  # of sweeps, in order of the parameter's value
 
+SHOWN = 20  # networks drawn one by one: those of the first ensemble
+
 
 def finding_values(name: str, finding: Finding, digits: int = 3) -> Record:
     """A finding's ``name-measured``, ``name-interval`` and ``name-n``."""
@@ -226,10 +228,15 @@ def ensemble_values(study: SingleModelStudy, draws: Sequence[Arrays]) -> Record:
     }
 
 
+def first_learned(arrays: Arrays) -> np.ndarray:
+    """Which views each of the first `SHOWN` networks learned, (networks, k, V)."""
+    return theorems.learned(arrays["correlations"])[:SHOWN]
+
+
 def most_disputed(arrays: Arrays) -> tuple[np.ndarray, int, str]:
-    """The first stored example on which half of the networks err, or as nearly half as can be:
-    scores (networks, k), label and a title."""
-    outputs, labels = arrays["example_outputs"], arrays["example_labels"]
+    """The first stored example on which half of the first `SHOWN` networks err, or as nearly half
+    as can be: scores (networks, k), label and a title."""
+    outputs, labels = arrays["example_outputs"][:SHOWN], arrays["example_labels"]
     right = (outputs.argmax(axis=-1) == labels).mean(axis=0)
     example = int(np.abs(right - 0.5).argmin())
     label = int(labels[example])

@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import torch
 
 from mvlib.experiments.catalogue import setting
+from mvlib.experiments.settings import Experiment
 from mvlib.findings.formatting import Family, Record, number, percent
-from mvlib.findings.report_networks import lottery
+from mvlib.findings.report_networks import knowledge_table, lottery
 from mvlib.findings.theorems import all_learned
+from mvlib.paper.evaluation import inputs_by_knowledge
 from mvlib.reduced.check import Reduced, reduce_study, reduced_students, same_winner
-from mvlib.reduced.data import RaceParams
-from mvlib.reduced.race import Game, play
+from mvlib.reduced.data import FAINT, RaceParams, test_points, training_points
+from mvlib.reduced.dynamics import averaged_scores, learned, misclassified, train
+from mvlib.reduced.race import Game, initial_state, play
 from mvlib.store.entries import Arrays
 from mvlib.studies.single_model import SingleModelStudy
 
 N_NETWORKS, SEED = 6, 1  # where the explorable starts
+MEMBERS, SEEDS = 10, (1, 2, 3)  # of `heard_table`: the book's ensembles
 TRIED: Mapping[str, Mapping[str, Any]] = {
     "the book's setting": {},
-    "start too large": {"init_std": 0.3},
+    "start too large": {"init_std": 0.5},
     "threshold too small": {"threshold": 0.25},
     "no race: q = 2": {"power": 2},
-    "view 1 stronger": {"own_strengths": (1.4, 1.2)},
+    "view 1 stronger": {"own_strengths": (1.5, 1.3)},
     "nothing to tell": {"other_strength": 0.2},
     "easy test": {"sparsity": 0.5},
 }
@@ -56,6 +62,35 @@ def game_table(games: Mapping[str, Game]) -> list[Record]:
     ]
 
 
+def heard_table(faint_strengths: Sequence[float]) -> list[Record]:
+    r"""Errors of averages of ten reduced networks by how many of them know the view shown
+    (`report_networks.knowledge_table`), over three games for each \Gamma."""
+    return [
+        {"faint views": strength, **row}
+        for strength in faint_strengths
+        for params in [RaceParams(faint_strength=strength)]
+        for row in knowledge_table(
+            [{"disjoint_by_knowledge": _by_knowledge(params, seed)} for seed in SEEDS]
+        )
+    ]
+
+
+def _by_knowledge(params: RaceParams, seed: int) -> np.ndarray:
+    """`inputs_by_knowledge` of one average, on a game's single-view inputs."""
+    points, (fresh, _) = training_points(params, seed), test_points(params, seed)
+    runs = [train(params, *initial_state(params, seed, n), points) for n in range(MEMBERS)]
+    scores = np.mean([averaged_scores(r.correlations, fresh, params)[0] for r in runs], axis=0)
+    known = learned(np.stack([r.curve[-1] for r in runs])).sum(axis=0)
+    faint = fresh.sights[:, 2 * params.n_classes * FAINT :].reshape(len(fresh), -1, 2)
+    return inputs_by_knowledge(
+        torch.as_tensor(misclassified(scores, fresh.labels)),
+        torch.as_tensor(known[fresh.labels, fresh.dominant_view]),
+        torch.as_tensor(faint.sum(axis=2).max(axis=1)).long(),
+        members=MEMBERS,
+        n_views=2,
+    ).numpy()
+
+
 def reduced_race(
     study: SingleModelStudy, race: Arrays
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -65,8 +100,18 @@ def reduced_race(
 
 
 def reduced_pairs(family: Family) -> Pairs:
-    """Each study of a family, reduced, with its arrays."""
-    return [(reduce_study(e.study), a) for e, a in family]
+    """The first ensemble of each study of a family, reduced, with its arrays."""
+    return [(reduce_study(study), a) for study, a in (_first_ensemble(*pair) for pair in family)]
+
+
+def _first_ensemble(e: Experiment, arrays: Arrays) -> tuple[SingleModelStudy, Arrays]:
+    size, study = e.study.ensemble_size, e.study
+    if not 0 < size < study.n_networks:
+        return study, arrays
+    own = ("single_error", "multi_error", "correlations", "predicted_winner", "winner_margin")
+    cut = {name: arrays[name][:size] for name in (*own, "stop_step")}
+    together = {"ensemble_single_error": arrays["disjoint_single_error"][0]}
+    return replace(study, n_networks=size), {**arrays, **cut, **together}
 
 
 def student_errors(pairs: Pairs, family: Family, *, each: bool) -> Errors:

@@ -13,9 +13,11 @@ import numpy as np
 from jaxtyping import Float
 
 from mvlib.core.checks import require
+from mvlib.experiments.settings import SELF_TAU
 from mvlib.paper.data_parameters import MultiViewParams
 from mvlib.paper.multi_view_data import SampleKind, feature_vectors, sample
 from mvlib.paper.network import LearnerParams, init_weights
+from mvlib.paper.objectives import TAU
 from mvlib.reduced.data import Points, RaceParams, points_from_record
 from mvlib.reduced.dynamics import Run, train
 from mvlib.reduced.portable import normals
@@ -145,7 +147,10 @@ def reduced_students(
     starts = [
         reduced_start(study, params, seed, name="student") for seed in seeds_of(study.draw, n)
     ]
-    students = [taught(params, *start, G, points) for start, G in zip(starts, shown, strict=True)]
+    tau = SELF_TAU if each else TAU
+    students = [
+        taught(params, *start, G, points, tau=tau) for start, G in zip(starts, shown, strict=True)
+    ]
     single, multi = _errors(study, params, students)
     return single[:n], multi[:n]
 

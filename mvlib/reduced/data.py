@@ -48,19 +48,19 @@ class RaceParams:
     n_classes: int = 10
     n_neurons: int = 5
     power: int = 4
-    threshold: float = 1.0
+    threshold: float = 1.5
     init_std: float = 0.08
     dim: int = 1000
-    noise_norm: float = 0.8
+    noise_norm: float = 0.6
     n_patches: int = 40
-    patches_per_view: int = 4
+    patches_per_view: int = 5
     n_train: int = 2000
-    n_single: int = 16
-    sparsity: float = 3.0
-    own_strengths: tuple[float, float] = (1.2, 1.2)
-    other_strength: float = 0.375
+    n_single: int = 10
+    sparsity: float = 4.0
+    own_strengths: tuple[float, float] = (1.3, 1.3)
+    other_strength: float = 0.395
     weak_strength: float = 0.15
-    faint_strength: float = 0.27
+    faint_strength: float = 0.18
     n_test: int = 1000
 
     def __post_init__(self) -> None:
@@ -68,10 +68,10 @@ class RaceParams:
         require_int("n_classes", "k", k, 2, "a classification needs two classes")
         require_int("n_neurons", "m", self.n_neurons, 1, "give each class a neuron")
         require_int("power", "q", self.power, 2, "the paper uses 4")
-        require_number("threshold", "varrho", self.threshold, 0, big, "try 1.0", open_low=True)
+        require_number("threshold", "varrho", self.threshold, 0, big, "try 1.5", open_low=True)
         require_number("init_std", "sigma_0", self.init_std, 0, big, "try 0.08", open_low=True)
         require_int("dim", "d", self.dim, 2 * k, f"raise dim to 2k = {2 * k}")
-        require_number("noise_norm", "nu", self.noise_norm, 0, big, "try 0.8")
+        require_number("noise_norm", "nu", self.noise_norm, 0, big, "try 0.6")
         require_int("patches_per_view", "C_p", self.patches_per_view, 1, "a view needs a patch")
         least = 2 * self.patches_per_view + 2 * k - 2
         require_int("n_patches", "P", self.n_patches, least, "all views must find room")
@@ -81,13 +81,13 @@ class RaceParams:
                 f"be <= N = {self.n_train}", "a share of the points is single-view")  # fmt: skip
         require_number("sparsity", "s", self.sparsity, 0, k, "s/k is a probability")
         own = self.own_strengths
-        require(len(own) == 2, "own_strengths", "z own", own, "be a pair", "use (1.2, 1.2)")
+        require(len(own) == 2, "own_strengths", "z own", own, "be a pair", "use (1.3, 1.3)")
         for z in own:
-            require_number("own_strengths", "z own", z, 0, big, "try 1.2", open_low=True)
-        require_number("other_strength", "z other", self.other_strength, 0, big, "try 0.375")
+            require_number("own_strengths", "z own", z, 0, big, "try 1.3", open_low=True)
+        require_number("other_strength", "z other", self.other_strength, 0, big, "try 0.395")
         require_number("weak_strength", "rho", self.weak_strength, 0, big, "try 0.15",
                        open_low=True)  # fmt: skip
-        require_number("faint_strength", "Gamma", self.faint_strength, 0, big, "try 0.27")
+        require_number("faint_strength", "Gamma", self.faint_strength, 0, big, "try 0.18")
         require_int("n_test", "n", self.n_test, 1, "test on at least one point")
 
     def patch_strengths(self) -> Float[np.ndarray, " sights"]:

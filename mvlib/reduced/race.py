@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from mvlib.core.checks import require_int
-from mvlib.experiments.settings import SIZES
+from mvlib.experiments.settings import SELF_TAU, SIZES
 from mvlib.paper.objectives import RATE_RATIO, TAU, TEACHER_SCALE
 from mvlib.reduced.data import Points, RaceParams, test_points, training_points
 from mvlib.reduced.dynamics import Run, averaged_scores, distillation, learned, misclassified, train
@@ -68,7 +68,10 @@ def play(params: RaceParams, *, n_networks: int, seed: int) -> Game:
     teachers = [np.mean([run.train_scores for run in networks], axis=0), networks[0].train_scores]
     start, noise = initial_state(params, seed, 0, student=True)  # one student, taught twice
     steps = max(STUDENT_STEPS, *(run.steps for run in networks))
-    students = [taught(params, start, noise, G, points, steps=steps) for G in teachers]
+    students = [
+        taught(params, start, noise, G, points, steps=steps, tau=tau)
+        for G, tau in zip(teachers, (TAU, SELF_TAU), strict=True)
+    ]
     single, multi = (
         game_errors(params, networks, students, fresh) for fresh in test_points(params, seed)
     )
@@ -83,9 +86,10 @@ def taught(
     points: Points,
     *,
     steps: int = STUDENT_STEPS,
+    tau: float = TAU,
 ) -> Run:
     """A student of a teacher with these scores on the training points, after exactly `steps`."""
-    push = distillation(TEACHER_SCALE * G, tau=TAU, rate_ratio=RATE_RATIO)
+    push = distillation(TEACHER_SCALE * G, tau=tau, rate_ratio=RATE_RATIO)
     return train(params, start, noise, points, extra=push, steps=steps)
 
 

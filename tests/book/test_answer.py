@@ -12,7 +12,10 @@ from mvlib.findings.finding import Finding
 from mvlib.store.entries import Store
 
 BOOK = Path(answer.__file__).parent
-FILES = ("_static/answer-light.svg", "_static/answer-dark.svg", "_answer.md", "_findings.md")
+FILES = (
+    *("_static/answer-light.svg", "_static/answer-dark.svg", "_answer.md", "_findings.md"),
+    "_verdicts.json",
+)
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +49,14 @@ def test_picture_says_who_knows_what() -> None:
     ])  # fmt: skip
     assert "Each of 2 networks knows 2 to 2 views" in shown.alt
     assert "Their average knows 4 and errs on 0.00 mu" in shown.alt
+
+
+def test_every_finding_has_its_chapter() -> None:
+    found = trust_lists.stored_findings(BOOK.parent / "results")
+    told = [row["claim"] for rows in answer.verdicts(found).values() for row in rows]
+    assert sorted(told) == sorted(f.title for f in found), "each claim once"
+    chapters = {path.stem for path in (BOOK.parent / "notebooks").glob("*.ipynb")}
+    assert answer.CHAPTERS.keys() <= chapters
 
 
 def test_the_table_says_whose_prediction_and_what_came_of_it() -> None:

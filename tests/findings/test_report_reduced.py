@@ -34,7 +34,7 @@ GAME = Game(networks=[ONE, BOTH], students=[BOTH, BOTH], multi_error=np.zeros(5)
 
 @pytest.fixture
 def pairs() -> report_reduced.Pairs:
-    params = RaceParams(n_classes=3, n_train=30, n_single=3)
+    params = RaceParams(n_classes=3, n_train=30, n_single=3, sparsity=2.0)
     reduced = Reduced(
         params=params, points=training_points(params, 0), runs=[ONE, BOTH],
         single_error=np.array([0.5, 0.3, 0.1]), multi_error=np.array([0.02, 0.0, 0.0]),
@@ -80,6 +80,35 @@ def test_games_are_those_that_the_explorable_offers(monkeypatch: pytest.MonkeyPa
 def test_game_table() -> None:
     [row] = report_reduced.game_table({"by hand": GAME})
     assert list(row.values()) == ["by hand", "75%", "50%", "40.0%", "10.0%", "5.0%", "25.0%"]
+
+
+def test_heard_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three of ten networks know view 2 of each class, seven know view 1, at correlation 8.
+
+    By hand, Gamma = .35: a view shown (five patches, each read as 8 x .26 = 2.08) scores
+    5 (2.08 - 1.5 + 1.5 / 4) = 4.8 in a network that knows it, 1.4 in the average if three do; a
+    faint view (2.8) scores 1.7, so 1.2 if seven know it and 1.7 where both are shown.
+    """
+    k, m, asked = RaceParams().n_classes, RaceParams().n_neurons, 0
+
+    def trained(*_: Any) -> Run:
+        nonlocal asked
+        view, asked = int(asked % 10 < 3), asked + 1
+        c = np.zeros((k, m, 2 * k))
+        c[np.arange(k), 0, 2 * np.arange(k) + view] = 8
+        curve = c.max(axis=1).reshape(k, k, 2)[np.arange(k), np.arange(k)][None]
+        return Run(correlations=c, curve=curve, fitted=True, train_scores=np.zeros((1, k)))
+
+    monkeypatch.setattr(report_reduced, "train", trained)
+    rows: list[Any] = report_reduced.heard_table([0.35])
+    few, many = rows
+    assert list(few.values())[-2:] == [1.0, 0.0] and list(many.values())[-3:] == [0.0, 0.0, 0.0]
+    keys = ("faint views", "members that know the view")
+    assert [[row[key] for key in keys] for row in (few, many)] == [[0.35, 3], [0.35, 7]]
+    assert few["inputs"] + many["inputs"] == 3 * RaceParams().n_test
+    # Some other class shows both views with probability 1 - (1 - .4^2)^9 = .79; the standard error
+    # of 1500 inputs is .011, five of them are allowed.
+    assert abs(few["error"] - 0.792) < 0.055
 
 
 def test_beside_the_full_simulation(pairs: report_reduced.Pairs) -> None:

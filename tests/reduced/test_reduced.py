@@ -271,7 +271,7 @@ def test_the_story_of_the_book(default_game: reduced_race.Game) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"power": 2}, {"threshold": 0.25}, {"init_std": 0.3}], ids=lambda c: next(iter(c))
+    "change", [{"power": 2}, {"threshold": 0.25}, {"init_std": 0.5}], ids=lambda c: next(iter(c))
 )
 def test_without_a_race_both_views_are_learned(
     change: dict[str, float], default_game: reduced_race.Game

@@ -9,9 +9,9 @@
   /* One slider each: the address word, symbol, what it is, range, and where it goes. */
   const CONTROLS = [
     { group: "The network", key: "sigma0", symbol: "σ₀", label: "spread of the initial weights",
-      min: 0.03, max: 0.4, step: 0.01, at: "init_std" },
+      min: 0.03, max: 0.6, step: 0.01, at: "init_std" },
     { group: "The network", key: "varrho", symbol: "ϱ", label: "threshold of the smoothed ReLU",
-      min: 0.25, max: 2.5, step: 0.05, at: "threshold" },
+      min: 0.25, max: 3, step: 0.05, at: "threshold" },
     { group: "The network", key: "q", symbol: "q", label: "power of the smoothed ReLU",
       min: 2, max: 5, step: 1, at: "power" },
     { group: "The data", key: "view1", symbol: "z₁", label: "strength of view 1",
@@ -19,7 +19,7 @@
     { group: "The data", key: "view2", symbol: "z₂", label: "strength of view 2",
       min: 1, max: 1.8, step: 0.05, at: "own_strengths", index: 1 },
     { group: "The data", key: "other", symbol: "z′", label: "other classes’ views, multi-view",
-      min: 0.1, max: 0.4, step: 0.025, at: "other_strength" },
+      min: 0.1, max: 0.5, step: 0.005, at: "other_strength" },
     { group: "The data", key: "rho", symbol: "ρ", label: "weak own view, single-view",
       min: 0.05, max: 0.5, step: 0.05, at: "weak_strength" },
     { group: "The data", key: "Gamma", symbol: "Γ", label: "other classes’ views, single-view",
@@ -28,7 +28,7 @@
       min: 0, max: 8, step: 0.5, at: "sparsity" },
     { group: "The data", key: "noise", symbol: "ν", label: "length of a patch’s noise",
       min: 0, max: 1.6, step: 0.1, at: "noise_norm" },
-    { group: "The draw", key: "L", symbol: "L", label: "networks", min: 1, max: 10, step: 1,
+    { group: "The draw", key: "L", symbol: "L", label: "networks", min: 1, max: 30, step: 1,
       value: 6 },
     { group: "The draw", key: "seed", symbol: "seed", label: "of data and initial weights",
       min: 1, max: 99, step: 1, value: 1 },
@@ -39,10 +39,10 @@
   }
   const PRESETS = [
     ["The book’s setting", {}],
-    ["Start too large", { sigma0: 0.3 }],
+    ["Start too large", { sigma0: 0.5 }],
     ["Threshold too small", { varrho: 0.25 }],
     ["No race: q = 2", { q: 2 }],
-    ["View 1 stronger", { view1: 1.4 }],
+    ["View 1 stronger", { view1: 1.5 }],
     ["Nothing to tell", { other: 0.2 }],
     ["Easy test", { s: 0.5 }],
   ];

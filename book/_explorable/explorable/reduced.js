@@ -40,10 +40,10 @@
 
   /* RaceParams with the book's setting; names, symbols and ranges are told there. */
   const DEFAULTS = Object.freeze({
-    n_classes: 10, n_neurons: 5, power: 4, threshold: 1, init_std: 0.08, dim: 1000,
-    noise_norm: 0.8, n_patches: 40, patches_per_view: 4, n_train: 2000, n_single: 16,
-    sparsity: 3, own_strengths: Object.freeze([1.2, 1.2]), other_strength: 0.375,
-    weak_strength: 0.15, faint_strength: 0.27, n_test: 1000,
+    n_classes: 10, n_neurons: 5, power: 4, threshold: 1.5, init_std: 0.08, dim: 1000,
+    noise_norm: 0.6, n_patches: 40, patches_per_view: 5, n_train: 2000, n_single: 10,
+    sparsity: 4, own_strengths: Object.freeze([1.3, 1.3]), other_strength: 0.395,
+    weak_strength: 0.15, faint_strength: 0.18, n_test: 1000,
   });
 
   function patchStrengths(p) {
@@ -393,7 +393,7 @@
   // -- race.py: the game -------------------------------------------------------------
 
   const START = 4, NOISE = 5, STUDENT_START = 6, STUDENT_NOISE = 7;
-  const TEACHER_SCALE = 8, TAU = 0.4, RATE_RATIO = 4, STUDENT_STEPS = 80;
+  const TEACHER_SCALE = 8, TAU = 0.4, SELF_TAU = 0.55, RATE_RATIO = 4, STUDENT_STEPS = 150;
 
   function initialState(p, seed, number, student = false) {
     const neurons = p.n_classes * p.n_neurons;
@@ -421,10 +421,10 @@
       game.networks.push(yield* paused(run, game));
     }
     const steps = Math.max(STUDENT_STEPS, ...game.networks.map((run) => run.steps));
-    const teachers = [mean(game.networks.map((run) => run.train_scores)),
-      game.networks[0].train_scores];
-    for (const G of teachers) {
-      const push = distillation(G.map((v) => TEACHER_SCALE * v), points.n, k, TAU, RATE_RATIO);
+    const teachers = [[mean(game.networks.map((run) => run.train_scores)), TAU],
+      [game.networks[0].train_scores, SELF_TAU]];
+    for (const [G, tau] of teachers) {
+      const push = distillation(G.map((v) => TEACHER_SCALE * v), points.n, k, tau, RATE_RATIO);
       const run = training(p, initialState(p, seed, 0, true), points, push, steps);
       game.students.push(yield* paused(run, game));
     }
