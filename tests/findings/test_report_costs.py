@@ -113,7 +113,7 @@ def test_one_precision_beside_the_other() -> None:
     arrays = [made([0.4, 0.6], some), made([0.5, 0.56], changed),
               made([0.5, 0.5], other), made([0.5, 0.5], 3 * other)]  # fmt: skip
     family: Any = [(SimpleNamespace(study=s), a) for s, a in zip(studies, arrays, strict=True)]
-    first, second = map(list, map(dict.values, report.precision_table(family)))
+    first, second = (list(row.values()) for row in report.precision_table(family))
     assert first == [10, 2, *map(pytest.approx, (0.5, 0.53, 0.1)), "87.5%"]
     assert second == [11, 2, 0.5, 0.5, 0.0, "100.0%"]
     assert report.precision_values(family) == {

@@ -67,7 +67,7 @@ def test_an_ensemble_is_one_unit() -> None:
     # On two draws two ensembles that err on none or on .08 of the inputs, whatever networks do.
     def made(single: list[float]) -> list[Arrays]:
         apart = {"disjoint_single_error": np.array([0, 0.08]), "disjoint_multi_error": np.zeros(2)}
-        return [hand_made(single, 0.5) | apart] * 2
+        return [{**hand_made(single, 0.5), **apart}] * 2
 
     found, same = (theorem_2(STUDY, made(single)) for single in ([0.5, 0.5], [0.1, 0.9]))
     assert (found.low, found.high) == (same.low, same.high)
