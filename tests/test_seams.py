@@ -152,12 +152,12 @@ def test_lottery_and_kernels_follow_an_activation(run: Run) -> None:
     assert not torch.allclose(ours, usuals, rtol=1e-2)
 
 
-def test_label_smoothing_lowers_the_largest_score(
-    run: Run, plain: Mapping[str, np.ndarray]
-) -> None:
-    arrays = run("own-objective").arrays
-    assert arrays["fitted"].all()
-    assert arrays["train_outputs"].max() < 0.75 * plain["train_outputs"].max()
+def test_label_smoothing_lowers_the_largest_score(run: Run) -> None:
+    made = run("own-objective")
+    assert made.arrays["fitted"].all()
+    # Null: the objective changes nothing in as many steps.
+    plain = mvlib.run_single_model(usual(schedule=made.study.schedule))
+    assert made.arrays["train_outputs"].max() < 0.5 * plain["train_outputs"].max()
 
 
 def test_mixup_mixes_inputs_and_labels_alike(run: Run, plain: Mapping[str, np.ndarray]) -> None:

@@ -207,8 +207,8 @@ def work_values(chosen: Sequence[Experiment], rate: float) -> Record:
 
 def precision_table(family: Family) -> list[Record]:
     """A row a draw: the same networks trained in float32 and in bfloat16, at each step of rounding
-    the same but for it; errors over mu, the share of classes with the same views learned, and how
-    many times as fast."""
+    the same but for it; errors over mu, the largest difference of single-view errors, and the share
+    of classes with the same views learned."""
     pairs = list(zip(family[::2], family[1::2], strict=True))
     return [
         {

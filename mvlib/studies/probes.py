@@ -160,7 +160,10 @@ def _students() -> Probes:
     studies: Probes = {f"taught by {target}": replace(base, target=target) for target in TARGETS}
     studies |= {f"form {form}": replace(base, form=form) for form in FORMS}
     chain = replace(base, teacher=base, target="each", generation=2)
+    paired = replace(NETWORKS, n_networks=5, ensemble_size=2)
     studies |= {"second generation": chain,
+                "taught by the average of students": replace(chain, target="average"),
+                "taught by disjoint ensembles": replace(base, teacher=paired, n_students=3),
                 "mini-batches": replace(base, batches=MiniBatches(20)),
                 "watched": replace(base, record_every=5, n_watch=20)}  # fmt: skip
     fitted = replace(base, target="each", n_students=3, schedule=NETWORKS.schedule)

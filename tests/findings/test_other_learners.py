@@ -11,7 +11,7 @@ from toys import TEACHER, Config  # mu = 0.1: a multi-view error counts nine tim
 
 from mvlib.experiments.catalogue import experiments
 from mvlib.experiments.other_learners import ALONE, LOWER, WIDE
-from mvlib.experiments.settings import Experiment, base_study
+from mvlib.experiments.settings import Experiment, base_study, vary
 from mvlib.findings import other_learners, report_other_learners
 from mvlib.findings.finding import Finding
 from mvlib.paper.step_rules import FixedSteps
@@ -154,12 +154,14 @@ def test_errors_over_time_are_of_those_trained_equally_long(tmp_path: Path) -> N
 
 def test_values_of_the_text(tmp_path: Path) -> None:
     of = families(Store(tmp_path))
-    of["mixup"][0] = (SimpleNamespace(study=base_study("smoke")), MIXED[0])
-    of["mixup-narrow"][0] = (SimpleNamespace(study=base_study("smoke")), PLAIN[0])
+    narrower = vary(base_study("smoke"), own_strength=(1.0, 1.4))
+    of["mixup"][0] = (SimpleNamespace(study=narrower), MIXED[0])
+    of["mixup-narrow"][0] = (SimpleNamespace(study=narrower), PLAIN[0])
     said = report_other_learners.values(TEACHER, of)
     # Uniform on [1, 2]: 1/12 over the square of 3/2.
     assert said["spread"] == "0.037"
-    assert said["wide-spread"] == "0.0093"  # the book's strengths, 1 to 1.4
+    # Uniform on [1, 1.4]: .4^2 / 12 over the square of 1.2.
+    assert said["wide-spread"] == "0.0093"
     assert said["mixup-error"] == "0.100" and said["mixup-views"] == "0.750"
     assert said["ensemble-error"] == "0.250" and said["mixup-steps"] == 80
 

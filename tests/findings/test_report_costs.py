@@ -1,11 +1,14 @@
 """What chapter 9 shows, on made-up measurements small enough to do by hand."""
 
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from mvlib.experiments.catalogue import experiments
-from mvlib.experiments.settings import base_study
+from mvlib.experiments.settings import base_study, vary
 from mvlib.findings import report_costs as report
 from mvlib.run.computing import work
 from mvlib.run.cost import CostModel, Shape
@@ -92,6 +95,34 @@ def test_work_of_families() -> None:
     assert report.work_values(chosen, rate=total / 86400 / 3) == {
         "rate": f"{total / 86400 / 3e9:.0f}", "paper-days": "3"
     }  # fmt: skip
+
+
+def test_one_precision_beside_the_other() -> None:
+    """Two draws of two networks and four classes: of eight, seven and eight know the same views."""
+    some, other = np.array([[1.0, 0.0]] * 8).reshape(2, 4, 2), np.array([[0.2, 1.0]] * 8)
+    changed = some.copy()
+    changed[1, 3] = 1.0, 0.5  # both views are learned, not one
+
+    def made(single: list[float], correlations: np.ndarray) -> dict[str, np.ndarray]:
+        return {"single_error": np.array(single), "multi_error": np.zeros(2),
+                "correlations": correlations.reshape(2, 4, 2)}  # fmt: skip
+
+    narrow = replace(base_study("smoke"), n_networks=2)
+    wide = vary(narrow, precision="float32")
+    studies = [wide, narrow, replace(wide, draw=11), replace(narrow, draw=11)]
+    arrays = [made([0.4, 0.6], some), made([0.5, 0.56], changed),
+              made([0.5, 0.5], other), made([0.5, 0.5], 3 * other)]  # fmt: skip
+    family: Any = [(SimpleNamespace(study=s), a) for s, a in zip(studies, arrays, strict=True)]
+    first, second = (list(row.values()) for row in report.precision_table(family))
+    assert first == [10, 2, *map(pytest.approx, (0.5, 0.53, 0.1)), "87.5%"]
+    assert second == [11, 2, 0.5, 0.5, 0.0, "100.0%"]
+    assert report.precision_values(family) == {
+        "precision-draws": 2, "precision-classes": 16, "precision-same": "93.8%",
+        "precision-gap": "0.0300",
+    }  # fmt: skip
+    assert [(e.study.draw, e.study.learner.precision) for e in experiments("smoke", "precision")][
+        :2
+    ] == [(10, "float32"), (10, "bfloat16")], "in such pairs"
 
 
 def test_beside_other_ways() -> None:

@@ -160,6 +160,17 @@ def test_who_knows_what() -> None:
     assert list(last.values()) == ["class 2, view 2", 8.0, 0.5, 0.5]
 
 
+def test_errors_by_who_knows() -> None:
+    a, b = np.zeros((2, 3, 3, 2), dtype=int)  # two members, two views
+    a[0, 2], a[0, 0], a[2, 1] = (4, 3), (1, 0), (5, 1)
+    b[0, 1] = 3, 1
+    draws = [{"disjoint_by_knowledge": counts} for counts in (a, b)]
+    none, both = report_networks.knowledge_table(draws)
+    # No member: 8 inputs, 4 of them lost; 3 of the 4 where one wrong class shows both views.
+    assert list(none.values()) == [0, 8, 0.5, 0.75, 0.25]
+    assert list(both.values()) == [2, 5, pytest.approx(0.2), "", pytest.approx(0.2)]
+
+
 def test_most_disputed() -> None:
     # Four networks on inputs of classes 0, 2, 1 and 0: 4, 0, 2 and 2 of them are right.
     answers = np.array([[0, 1, 1, 1], [0, 0, 0, 0], [0, 0, 1, 1], [0, 1, 2, 0]])

@@ -83,6 +83,8 @@ def test_errors_and_predictions_go_by_kind() -> None:
 def test_setting_of_distillation() -> None:
     values = report.distillation_values(STUDY, TAUGHT)
     assert values["members"] == STUDY.ensemble_size and values["tau"] == 0.5
+    alone = report.distillation_values(replace(STUDY, ensemble_size=0), TAUGHT)
+    assert alone["members"] == STUDY.n_networks, "all of them teach"
     assert values["cap"] == "4.00"
     assert values["paper-tau"] == "0.52"  # log 4 = 1.386, its square 1.92
 
@@ -127,6 +129,21 @@ def test_errors_over_time_and_who_fits_when() -> None:
     assert errors["hard labels"].tolist() == [[0.5, 0.5, 0.5], [0, 0.5, 0.25], [0, 0, 0]]
     assert fitted["hard labels"] == 7.0  # draws with means 6 and 8
     assert np.isnan(fitted["distilled"])
+
+
+def test_students_that_stop_keep_their_last_error() -> None:
+    def watched(steps: list[int], single: list[float]) -> dict[str, Any]:
+        errors = np.array(single)[:, None]
+        return {"steps": np.array(steps), "watched_single_error": errors, "train_error": errors}
+
+    hard = [watched([0, 4, 6], [1.0, 0.5, 0.0]), watched([0, 4, 8, 9], [1.0, 0.8, 0.6, 0.0])]
+    distilled = [watched([0, 4, 8, 12], [0.9, 0.3, 0.2, 0.1])]
+    steps, errors, fitted = report.errors_over_time({"hard-labels": hard, "distilled": distilled})
+    assert steps.tolist() == [0, 4, 8, 12]
+    # At step 8 the first has stopped at 6; the second stops between 8 and 12.
+    assert errors["hard labels"].T.tolist() == [[1.0, 0.5, 0.0, 0.0], [1.0, 0.8, 0.6, 0.0]]
+    assert errors["distilled"].T.tolist() == [[0.9, 0.3, 0.2, 0.1]]
+    assert fitted["hard labels"] == 7.5
 
 
 def test_table_of_students() -> None:

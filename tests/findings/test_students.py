@@ -53,11 +53,23 @@ CLAIMS = [
     "control-shuffled",
     "self-control",
     "gaussian-ensemble-gain",
+    "limit-single-error",
+    "limit-winners",
+    "limit-one-view",
+    "train-average-ratio",
+    "mixup-single",
+    "mixup-classes-with-both-views",
+    "linear-classifier",
+    "polynomial-classifier",
     "images-ensemble-gain-in-standard-errors",
     "images-distilled-share-of-gain",
     "images-self-distilled-gain",
     "images-train-average-share-of-gain",
     "images-ntk-distilled-share-of-gain",
+    "four-features-single",
+    "four-features-ensemble",
+    "views-error",
+    "flips",
 ]
 
 
@@ -366,13 +378,21 @@ def test_every_claim_is_found(smoke_findings: dict[str, Finding]) -> None:
 
 
 def test_whose_predictions_they_are(smoke_findings: dict[str, Finding]) -> None:
-    # The text prints numbers for three claims; for the rest it has words, or nothing.
+    # The text prints numbers for its theorems, of which the first is asked again in the limit, and
+    # for its example with four features; for the rest it has words, or nothing.
     printed = {c for c, f in smoke_findings.items() if f.source == "the paper's number"}
-    assert printed == {"theorem-1", "theorem-2", "theorem-3"}
+    assert printed == {
+        *("theorem-1", "theorem-2", "theorem-3"),
+        *("limit-single-error", "four-features-single", "four-features-ensemble"),
+    }
     ours = {c for c, f in smoke_findings.items() if f.source == "ours"}
     assert ours >= {"control-one-hot", "control-shuffled", "self-control", "hard-label-student"}
-    marks = {0.5, 0.25, 3.0}  # that the book set itself
-    assert {smoke_findings[claim].predicted for claim in ours} == marks
+    marks = {0.5, 0.25, 3.0, 0.9}  # that the book set itself
+    marks |= {0.01, 1.0}  # for another paper's words on mixup
+    marks |= {1 - 1 / 4}  # footnote 5, with four views
+    predicted = {claim: smoke_findings[claim].predicted for claim in ours}
+    assert 0 < predicted.pop("flips") < 0.5, "a law's number, of the weaker one of two views"
+    assert set(predicted.values()) == marks
 
 
 def test_every_claim_reads_its_own_experiments(

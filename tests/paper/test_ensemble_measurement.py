@@ -8,9 +8,16 @@ import torch
 from torch import Tensor
 
 from mvlib.core.checks import BadInput
-from mvlib.paper.ensemble import bootstrap_ensembles, ensemble_outputs, size_curve, subsets_of_size
+from mvlib.paper.ensemble import (
+    bootstrap_ensembles,
+    disjoint_ensembles,
+    ensemble_outputs,
+    size_curve,
+    subsets_of_size,
+)
 from mvlib.paper.evaluation import (
     error_in_units_of_mu,
+    inputs_by_knowledge,
     learned_views,
     predicted_single_error,
     test_scores,
@@ -44,6 +51,15 @@ def test_scale_never_changes_a_prediction() -> None:
         assert torch.equal(ensemble_outputs(F, scale=scale).argmax(dim=-1), plain)
     with pytest.raises(BadInput, match=r"scale \(c\) = 0 "):
         ensemble_outputs(F, scale=0)
+
+
+def test_disjoint_ensembles_share_no_network() -> None:
+    F = torch.tensor([1.0, 3.0, 10.0, 30.0, 100.0])[:, None, None]
+    assert disjoint_ensembles(F, 2).flatten().tolist() == [2.0, 20.0], "the fifth is left over"
+    assert disjoint_ensembles(F, 5).flatten().tolist() == pytest.approx([28.8])
+    assert torch.equal(disjoint_ensembles(F, 1), F)
+    with pytest.raises(BadInput, match=r"size \(K\) = 0 must be an integer >= 1"):
+        disjoint_ensembles(F, 0)
 
 
 def test_subsets() -> None:
@@ -117,6 +133,34 @@ def test_scores_stream_over_blocks() -> None:
     assert torch.equal(scores.dominant_view, whole.dominant_view)
 
 
+def test_rivals_by_loop() -> None:
+    # Views of other classes in a third of inputs each, and no noise: what an input shows can be
+    # read off its patches.
+    p = MultiViewParams(n_classes=3, dim=8, n_patches=6, sparsity=1.0, noise_std=0.0)
+    W, n = init_weights([0], LearnerParams(), n_classes=3, dim=8), 40
+    scores = test_scores(W, p, LearnerParams(), kind="single", n=n, seed=0)
+    patches = sample(p, n, seed=0, name="test", kind="single").patches
+    assert isinstance(patches, Tensor)
+    v, rivals = feature_vectors(p, 0), []
+    for X, label in zip(patches, scores.labels.tolist(), strict=True):
+        # 1e-3: far above rounding, far below the faintest view (.8 Gamma).
+        shown = [[float((X @ v[j, view]).max()) > 1e-3 for view in (0, 1)] for j in range(3)]
+        assert all(shown[label])
+        rivals.append(max(sum(shown[j]) for j in range(3) if j != label))
+    assert scores.rivals.tolist() == rivals and set(rivals) == {0, 1, 2}
+
+
+def test_inputs_by_knowledge_by_hand() -> None:
+    wrong = torch.tensor([True, False, True, False, True, True])
+    known, rivals = torch.tensor([0, 0, 2, 1, 0, 0]), torch.tensor([2, 2, 1, 0, 2, 0])
+    found = inputs_by_knowledge(wrong, known, rivals, members=2, n_views=2)
+    assert found.tolist() == [
+        [[1, 1], [0, 0], [3, 2]],
+        [[1, 0], [0, 0], [0, 0]],
+        [[0, 0], [1, 1], [0, 0]],
+    ]
+
+
 # -- views -------------------------------------------------------------------------------------
 
 
@@ -184,9 +228,9 @@ def test_takeoff_times_without_noise(q: int, z: float, V: int) -> None:
 
 
 def test_a_neuron_that_points_away_never_takes_off() -> None:
-    training_set, v = clean(2, (1.0, 1.0), 10)
+    training_set, v = clean(3, (1.0, 1.0), 10)
     learner = LearnerParams(n_neurons=1, power=4, threshold=1.0)
-    W0 = torch.full((1, 2, 1, 4), 0.1, dtype=torch.float64)
+    W0 = torch.full((1, 3, 1, 6), 0.1, dtype=torch.float64)
     W0[0, 0, 0, 0] = -2.0  # beyond the whole stretch: reads at most -1
     times = takeoff_times(W0, v, training_set, learner)
     assert times[0, 0, 0, 0] > 1e20 * times[0, 0, 0, 1]
@@ -226,7 +270,7 @@ def test_winners_follow_the_closed_rule_without_noise(V: int) -> None:
 
 
 def test_no_race_at_power_two() -> None:
-    training_set, v = clean(2, (1.0, 1.0), 10)
-    W0 = torch.ones(1, 2, 1, 4, dtype=torch.float64)
+    training_set, v = clean(3, (1.0, 1.0), 10)
+    W0 = torch.ones(1, 3, 1, 6, dtype=torch.float64)
     with pytest.raises(BadInput, match=r"power \(q\) = 2 "):
         lottery_winners(W0, v, training_set, LearnerParams(n_neurons=1, power=2))

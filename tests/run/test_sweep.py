@@ -39,6 +39,7 @@ from mvlib.studies.image_views import ViewStudy
 from mvlib.studies.images import ImageStudy
 from mvlib.studies.joint_training import JointStudy
 from mvlib.studies.kernel_contrast import ContrastStudy
+from mvlib.studies.many_classes import ManyClassesStudy
 from mvlib.studies.single_model import SingleModelStudy, run_single_model
 
 NETWORKS = Experiment(name="networks", scale="smoke", label="toy", study=TEACHER)
@@ -352,6 +353,7 @@ def test_every_experiment_has_its_function(scale: Scale) -> None:
         DistillationStudy: "distillation",
         JointStudy: "joint_training",
         ContrastStudy: "kernel_contrast",
+        ManyClassesStudy: "many_classes",
         ClassifierStudy: "classifiers",
         GaussianStudy: "gaussian",
         ImageStudy: "images",

@@ -28,6 +28,7 @@ from mvlib.studies.distillation import (
     TARGETS,
     DistillationStudy,
     Target,
+    averages,
     run_distillation,
     student_objective,
     target_outputs,
@@ -137,6 +138,25 @@ def test_the_average_is_the_ensemble() -> None:
     assert G[0, 0].tolist() == pytest.approx([200.0, 200.2, 200.4])
     assert G[0, 7].tolist() == pytest.approx([214.0, 214.2, 214.4])
     torch.testing.assert_close(G[0], 2.0 * (OUTPUTS[0] + OUTPUTS[1] + OUTPUTS[2]) / 3)
+
+
+def test_students_take_disjoint_ensembles_in_turn() -> None:
+    five = replace(TEACHER, n_networks=5, ensemble_size=2)
+    outputs = 100.0 * torch.arange(5)[:, None, None] + OUTPUTS[:1]
+    # Of networks 0 and 1, of 2 and 3, and again; the fifth is in no ensemble.
+    for target, scale in (("average", 2.0), ("shuffled", 1.0)):
+        study = student(teacher=five, n_students=3, target=target, teacher_scale=scale)
+        G = target_outputs(study, outputs, Y) / scale
+        for r, mean in enumerate((50.0, 250.0, 50.0)):
+            of_r = G[r].sort(dim=0).values  # OUTPUTS grows with the sample
+            torch.testing.assert_close(of_r, mean + OUTPUTS[0])
+    assert averages(student(teacher=five, n_students=1), outputs).shape == (1, N, K)
+    # Without a second ensemble all networks teach, and so do all students down a chain.
+    for teacher in (replace(five, ensemble_size=0), replace(five, ensemble_size=5)):
+        everybody = averages(student(teacher=teacher), outputs)
+        torch.testing.assert_close(everybody, 200.0 + OUTPUTS[:1])
+    chain = student(teacher=student(teacher=five, n_students=4), generation=2)
+    torch.testing.assert_close(averages(chain, outputs[:4]), 150.0 + OUTPUTS[:1])
 
 
 @pytest.mark.parametrize("n_students", [1, 2, 3])
@@ -288,6 +308,12 @@ def test_training_error_of_the_teacher(teacher: Arrays) -> None:
     assert teacher_train_error(student(), bad, Y).tolist() == pytest.approx([3 / N])
     each = teacher_train_error(student(target="each"), bad, Y)
     assert each.tolist() == pytest.approx([0, 3 / N])
+    # Of four networks in pairs, the second pair is the bad one: of every second student.
+    four = replace(TEACHER, n_networks=4, ensemble_size=2)
+    paired = teacher_train_error(
+        student(teacher=four, n_students=3), np.concatenate([good[[0, 2]], bad[[0, 1]]]), Y
+    )
+    assert paired.tolist() == pytest.approx([0, 3 / N, 0])
 
 
 # ----------------------------------------------------------------------------------- one study

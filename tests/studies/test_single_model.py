@@ -5,7 +5,9 @@ from itertools import product
 
 import numpy as np
 import pytest
+import torch
 
+from mvlib.paper.evaluation import learned_views
 from mvlib.paper.multi_view_data import MultiViewParams, sample
 from mvlib.paper.network import LearnerParams
 from mvlib.paper.step_rules import BoundedRelativeStep, FixedSteps, Schedule, WhenFitted
@@ -69,6 +71,40 @@ def test_class_errors_by_loop(toy: dict[str, np.ndarray]) -> None:
         total += count * toy["class_error"][:, i, view] / 120
     # Shares stored in float32.
     assert total == pytest.approx(toy["single_error"], abs=1e-6)
+
+
+def test_disjoint_ensembles_by_loop(toy: dict[str, np.ndarray]) -> None:
+    n = 60  # as many as have their scores stored
+    study = replace(TOY, n_networks=5, ensemble_size=2, n_test_single=n)
+    found = run_single_model(study)
+    whole = sample(study.data, n, seed=1, name="test", kind="single")
+    labels, shown = whole.labels.tolist(), (whole.strengths > 0).tolist()
+    known = learned_views(torch.as_tensor(found["correlations"])).tolist()
+    counts, errors = np.zeros((3, 3, 2), dtype=int), []
+    for members in ((0, 1), (2, 3)):
+        wrong = found["example_outputs"][[*members]].mean(axis=0).argmax(axis=1) != labels
+        errors.append(wrong.mean())
+        for i, y in enumerate(labels):
+            who = sum(known[m][y][int(whole.dominant_view[i])] for m in members)
+            rivals = max(sum(shown[i][j]) for j in range(3) if j != y)
+            counts[who, rivals] += (1, wrong[i])
+    # Shares stored in float32.
+    assert found["disjoint_single_error"] == pytest.approx(errors, abs=1e-6)
+    assert found["disjoint_by_knowledge"].tolist() == counts.tolist()
+    assert (counts.sum(axis=1)[:, 0] > 0).sum() > 1 and 0 < counts[..., 1].sum() < 2 * n
+    # The first two networks alone: the same but for rounding, which may turn one input over.
+    pair = run_single_model(replace(study, n_networks=2))
+    assert pair["disjoint_multi_error"].shape == (1,)
+    assert pair["disjoint_multi_error"][0] == pair["ensemble_multi_error"]
+    assert found["disjoint_multi_error"][0] == pytest.approx(
+        float(pair["ensemble_multi_error"]), abs=1.5 / study.n_test_multi
+    )
+
+
+def test_no_disjoint_ensembles_where_there_is_not_a_whole_one(toy: dict[str, np.ndarray]) -> None:
+    few = run_single_model(replace(TOY, n_networks=1, ensemble_size=2))
+    for found in (toy, few):
+        assert not [name for name in found if name.startswith("disjoint")]
 
 
 def test_residuals_are_probabilities(toy: dict[str, np.ndarray]) -> None:

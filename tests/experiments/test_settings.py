@@ -1,0 +1,57 @@
+"""What is compared in the book differs in one thing alone."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from mvlib.experiments.catalogue import experiments
+from mvlib.experiments.settings import SCALES, Scale, base_study, student_study
+from mvlib.paper.step_rules import FixedSteps, WhenFitted
+
+
+def studies(scale: Scale, name: str) -> list[Any]:
+    return [e.study for e in experiments(scale, name)]
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_students_on_hard_labels_stop_as_networks_do(scale: Scale) -> None:
+    networks = {study.schedule for study in studies(scale, "single-model")}
+    assert {study.schedule for study in studies(scale, "hard-labels")} == networks
+    [rule] = {schedule.stop_rule for schedule in networks}
+    assert isinstance(rule, WhenFitted)
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_students_of_a_teacher_take_equally_many_steps(scale: Scale) -> None:
+    names = ("distilled", "self-distilled", "self-control", "control-one-hot", "control-shuffled",
+             "printed", "temperature", "chain")  # fmt: skip
+    [schedule] = {study.schedule for name in names for study in studies(scale, name)}
+    assert isinstance(schedule.stop_rule, FixedSteps)
+
+
+def test_students_in_a_long_training_do_not_stop_before_its_end() -> None:
+    for study in studies("smoke", "student-time"):
+        assert isinstance(study.schedule.stop_rule, FixedSteps)
+    asked = student_study("smoke", base_study("smoke"), n_students=1, steps=7, target="labels")
+    assert asked.schedule.stop_rule == FixedSteps(steps=7)
+
+
+@pytest.mark.parametrize(
+    ("name", "control", "target"),
+    [
+        ("distilled", "control-one-hot", "one-hot"),
+        ("self-distilled", "self-control", "one-hot"),
+    ],
+)
+def test_a_control_differs_in_its_teacher_alone(name: str, control: str, target: Any) -> None:
+    taught = studies("smoke", name)
+    assert [replace(study, target=target) for study in taught] == studies("smoke", control)
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_every_draw_has_whole_ensembles(scale: Scale) -> None:
+    """More than one, and every network is in one of them; students are taught by the first ones."""
+    for study in studies(scale, "single-model"):
+        ensembles, left_over = divmod(study.n_networks, study.ensemble_size)
+        assert ensembles > 1 and left_over == 0
