@@ -2,13 +2,13 @@
 
 import re
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from toys import TEACHER, student
 
+from mvlib.experiments.settings import Experiment
 from mvlib.findings import report_reduced
 from mvlib.reduced.check import Reduced, reduce_study, reduced_students
 from mvlib.reduced.data import RaceParams, training_points
@@ -129,10 +129,14 @@ def test_agreement_values(pairs: report_reduced.Pairs) -> None:
     }  # fmt: skip
 
 
+def of(study: Any) -> Experiment:
+    return Experiment(name="networks", scale="smoke", label="draw 2", study=study)
+
+
 def test_sweep_table(pairs: report_reduced.Pairs, monkeypatch: pytest.MonkeyPatch) -> None:
     [(reduced, full)] = pairs
     monkeypatch.setattr(report_reduced, "reduce_study", lambda study: reduced)
-    [row] = report_reduced.sweep_table({"init_std": [(SimpleNamespace(study=TEACHER), full)]})
+    [row] = report_reduced.sweep_table({"init_std": [(of(TEACHER), full)]})
     assert list(row.values()) == [
         "init std", "0.1", "0.400 / 0.500", "0.0100 / 0.0100", "0.50 / 0.25", "0.75"
     ]  # fmt: skip
@@ -147,9 +151,9 @@ def test_studies_are_reduced_and_teach(monkeypatch: pytest.MonkeyPatch) -> None:
     np.testing.assert_array_equal(curve, reduced.runs[0].curve)
     assert predicted.tolist() == [1, 0, 1]
     monkeypatch.setattr(report_reduced, "reduce_study", lambda study: reduced)
-    pairs = report_reduced.reduced_pairs([(SimpleNamespace(study=TEACHER), race)])
+    pairs = report_reduced.reduced_pairs([(of(TEACHER), race)])
     assert pairs[0] == (reduced, race)
-    family = [(SimpleNamespace(study=study), {"single_error": np.array([0.3, 0.4])})]
+    family = [(of(study), {"single_error": np.array([0.3, 0.4])})]
     for each in (False, True):
         [(ours, theirs)] = report_reduced.student_errors(pairs, family, each=each)
         expected = reduced_students(TEACHER, reduced, 2, each=each)[0]
