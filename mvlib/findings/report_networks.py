@@ -295,7 +295,8 @@ def size_curves(study: SingleModelStudy, draws: Sequence[Arrays]) -> list[np.nda
 
 
 def size_table(curves: Sequence[np.ndarray]) -> list[Record]:
-    """Mean error of averages of K networks beside fair coins'."""
+    """Mean error of averages of K networks, for every small K and some larger ones, beside fair
+    coins'."""
     by_size = np.mean([np.nanmean(c, axis=1) for c in curves], axis=0)
     return [
         {
@@ -305,4 +306,5 @@ def size_table(curves: Sequence[np.ndarray]) -> list[Record]:
             "ensembles tried a draw": int(np.isfinite(curves[0][K - 1]).sum()),
         }
         for K, error in enumerate(by_size, start=1)
+        if K <= 10 or K % 10 == 0
     ]
