@@ -50,11 +50,10 @@ class MultiViewParams:
         overflow: of views beyond the patches: "forbid" asks for enough patches beforehand, "thin"
             removes views of other classes at random.
 
+    A UserWarning tells of two classes with two views each (footnote 5).
+
     Raises:
         BadInput: for the first field out of its range.
-
-    Warns:
-        UserWarning: of two classes with two views each.
 
     Paper: Definition 3.1.
     """
