@@ -340,7 +340,7 @@ def test_latest_record_has_every_measure_or_says_why_not() -> None:
     record = json.loads(report.LATEST_PATH.read_text())
     details = record["details"]
     assert {"date", "commit", "cpu", "threads", "versions", "shape", "ratios"} <= details.keys()
-    assert details["shape"] == vars_of(run.shape_of(run.base_study("book")))
+    assert details["shape"] == vars_of(run.shape_of(run.measured_study("book")))
     for key in FIRST:
         value = record[key]
         if value is None:
