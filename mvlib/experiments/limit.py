@@ -58,7 +58,7 @@ LIMIT_SIZES: dict[str, LimitSize] = {
                       many=((10, 10), (30, 5), (100, 4), (300, 3), (1000, 2)),
                       starts=(0.02, 0.04, 0.08, 0.16), members=(2, 5),
                       average_counts=(100,), patience=4000,
-                      full_starts=(0.02, 0.16), full_members=2,
+                      full_starts=(0.16,), full_members=2,
                       long_steps=2000, long_size=(300, 1000), printed_steps=300),
     "paper": LimitSize(class_counts=tuple((k, 10, 4000) for k in (10, 20, 50, 100)),
                        many=((10, 20), (30, 20), (100, 10), (300, 10), (1000, 5), (3000, 3),
