@@ -57,7 +57,7 @@ _BOOK = RobustnessSize(
     flip_networks=8, ratios=(1.0, 1.05, 1.1, 1.25),
     levers={
         "overlap": (0.05, 0.1, 0.2, 0.4),
-        "weight_decay": (1e-6, 1e-5, 1e-4),
+        "weight_decay": (1e-6, 1e-5),
         "n_neurons": (2, 3, 10),
         "power": (3, 5),
         "smoothing": ("rounded",),
