@@ -41,7 +41,7 @@ CHAPTERS = {
     "11-towards-the-limit": ("limit-", "train-average-ratio"),
     "12-mixup": ("mixup-",),
 }
-SHOWN = 10  # networks drawn
+SHOWN = 5  # networks drawn
 BOOK = ROOT / "book"
 WRITTEN = "% Written by `python book/answer.py`; a test fails when it is out of date.\n\n"
 

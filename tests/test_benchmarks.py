@@ -290,13 +290,13 @@ def test_the_book_is_measured_whole_before_and_now(monkeypatch: pytest.MonkeyPat
     asked: list[Path] = []
     monkeypatch.setattr(run, "code_of", code_of)
     monkeypatch.setattr(run, "study_seconds", lambda code: asked.append(code) or len(asked))
-    found = run.whole_studies(run.base_study("book"), {})
+    found = run.whole_studies(run.measured_study("book"), {})
     assert asked.count(Path(run.BEFORE)) == 1 and asked.count(run.ROOT) == 3
     assert found["before"] == [asked.index(Path(run.BEFORE)) + 1]
     monkeypatch.setattr(run, "code_of", whole_study.code_of)
     monkeypatch.setattr(run, "BEFORE", "no-such-revision")
     reasons: dict[str, str] = {}
-    assert run.whole_studies(run.base_study("book"), reasons) == {}
+    assert run.whole_studies(run.measured_study("book"), reasons) == {}
     assert reasons["study_over_float32"].startswith("the code of no-such-revision is not here")
 
 

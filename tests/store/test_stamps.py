@@ -115,8 +115,9 @@ def test_a_new_version_begins_a_new_list(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(Kind, "source", "c" * 64)
     stamps.write_stamps([networks()])
     assert len(stamps.stamped_sources(networks())) == 2
-    stamps.write_stamps([networks(version=2)])
-    assert stamps.stamped_sources(networks(version=2)) == ["c" * 64]
+    newer = networks().version + 1
+    stamps.write_stamps([networks(version=newer)])
+    assert stamps.stamped_sources(networks(version=newer)) == ["c" * 64]
     assert stamps.stamped_sources(networks()) == []
 
 
@@ -195,7 +196,7 @@ def test_a_change_that_moves_a_number_is_refused(edited: Path, probes: Path, mut
     done = mvlib(edited, "stamp", "--kind", "networks", "--against", str(probes))
     assert done.returncode == 1
     assert "networks: REFUSED, these arrays differ: networks/" in done.stdout
-    assert mutation != "a resample" or "networks/constant step/bootstrap_multi" in done.stdout
+    assert mutation != "a resample" or "/bootstrap_multi" in done.stdout
     assert not subprocess.run(
         ["git", "diff", "--quiet", "--", "mvlib/store/stamps.json"], cwd=edited, check=False
     ).returncode
