@@ -127,11 +127,11 @@ def network_families(scale: Scale) -> Families:
         varied = [vary(few, **{field: value}) for value in values]
         labels = [f"{field} = {setting(study, field)}" for study in varied]
         made[f"sweep-{field.replace('_', '-')}"] = dict(zip(labels, varied, strict=True))
-    # The same networks in both precisions, on draws that are reported and on draws that are not.
-    n, draws = 1, [e.draw for e in all_draws(scale)]
+    # The same network in both precisions, on draws that are reported and on draws that are not.
+    draws = [e.draw for e in all_draws(scale)]
     made["precision"] = {
         f"draw {draw}, {precision}": vary(
-            replace(base_study(scale, draw=draw), n_networks=n), precision=precision
+            replace(base_study(scale, draw=draw), n_networks=1), precision=precision
         )
         for draw in [*draws, *(EXPLORED + i for i in range(len(draws)))]
         for precision in COMPARED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 
 from mvlib.core.checks import require
@@ -22,14 +23,13 @@ from mvlib.studies.single_model import SingleModelStudy
 CONTROLS = ("control-one-hot", "control-shuffled", "self-control")
 # In the order in which `image_claims` takes them.
 IMAGES = ("single", "average", "distilled", "self-distilled", "kernels")
-LIMIT = ("many-classes-grown", "average-reduced")
 ROBUSTNESS = ("four-features", "views", "stronger-view")  # in the order of `robustness_findings`
 # The families of experiments that the findings rest on.
 NEEDED = (
     *("single-model", "contrast", "joint", "hard-labels", "distilled", "self-distilled"),
     *CONTROLS,
     "gaussian",
-    *LIMIT,
+    *("many-classes-grown", "average-reduced"),
     *("mixup", "hard-labels-as-long", "classifiers", "classifiers-noise"),
     *(f"images-{kind}" for kind in IMAGES),
     *ROBUSTNESS,
@@ -47,12 +47,14 @@ def findings(scale: Scale, run: Callable[[Experiment], Arrays]) -> list[Finding]
     Raises:
         BadInput: if they are of different precisions.
     """
-    study = base_study(scale)
-    check_one_precision(needed(scale))
-    of = {name: [run(e) for e in experiments(scale, name)] for name in NEEDED}
+    study, chosen = base_study(scale), needed(scale)
+    check_one_precision(chosen)
+    families: dict[str, Family] = {
+        name: [(e, run(e)) for e in group]
+        for name, group in itertools.groupby(chosen, key=lambda e: e.name)
+    }
+    of = {name: [arrays for _, arrays in family] for name, family in families.items()}
     single = of["single-model"]
-    many, averages = (list(zip(experiments(scale, f), of[f], strict=True)) for f in LIMIT)
-    gaussian: Family = list(zip(experiments(scale, "gaussian"), of["gaussian"], strict=True))
     return [
         theorem_1(study, single),
         theorem_2(study, single),
@@ -60,19 +62,17 @@ def findings(scale: Scale, run: Callable[[Experiment], Arrays]) -> list[Finding]
         *ntk_contradictions(study, of["contrast"]),
         networks_train_average(study, single, of["joint"]),
         *student_findings(study, of),
-        gaussian_ensemble_gain([(e.study, a) for e, a in gaussian], study, single),
-        *limit_findings(many),
-        train_average_ratio(averages),
+        gaussian_ensemble_gain([(e.study, a) for e, a in families["gaussian"]], study, single),
+        *limit_findings(families["many-classes-grown"]),
+        train_average_ratio(families["average-reduced"]),
         *mixup_findings(study, of["mixup"], of["hard-labels-as-long"]),
         *classifier_findings(
-            experiments(scale, "classifiers-noise")[0].study,
+            families["classifiers-noise"][0][0].study,
             of["classifiers-noise"],
             of["classifiers"],
         ),
         *image_claims(*(of[f"images-{kind}"][0] for kind in IMAGES)),
-        *robustness.robustness_findings(
-            *(list(zip(experiments(scale, name), of[name], strict=True)) for name in ROBUSTNESS)
-        ),
+        *robustness.robustness_findings(*(families[name] for name in ROBUSTNESS)),
     ]
 
 

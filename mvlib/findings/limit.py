@@ -6,12 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mvlib.core.intervals import Draw, errors, interval, ratio, resample, wilson_interval
+from mvlib.core.intervals import interval, ratio, resample, wilson_interval
 from mvlib.findings.finding import Finding, estimate
 from mvlib.findings.formatting import Family, mean
 from mvlib.findings.tangent_kernels import UNIT_RATIO
-from mvlib.findings.theorems import all_learned, foretold, missed
-from mvlib.paper.evaluation import error_in_units_of_mu
+from mvlib.findings.theorems import all_learned, error_counts, foretold, missed, network_errors
 from mvlib.store.entries import Arrays
 from mvlib.studies.many_classes import ManyClassesStudy
 from mvlib.studies.single_model import SingleModelStudy
@@ -22,23 +21,9 @@ REDUCED = (
 )
 
 
-def error_counts(base: SingleModelStudy, arrays: Arrays, name: str, prefix: str = "") -> Draw:
-    """Errors of a draw's networks, or of their average, for `resample`: over inputs alone."""
-    mu = base.data.single_view_fraction
-    groups = []
-    for kind, n, weight in (
-        ("single", base.n_test_single, 1.0),
-        ("multi", base.n_test_multi, (1 - mu) / mu),
-    ):
-        rates = np.atleast_1d(arrays[f"{prefix}{kind}_error"])
-        groups += [errors(name, float(rate), n, weight=weight / len(rates)) for rate in rates]
-    return groups
-
-
 def total_error(base: SingleModelStudy, arrays: Arrays, prefix: str = "") -> float:
     """Mean test error over mu."""
-    single, multi = (arrays[f"{prefix}{kind}_error"] for kind in ("single", "multi"))
-    return mean(error_in_units_of_mu(single, multi, base.data.single_view_fraction))
+    return mean(network_errors(base, [arrays], prefix))
 
 
 def limit_findings(many: Family) -> list[Finding]:

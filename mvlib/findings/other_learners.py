@@ -9,6 +9,7 @@ import numpy as np
 from mvlib.core.intervals import mean_interval
 from mvlib.findings.finding import Finding, estimate
 from mvlib.findings.formatting import number
+from mvlib.findings.students import share_with_all_views
 from mvlib.findings.theorems import (
     all_learned,
     counted,
@@ -25,17 +26,13 @@ from mvlib.studies.single_model import SingleModelStudy
 SECOND_PAPER = "The claim is that of Chidambaram, Wang, Wu and Ge (2023), whose data differ."
 
 
-def shares_with_all_views(draws: Sequence[Arrays]) -> list[np.ndarray]:
-    """Share of classes of which a network knows all V views, one array of networks a draw."""
-    return [all_learned(a["correlations"]).mean(axis=-1) for a in draws]
-
-
 def mixup_findings(
     study: SingleModelStudy, mixed: Sequence[Arrays], plain: Sequence[Arrays]
 ) -> list[Finding]:
     """Networks trained on midpoints of inputs and of labels: their error, and the views they know;
     `plain`: the same networks, trained as long on the inputs and labels themselves."""
-    errors, shares = network_errors(study, mixed), shares_with_all_views(mixed)
+    errors = network_errors(study, mixed)
+    shares = [all_learned(a["correlations"]).mean(axis=-1) for a in mixed]
     fitted = np.concatenate([a["fitted"] for a in mixed])
     steps = int(mixed[0]["stop_step"].max())
     caveat = (
@@ -44,7 +41,7 @@ def mixup_findings(
         f"{number([a['multi_error'] for a in mixed], 4)}; without mixup {{}}; bootstrap over "
         f"draws, then networks.{rough(mixed)}"
     )
-    without = mean_error(study, plain), mean_of_draws(shares_with_all_views(plain))
+    without = mean_error(study, plain), share_with_all_views(plain)
     return [
         Finding(
             claim="mixup-single",

@@ -9,8 +9,9 @@ import numpy as np
 from mvlib.core.intervals import mean_interval
 from mvlib.findings.finding import Finding, records
 from mvlib.findings.formatting import Family, Record, mean, number, with_interval
-from mvlib.findings.other_learners import errors_beside, shares_with_all_views
+from mvlib.findings.other_learners import errors_beside
 from mvlib.findings.report_networks import fitted_at
+from mvlib.findings.students import share_with_all_views
 from mvlib.findings.theorems import ensemble_errors, mean_of_draws, network_errors
 from mvlib.paper.evaluation import error_in_units_of_mu
 from mvlib.store.entries import Arrays, Store
@@ -46,17 +47,14 @@ def errors(study: SingleModelStudy, of: Families) -> dict[str, list[np.ndarray]]
 def views_known(of: Families) -> dict[str, float]:
     """Kind of learner, in words -> share of classes of which one of them knows all views; of an
     ensemble, its networks together."""
-    shares = {
-        kind: mean_of_draws(shares_with_all_views(draws(of[name]))) for name, kind in ALONE.items()
-    }
+    shares = {kind: share_with_all_views(draws(of[name])) for name, kind in ALONE.items()}
     # A view counts for the ensemble if one of its networks has learned it.
     together = [
         {"correlations": a["correlations"].max(axis=0, keepdims=True)}
         for a in draws(of["single-model"])
     ]
-    shares[ENSEMBLE] = mean_of_draws(shares_with_all_views(together))
-    student = mean_of_draws(shares_with_all_views(draws(of["distilled"])))
-    return shares | {STUDENT: student}
+    shares[ENSEMBLE] = share_with_all_views(together)
+    return shares | {STUDENT: share_with_all_views(draws(of["distilled"]))}
 
 
 def network_steps(of: Families) -> dict[str, float]:

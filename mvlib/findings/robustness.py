@@ -64,7 +64,8 @@ def four_features_ensemble(study: SingleModelStudy, draws: Sequence[Arrays]) -> 
     right.
     """
     mu = study.data.single_view_fraction
-    found = resample([theorems.ensemble_groups(study, a, "ensemble") for a in draws])["ensemble"]
+    groups = [theorems.error_counts(study, a, "ensemble", "ensemble_") for a in draws]
+    found = resample(groups)["ensemble"]
     return Finding(
         claim="four-features-ensemble",
         statement=f"The average of {study.n_networks} networks has all four and errs on nothing.",

@@ -201,5 +201,5 @@ def implicit_ensemble_prediction(
 
 
 def share_with_all_views(draws: Sequence[Arrays]) -> float:
-    """Share of (student, class) pairs that ended with all V views."""
+    """Share of (network or student, class) pairs that ended with all V views."""
     return mean_of_draws([all_learned(a["correlations"]) for a in draws])

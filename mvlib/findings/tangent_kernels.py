@@ -13,7 +13,7 @@ from mvlib.findings.formatting import mean, number, with_interval
 from mvlib.findings.theorems import (
     counted,
     ensemble_errors,
-    ensemble_groups,
+    error_counts,
     mean_of_draws,
     network_errors,
     rough,
@@ -128,7 +128,7 @@ def networks_train_average(
     """Training the average of real networks, against training them one by one."""
     below = network_errors(study, single)
     draws: list[Draw] = [
-        [*ensemble_groups(study, a, "above"), {"below": errors}]
+        [*error_counts(study, a, "above", "ensemble_"), {"below": errors}]
         for a, errors in zip(joint, below, strict=True)
     ]
     measured = mean(ensemble_errors(study, joint)) / mean_of_draws(below)

@@ -124,15 +124,20 @@ def foretold(arrays: Arrays) -> np.ndarray:
     return arrays["predicted_winner"] == arrays["correlations"].argmax(axis=-1)
 
 
-def ensemble_groups(study: SingleModelStudy, arrays: Arrays, name: str) -> list[Counts]:
-    """The average of all networks of one draw, for `resample`: its errors on both kinds of test
-    data, which add up to its test error over mu."""
-    mu = study.data.single_view_fraction
-    single, multi = (float(arrays[f"ensemble_{kind}_error"]) for kind in ("single", "multi"))
-    return [
-        errors(name, single, study.n_test_single),
-        errors(name, multi, study.n_test_multi, weight=(1 - mu) / mu),
-    ]
+def error_counts(
+    study: SingleModelStudy, arrays: Arrays, name: str, prefix: str = ""
+) -> list[Counts]:
+    """Errors of one draw's networks or, with "ensemble_", of the average of them all on both kinds
+    of test data, for `resample`: they add up to the mean test error over mu; inputs alone are
+    resampled."""
+    mu, groups = study.data.single_view_fraction, list[Counts]()
+    for kind, n, weight in (
+        ("single", study.n_test_single, 1.0),
+        ("multi", study.n_test_multi, (1 - mu) / mu),
+    ):
+        rates = np.atleast_1d(arrays[f"{prefix}{kind}_error"])
+        groups += [errors(name, float(rate), n, weight=weight / len(rates)) for rate in rates]
+    return groups
 
 
 def theorem_2(study: SingleModelStudy, draws: Sequence[Arrays]) -> Finding:
