@@ -14,6 +14,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from mvlib.core.arithmetic import ONEDNN, inner_products
 from rounds import Seconds, timed
 
 CACHE_BYTES = (1 << 20, 1 << 21, 1 << 22, 1 << 23, 1 << 24)  # of a block's correlations
@@ -38,6 +39,8 @@ def blocked(W: Tensor, X: Tensor, size: int, *, transposed: bool) -> Callable[[]
     """Both products for `size` patches at a time; `transposed`: correlations stored with a row a
     neuron instead of a row a patch."""
     rows, columns = X.reshape(-1, X.shape[-1]), W.reshape(-1, W.shape[-1])
+    if ONEDNN and X.dtype == torch.float32:
+        return by_onednn(columns, rows, size, transposed=transposed)
     C = X.new_empty((len(columns), size) if transposed else (size, len(columns)))
     result = torch.empty_like(columns)
 
@@ -52,6 +55,22 @@ def blocked(W: Tensor, X: Tensor, size: int, *, transposed: bool) -> Callable[[]
                 here = C[: len(part)]
                 torch.mm(part, columns.T, out=here)
                 result.addmm_(here.T, part)
+        return result
+
+    return products
+
+
+def by_onednn(
+    columns: Tensor, rows: Tensor, size: int, *, transposed: bool
+) -> Callable[[], Tensor]:
+    """The blocked products by oneDNN, where torch.mm would ask MKL (`mvlib.core.arithmetic`)."""
+    result = torch.empty_like(columns)
+
+    def products() -> Tensor:
+        result.zero_()
+        for part in rows.split(size):
+            here = inner_products(columns, part) if transposed else inner_products(part, columns).T
+            result.add_(inner_products(here, part.T))
         return result
 
     return products

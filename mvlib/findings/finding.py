@@ -19,12 +19,18 @@ Verdict = Literal["holds", "right direction", "not at this size", "fails"]
 
 
 def verdict(
-    low: float, high: float, *, predicted: float, direction: Direction, turn: float
+    low: float,
+    high: float,
+    *,
+    predicted: float,
+    direction: Direction,
+    turn: float,
+    margin: float = 0.0,
 ) -> Verdict:
     """What an interval says of a claim.
 
     * "holds": every value of the interval is as predicted ("at most", "at least"), or the interval
-      holds the predicted value ("at") and not the turn.
+      meets the predicted range, predicted +- margin ("at"), and does not hold the turn.
     * "right direction": not so, but the whole interval lies on the prediction's side of the turn.
     * "fails": the whole interval lies on the other side.
     * "not at this size": the interval holds the turn, so these sizes do not tell.
@@ -34,7 +40,7 @@ def verdict(
     """
     undecided = low <= turn <= high
     as_predicted = {
-        "at": low <= predicted <= high and not undecided,
+        "at": low <= predicted + margin and predicted - margin <= high and not undecided,
         "at most": high <= predicted,
         "at least": low >= predicted,
     }[direction]
@@ -60,6 +66,7 @@ class Finding:
         statement: the claim in our words.
         predicted: what the claim comes to as a number.
         source: whose number that is: the paper's, ours for the paper's words, or ours alone.
+        margin: half the width of the range that is claimed, where a range is ("at" alone).
         direction: whether `measured` is claimed to lie at, at most or at least at `predicted`.
         turn: where the claim turns into its opposite, see `verdict`.
         measured: the value found.
@@ -72,6 +79,7 @@ class Finding:
     claim: str
     statement: str
     predicted: float
+    margin: float = 0.0
     source: Source
     direction: Direction = "at"
     turn: float
@@ -85,7 +93,7 @@ class Finding:
     @property
     def verdict(self) -> Verdict:
         """What the interval says of the claim."""
-        told = {"predicted": self.predicted, "turn": self.turn}
+        told = {"predicted": self.predicted, "turn": self.turn, "margin": self.margin}
         return verdict(self.low, self.high, direction=self.direction, **told)
 
     def as_dict(self) -> dict[str, object]:
@@ -105,7 +113,9 @@ class Finding:
 
     @property
     def prediction(self) -> str:
-        """The prediction for people: "at most 0.001"."""
+        """The prediction for people: "at most 0.001", "0.49 to 0.51"."""
+        if self.margin:
+            return f"{self.predicted - self.margin:g} to {self.predicted + self.margin:g}"
         words = "" if self.direction == "at" else f"{self.direction} "
         return f"{words}{self.predicted:g}"
 

@@ -16,7 +16,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mvlib.core.arithmetic import PRECISIONS, Precision, is_native, multiply, rounded
+from mvlib.core.arithmetic import (
+    PRECISIONS,
+    Precision,
+    inner_products,
+    is_native,
+    multiply,
+    rounded,
+)
 from mvlib.core.checks import require, require_int, require_number
 from mvlib.core.randomness import stream
 from mvlib.paper.activation import Activation, SmoothedReLU, check_activation
@@ -198,7 +205,7 @@ class _Pass:
         """ascent += slope X, blocks added up in float32."""
         x = X.reshape(-1, ascent.shape[1])
         if self.precision == "float32":
-            ascent.addmm_(slope, x.to(slope.dtype))
+            ascent += inner_products(slope, x.to(slope.dtype).T)
             return
         slopes = rounded(slope, self.precision, self._room(slope.shape[1])[1])
         pull, narrow = torch.empty_like(ascent), torch.empty_like(ascent, dtype=torch.bfloat16)

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mvlib.core.arithmetic import for_products, inner_products
+from mvlib.core.arithmetic import inner_products
 from mvlib.core.checks import BadInput, require, require_int, require_number
 from mvlib.paper.network import LearnerParams, logits
 
@@ -106,8 +106,8 @@ def _in_blocks(
 
 def gram(features: Float[Tensor, "n f"], out: Float[Tensor, "n n"]) -> Float[Tensor, "n n"]:
     """Products of every two rows, written to `out`: blocks up to the diagonal, and their mirror
-    images.  Takes the space of the features once more, and of two stripes."""
-    stripes = [for_products(part) for part in features.split(STRIPE)]
+    images."""
+    stripes = features.split(STRIPE)
     for i, left in enumerate(stripes):
         rows = slice(i * STRIPE, (i + 1) * STRIPE)
         for j, right in enumerate(stripes[: i + 1]):

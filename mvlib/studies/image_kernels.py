@@ -16,7 +16,7 @@ import torch.nn.functional as nnf
 from jaxtyping import Float
 from torch import Tensor
 
-from mvlib.core.arithmetic import for_products, inner_products
+from mvlib.core.arithmetic import inner_products
 from mvlib.core.checks import require, require_int, require_number
 from mvlib.core.randomness import stream
 from mvlib.deep.image_networks import ResidualNet, image_outputs, init_network
@@ -113,8 +113,7 @@ def kernels(study: ImageKernelStudy, seed: int, sets: ImageSets) -> tuple[Tensor
         features = partial(convolution_map, (filters / (25 * channels) ** 0.5).to(device))
     with torch.no_grad():
         train = torch.cat([features(X) for X in sets.X.split(CHUNK)])
-        right = for_products(train)
-        test = [inner_products(for_products(features(X)), right) for X in sets.X_test.split(CHUNK)]
+        test = [inner_products(features(X), train) for X in sets.X_test.split(CHUNK)]
         return gram(train, train.new_empty(len(train), len(train))), torch.cat(test)
 
 

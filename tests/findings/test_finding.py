@@ -1,6 +1,7 @@
 """The rule by which an interval says something of a claim."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -51,6 +52,23 @@ def test_the_rule(
     # Turned upside down, the same claim is as true.
     mirror: Direction = {"at": "at", "at most": "at least", "at least": "at most"}[direction]  # type: ignore[assignment]
     assert verdict(-high, -low, predicted=-predicted, direction=mirror, turn=-turn) == said
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [
+        (0.489, 0.495, "holds"),
+        (0.47, 0.49, "holds"),
+        (0.47, 0.489, "right direction"),
+        (0.52, 0.55, "right direction"),
+        (0.24, 0.5, "not at this size"),
+        (0.1, 0.2, "fails"),
+    ],
+)
+def test_a_range_is_met_or_not(low: float, high: float, said: Verdict) -> None:
+    """Where a text claims a range, the interval has to meet it."""
+    made = replace(finding(low, high, (low + high) / 2), predicted=0.5, margin=0.01, turn=0.25)
+    assert made.verdict == said and made.prediction == "0.49 to 0.51"
 
 
 def test_a_finding_tells_its_verdict() -> None:

@@ -11,7 +11,7 @@ from shapes import unchecked
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
-from mvlib.core.arithmetic import for_products, inner_products
+from mvlib.core.arithmetic import inner_products
 from mvlib.core.checks import BadInput
 from mvlib.paper.network import LearnerParams, init_weights, logits
 from mvlib.paper.tangent_kernel import (
@@ -122,7 +122,7 @@ def test_products_of_rows(dtype: torch.dtype) -> None:
     # Sums of 4000 products: a few roundings of each sum's terms, some of the same sign.
     few = 20 * torch.finfo(dtype).eps
     for other in (left, right):
-        got = inner_products(for_products(other.to(dtype)), for_products(right.to(dtype)))
+        got = inner_products(other.to(dtype), right.to(dtype))
         assert got.dtype == dtype and got.layout == torch.strided
         assert off(got, torch.einsum("if,jf->ij", other, right)) < few
     whole = gram(right.to(dtype), torch.empty(300, 300, dtype=dtype))

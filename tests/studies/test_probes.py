@@ -71,8 +71,6 @@ EXCEPTIONS = {
     "return -(labels[:, None] * F.log_softmax(dim=-1)).sum(dim=-1)": OTHERS,
     "paper.tangent_kernel._largest_eigenvalue: return float(torch.linalg.eigvalsh(K)[-1])":
         "studies train on 2 k >= 4 samples at least",
-    "core.arithmetic.for_products: rows": "needs a GPU, or torch without oneDNN",
-    "core.arithmetic.inner_products: products": "needs a GPU, or torch without oneDNN",
     "paper.tangent_kernel.ntk: _in_blocks(group, x1, learner, rows)": OTHERS,
     "paper.tangent_kernel.ntk: x2": OTHERS,
     "studies.images._lessons: 0": REFUSED,
