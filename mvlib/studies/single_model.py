@@ -103,7 +103,7 @@ def run_single_model(
 
 
 register(Kind(
-    name="networks", configuration=SingleModelStudy, run=run_single_model, version=2, tolerances={"correlations": (0.002, "float32 sums in another order"), "view_correlations": (0.002, "float32 sums in another order"), "example_outputs": (0.005, "float32 sums in another order"), "train_outputs": (0.005, "float32 sums in another order"), "loss": (5e-05, "float32 sums in another order"), "multi_residual": (1e-05, "float32 sums in another order"), "single_residual": (1e-05, "float32 sums in another order")},  # noqa: E501
+    name="networks", configuration=SingleModelStudy, run=run_single_model, version=2,
     work=lambda study: one_draw.training_flops(
         study, study.schedule, networks=study.n_networks, batches=study.batches
     ),
