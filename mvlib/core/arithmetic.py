@@ -89,18 +89,18 @@ def rounded(a: Tensor, precision: Precision, spare: Tensor | None = None) -> tup
 def multiply(
     a: tuple[Tensor, ...], b: Tensor, out: Tensor, *, native: bool, spare: Tensor
 ) -> Tensor:
-    r"""out = a b, of a matrix that is `rounded` and one that is rounded to bfloat16 here, unless
+    r"""a b, of a matrix that is `rounded` and one that is rounded to bfloat16 here, unless
     it is or all is in float32; sums are kept in float32.  A bfloat16 product is rounded to
     bfloat16, a split one to about 16 bits: it is within $10^{-5}$ of float32's.
 
     Args:
-        out: float32 (or float64).
+        out: float32 (or float64), where a rounded product is put.
         native: by bfloat16 instructions (`is_native`), or as float32 products of the same numbers.
         spare: bfloat16, of the shape of out; written over.
     """
     wide, hi = out.dtype, a[0]
     if hi.dtype == wide:
-        return out.copy_(inner_products(hi, b.to(wide).T))
+        return inner_products(hi, b.to(wide).T)
     b = b.to(torch.bfloat16)
     if len(a) == 2 and not native:
         return torch.mm(hi.to(wide) + a[1].to(wide), b.to(wide), out=out)

@@ -16,14 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mvlib.core.arithmetic import (
-    PRECISIONS,
-    Precision,
-    inner_products,
-    is_native,
-    multiply,
-    rounded,
-)
+from mvlib.core.arithmetic import PRECISIONS, Precision, is_native, multiply, rounded
 from mvlib.core.checks import require, require_int, require_number
 from mvlib.core.randomness import stream
 from mvlib.paper.activation import Activation, SmoothedReLU, check_activation
@@ -197,16 +190,13 @@ class _Pass:
             value, slope = self.activation.value_and_slope(self.weights @ x.to(self.W.dtype))
         else:
             (z, *others), narrow = self._room(x.shape[1])
-            multiply(self.rounded, x, z, native=self.native, spare=narrow)
+            z = multiply(self.rounded, x, z, native=self.native, spare=narrow)
             value, slope = self.activation.value_and_slope_(z, others)
         return value.view(S, k, m, len(X), -1).sum(dim=4).sum(dim=2), slope
 
     def add_pull(self, slope: Tensor, X: Tensor, ascent: Tensor) -> None:
         """ascent += slope X, blocks added up in float32."""
         x = X.reshape(-1, ascent.shape[1])
-        if self.precision == "float32":
-            ascent += inner_products(slope, x.to(slope.dtype).T)
-            return
         slopes = rounded(slope, self.precision, self._room(slope.shape[1])[1])
         pull, narrow = torch.empty_like(ascent), torch.empty_like(ascent, dtype=torch.bfloat16)
         ascent += multiply(slopes, x, pull, native=self.native, spare=narrow)
