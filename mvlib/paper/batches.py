@@ -94,6 +94,9 @@ class MiniBatches(Batches):
         require(self.size <= n, "size", "B", self.size, f"be <= N = {n}", few)
 
 
+MIXED = 16  # samples mixed at a time
+
+
 @dataclass(frozen=True, slots=True)
 class MidpointMixup(Batches):
     r"""Midpoint mixup of Chidambaram, Wang, Wu and Ge (2023): inputs $\frac12 (X + X')$ with soft
@@ -113,10 +116,14 @@ class MidpointMixup(Batches):
         """The midpoints of neighbours in an order of this step's own."""
         order = torch.randperm(len(labels), generator=stream(seed, "midpoints", step))
         order = order.to(labels.device)
-        # In float32 at least: what the learner rounds is the midpoint, as it does any input.
         wide = torch.promote_types(X.dtype, torch.float32)
         soft = torch.nn.functional.one_hot(labels, n_classes).to(wide)
-        midpoints = X[order].to(wide).add_(X[order.roll(1)]).mul_(0.5)
+        midpoints = torch.empty_like(X)
+        # Block by block, in a cache; the mean is rounded once, to the type of the inputs.
+        for left, right, made in zip(
+            order.split(MIXED), order.roll(1).split(MIXED), midpoints.split(MIXED), strict=True
+        ):
+            made.copy_(X[left].to(wide).add_(X[right]).mul_(0.5))
         return Batch(X=midpoints, labels=(soft[order] + soft[order.roll(1)]) / 2)
 
     def looks_every(self, n: int) -> int:
