@@ -30,16 +30,16 @@ from mvlib.store.entries import Store  # noqa: E402
 
 # Where each claim is shown, by the beginning of its name.
 CHAPTERS = {
-    "02-ntk-contrast": ("ntk-", "networks-train-average", "linear-", "polynomial-"),
-    "03-single-model": ("theorem-1", "lottery-winners"),
-    "04-ensemble": ("theorem-2",),
-    "05-distillation": ("theorem-3", "distilled-ensemble", "hard-label", "control-"),
-    "06-self-distillation": ("self-",),
+    "02-single-model": ("theorem-1", "lottery-winners"),
+    "03-ensemble": ("theorem-2",),
+    "04-distillation": ("theorem-3", "distilled-ensemble", "hard-label", "control-"),
+    "05-self-distillation": ("self-",),
+    "06-ntk-contrast": ("ntk-", "networks-train-average", "linear-", "polynomial-"),
     "07-gaussian-inputs": ("gaussian-",),
     "08-real-images": ("images-",),
-    "10-how-far-it-holds": ("four-features", "views-error", "flips"),
-    "11-towards-the-limit": ("limit-", "train-average-ratio"),
-    "12-mixup": ("mixup-",),
+    "09-how-far-it-holds": ("four-features", "views-error", "flips"),
+    "10-towards-the-limit": ("limit-", "train-average-ratio"),
+    "11-mixup": ("mixup-",),
 }
 SHOWN = 5  # networks drawn
 BOOK = ROOT / "book"

@@ -67,8 +67,12 @@ def _authored(notebook: Notebook) -> list[dict[str, Any]]:
 
 
 def sources_sha256(notebook: Notebook) -> str:
-    """Hash of what an author writes: kinds, texts and tags of cells."""
-    text = json.dumps([[c["cell_type"], c["source"], tags(c)] for c in _authored(notebook)])
+    """Hash of what an author writes: kinds, texts and tags of cells, names and captions of what
+    they show."""
+    text = json.dumps([
+        [c["cell_type"], c["source"], tags(c), *filter(None, [c["metadata"].get("mystnb")])]
+        for c in _authored(notebook)
+    ])  # fmt: skip
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -53,6 +53,18 @@ CLAIM = re.compile(
 )
 VERDICTS = {"holds": "●", "right direction": "◐", "not at this size": "○", "fails": "✕"}
 VERDICT_CELL = re.compile(rf"(<td><p>)({'|'.join(VERDICTS)})(</p></td>)")
+# Where chapters once stood -> where they stand: links from elsewhere go on leading to them.
+MOVED = {
+    "chapters/02-ntk-contrast": "chapters/06-ntk-contrast",
+    "chapters/03-single-model": "chapters/02-single-model",
+    "chapters/04-ensemble": "chapters/03-ensemble",
+    "chapters/05-distillation": "chapters/04-distillation",
+    "chapters/06-self-distillation": "chapters/05-self-distillation",
+    "chapters/09-what-it-costs": "chapters/a1-what-it-costs",
+    "chapters/10-how-far-it-holds": "chapters/09-how-far-it-holds",
+    "chapters/11-towards-the-limit": "chapters/10-towards-the-limit",
+    "chapters/12-mixup": "chapters/11-mixup",
+}
 EMBEDDED = re.compile(r'src="data:[^"]*"')
 
 
@@ -239,6 +251,11 @@ def finish_site(app: Sphinx, failure: Exception | None) -> None:
     lost = (HERE / "404.html").read_text(encoding="utf-8")
     root = urlsplit(app.config.html_baseurl).path or "/"
     (out / "404.html").write_text(lost.replace("{root}", root), encoding="utf-8")
+    leads = (HERE / "moved.html").read_text(encoding="utf-8")
+    for old, new in MOVED.items():
+        if new in documents:  # both lie in one folder
+            there = leads.replace("{page}", f"{new.rpartition('/')[2]}.html")
+            (out / f"{old}.html").write_text(there, encoding="utf-8")
 
 
 class Icons:

@@ -18,6 +18,7 @@ import nbformat
 import pytest
 from axe_playwright_python.base import AXE_SCRIPT
 from axe_playwright_python.sync_playwright import Axe
+from bookpages import MOVED
 from browser import ROOT, build_site, open_browser, serving
 from bs4 import BeautifulSoup
 from playwright.sync_api import Browser, BrowserContext, Page, Route
@@ -80,10 +81,12 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 
 
 def pages(site: Path) -> dict[str, BeautifulSoup]:
-    """Every page of the site, parsed without the images it embeds."""
+    """Every page of the site, parsed without the images it embeds; not what leads on from an
+    address of old."""
     found = {}
     for path in sorted(site.rglob("*.html")):
-        if "_static" not in path.relative_to(site).parts:
+        place = path.relative_to(site)
+        if "_static" not in place.parts and place.with_suffix("").as_posix() not in MOVED:
             text = re.sub(r"base64,[A-Za-z0-9+/=]+", "base64,", path.read_text(encoding="utf-8"))
             found[path.relative_to(site).as_posix()] = BeautifulSoup(text, "html.parser")
     return found
@@ -439,7 +442,7 @@ def test_search_finds_a_word_of_a_chapter(origin: str, context: BrowserContext) 
     result = page.locator("#search-results a", has_text="One network learns one view").first
     result.wait_for()
     result.click()
-    assert "03-single-model" in page.url
+    assert "02-single-model" in page.url
 
 
 def test_theme_can_be_chosen_and_is_remembered(origin: str, context: BrowserContext) -> None:
@@ -482,7 +485,7 @@ def test_a_page_without_formulas_can_preview_them(origin: str, context: BrowserC
     page = context.new_page()
     visit = Visit("previews")
     visit.watch(page, origin)
-    target = "chapters/05-distillation.html#equation-eq-distill"
+    target = "chapters/04-distillation.html#equation-eq-distill"
     link = f'<a id="probe" class="reference internal" href="{target}">'
 
     def with_link(route: Route) -> None:
@@ -518,7 +521,7 @@ def test_wrong_address_leads_back(origin: str, context: BrowserContext) -> None:
 
 def test_print_leaves_the_text(origin: str, context: BrowserContext) -> None:
     page = context.new_page()
-    page.goto(origin + "chapters/03-single-model.html")
+    page.goto(origin + "chapters/02-single-model.html")
     page.emulate_media(media="print")
     for gone in (".bd-sidebar-primary", ".bd-header-article", ".prev-next-footer"):
         assert not page.locator(gone).first.is_visible(), gone
@@ -527,6 +530,21 @@ def test_print_leaves_the_text(origin: str, context: BrowserContext) -> None:
     assert page.locator("details.sd-dropdown:not([open])").count() == 0
     page.evaluate("dispatchEvent(new Event('afterprint'))")
     assert page.locator("details.sd-dropdown:not([open])").count() > 0
+
+
+def test_old_addresses_lead_on(origin: str, context: BrowserContext) -> None:
+    page = context.new_page()
+    for old, new in MOVED.items():
+        visit = Visit(old)
+        visit.watch(page, origin)
+        page.goto(f"{origin}{old}.html#exercises")
+        page.wait_for_url(f"{origin}{new}.html#exercises")
+        assert not visit.faults
+    without = context.browser.new_context(java_script_enabled=False)  # type: ignore[union-attr]
+    page = without.new_page()
+    page.goto(f"{origin}{old}.html")
+    page.wait_for_url(f"{origin}{new}.html")
+    without.close()
 
 
 # -- notebooks --------------------------------------------------------------------------------
@@ -564,12 +582,12 @@ def test_a_downloaded_notebook_runs(site: Path, tmp_path: Path) -> None:
 def test_a_page_prints(site: Path, tmp_path: Path) -> None:
     """In a process of its own: a second driver cannot start beside this module's."""
     command = [sys.executable, str(ROOT / "book" / "pdf.py"), "--site", str(site)]
-    command += ["--output", str(tmp_path), "04-ensemble"]
+    command += ["--output", str(tmp_path), "03-ensemble"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    content = (tmp_path / "04-ensemble.pdf").read_bytes()
+    content = (tmp_path / "03-ensemble.pdf").read_bytes()
     assert content.startswith(b"%PDF-")
     assert len(re.findall(rb"/Type\s*/Page\b", content)) >= 3
     unknown = subprocess.run([*command, "no-page"], capture_output=True, text=True, check=False)
     assert unknown.returncode == 2 and "'no-page'" in unknown.stderr
-    assert "04-ensemble" in unknown.stderr and "Traceback" not in unknown.stderr
+    assert "03-ensemble" in unknown.stderr and "Traceback" not in unknown.stderr

@@ -1,0 +1,61 @@
+"""Numbers of figures, tables, statements and equations.
+
+A Sphinx extension, named in `_config.yml`.  A code cell shows a numbered figure or table where its
+metadata say so, in myst-nb's own words:
+
+    {"mystnb": {"figure": {"name": "fig-race", "caption": "One race, class by class."}}}
+
+Text refers to it by ``{numref}`fig-race` ``, from any page.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+from sphinx.transforms import SphinxTransform
+from sphinx.writers.html5 import HTML5Translator
+
+BY_CHAPTER = {"figure", "table"}
+
+
+class shown_table(nodes.figure):
+    """What a code cell shows, where that is a table: laid out as a figure, counted as a table."""
+
+
+class TablesOfCells(SphinxTransform):
+    """Tell tables from figures; before Sphinx collects what can be referred to."""
+
+    default_priority = 500
+
+    def apply(self, **kwargs: Any) -> None:
+        del kwargs
+        for figure in list(self.document.findall(nodes.figure)):
+            if any(raw.astext().startswith("<table") for raw in figure.findall(nodes.raw)):
+                table = shown_table("", *figure.children)
+                figure.replace_self(table)
+                self.document.ids.update(dict.fromkeys(table["ids"], table))
+
+
+def count_through(app: Sphinx, env: BuildEnvironment) -> list[str]:
+    """Figures and tables are counted by chapter.  Statements and equations are counted through the
+    book: so its Theorems 1 to 3 are the paper's."""
+    del app
+    seen: Counter[str] = Counter()
+    for page in env.toc_fignumbers.values():  # in the order of the table of contents
+        for kind in page.keys() - BY_CHAPTER:
+            for label in page[kind]:
+                seen[kind] += 1
+                page[kind][label] = (seen[kind],)
+    return []
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    as_figure = (HTML5Translator.visit_figure, HTML5Translator.depart_figure)
+    app.add_enumerable_node(shown_table, "table", html=as_figure)
+    app.add_transform(TablesOfCells)
+    app.connect("env-get-updated", count_through, priority=900)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
