@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 INJECTED = "injected-parameters"  # papermill's tag for the cell it adds
+OPENING = "opening"  # our tag for the cell that fetches the library where it is missing
 RECEIPTS = "receipts"  # our tag for the cell that says what the chapter read
 Notebook = dict[str, Any]
 
@@ -62,8 +63,8 @@ def tags(cell: Mapping[str, Any]) -> list[str]:
 
 
 def _authored(notebook: Notebook) -> list[dict[str, Any]]:
-    """The cells that papermill did not add."""
-    return [cell for cell in notebook["cells"] if INJECTED not in tags(cell)]
+    """The cells of this notebook's own: neither papermill's nor the one that all have."""
+    return [cell for cell in notebook["cells"] if not {INJECTED, OPENING} & {*tags(cell)}]
 
 
 def sources_sha256(notebook: Notebook) -> str:

@@ -1,4 +1,4 @@
-"""Numbers of figures, tables, statements and equations.
+"""Numbers of figures, tables, statements and equations, and statements found by theirs.
 
 A Sphinx extension, named in `_config.yml`.  A code cell shows a numbered figure or table where its
 metadata say so, in myst-nb's own words:
@@ -14,10 +14,12 @@ from collections import Counter
 from typing import Any
 
 from docutils import nodes
+from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.transforms import SphinxTransform
 from sphinx.writers.html5 import HTML5Translator
+from sphinx_proof.nodes import NODE_TYPES
 
 BY_CHAPTER = {"figure", "table"}
 
@@ -53,9 +55,23 @@ def count_through(app: Sphinx, env: BuildEnvironment) -> list[str]:
     return []
 
 
+def enter_statements(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    """Put "Theorem 1" and the like into the index of their page: there the search looks first."""
+    numbers = app.env.toc_fignumbers.get(docname, {})
+    for kind, node_type in NODE_TYPES.items():
+        for statement in list(doctree.findall(node_type)):
+            [label, *_] = statement["ids"]
+            [number] = numbers[kind][label]
+            entry = ("single", f"{kind.title()} {number}", label, "main", None)
+            statement.parent.insert(
+                statement.parent.index(statement), addnodes.index(entries=[entry])
+            )
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     as_figure = (HTML5Translator.visit_figure, HTML5Translator.depart_figure)
     app.add_enumerable_node(shown_table, "table", html=as_figure)
     app.add_transform(TablesOfCells)
     app.connect("env-get-updated", count_through, priority=900)
+    app.connect("doctree-resolved", enter_statements)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
