@@ -106,11 +106,14 @@ def verdicts(found: Sequence[Finding]) -> dict[str, list[dict[str, str]]]:
 
 
 def findings_page(found: Sequence[Finding]) -> str:
-    """The first page's table of findings, and below it how each was measured."""
+    """The first page's table of findings, each with a link to its chapter, and below it how each
+    was measured."""
     rows = [
-        f"| {f.title}: {f.statement} | {f.prediction} | {f.source} | {f.summary()} | {f.verdict} "
-        f"| {f.unit} | {f.n} |"
+        f"| {{doc}}`{f.title} <chapters/{chapter}>`: {f.statement} | {f.prediction} | {f.source} "
+        f"| {f.summary()} | {f.verdict} | {f.unit} | {f.n} |"
         for f in found
+        for chapter, claims in CHAPTERS.items()
+        if f.claim.startswith(claims)
     ]
     how = [f"| {f.title} | {f.caveat} |" for f in found]
     return "\n".join([

@@ -1,4 +1,4 @@
-"""Numbers of figures, tables, statements and equations, and statements found by theirs.
+"""Numbers of chapters, figures, tables, statements and equations.
 
 A Sphinx extension, named in `_config.yml`.  A code cell shows a numbered figure or table where its
 metadata say so, in myst-nb's own words:
@@ -10,8 +10,10 @@ Text refers to it by ``{numref}`fig-race` ``, from any page.
 
 from __future__ import annotations
 
+import posixpath
 from collections import Counter
 from typing import Any
+from urllib.parse import unquote, urljoin, urlsplit
 
 from docutils import nodes
 from sphinx import addnodes
@@ -68,10 +70,25 @@ def enter_statements(app: Sphinx, doctree: nodes.document, docname: str) -> None
             )
 
 
+def cite_chapters(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    """Say a chapter's number where a link names it by its title."""
+    here = app.builder.get_target_uri(docname)
+    for link in doctree.findall(nodes.reference):
+        words = link.children[0] if link.get("internal") and link.children else None
+        if isinstance(words, nodes.inline) and "std-doc" in words["classes"]:
+            place = unquote(urlsplit(urljoin(here, link["refuri"])).path)
+            page = posixpath.splitext(place)[0]
+            number = (app.env.toc_secnumbers.get(page, {}).get("") or [""])[0]
+            if number and words.astext() == app.env.titles[page].astext():
+                kind = "Chapter" if isinstance(number, int) else "Appendix"
+                words.insert(0, nodes.Text(f"{kind} {number}, "))
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     as_figure = (HTML5Translator.visit_figure, HTML5Translator.depart_figure)
     app.add_enumerable_node(shown_table, "table", html=as_figure)
     app.add_transform(TablesOfCells)
     app.connect("env-get-updated", count_through, priority=900)
     app.connect("doctree-resolved", enter_statements)
+    app.connect("doctree-resolved", cite_chapters)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -171,6 +171,14 @@ def test_chapters_are_numbered(parsed: dict[str, BeautifulSoup]) -> None:
     assert [str(link["href"]) for link in links if link.get_text(strip=True).startswith("A. ")]
 
 
+def test_chapters_are_cited_by_number(parsed: dict[str, BeautifulSoup]) -> None:
+    cited = [link.get_text() for link in parsed["glossary.html"].select("article a .std-doc")]
+    assert any(re.fullmatch(r"Chapter 2, One network learns one view", text) for text in cited)
+    assert "Appendix A, What it costs" in cited
+    for text in cited:
+        assert re.match(r"(Chapter \d+|Appendix [A-Z]), ", text), text
+
+
 def test_theorems_have_the_papers_numbers(parsed: dict[str, BeautifulSoup]) -> None:
     for label, title in (("thm-single", "Theorem 1"), ("thm-ensemble", "Theorem 2"),
                          ("thm-distill", "Theorem 3")):  # fmt: skip
