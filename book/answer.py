@@ -109,11 +109,9 @@ def findings_page(found: Sequence[Finding]) -> str:
     """The first page's table of findings, each with a link to its chapter, and below it how each
     was measured."""
     rows = [
-        f"| {{doc}}`{f.title} <chapters/{chapter}>`: {f.statement} | {f.prediction} | {f.source} "
-        f"| {f.summary()} | {f.verdict} | {f.unit} | {f.n} |"
+        f"| {_linked(f)}: {f.statement} | {f.prediction} | {f.source} | {f.summary()} "
+        f"| {f.verdict} | {f.unit} | {f.n} |"
         for f in found
-        for chapter, claims in CHAPTERS.items()
-        if f.claim.startswith(claims)
     ]
     how = [f"| {f.title} | {f.caveat} |" for f in found]
     return "\n".join([
@@ -126,6 +124,14 @@ def findings_page(found: Sequence[Finding]) -> str:
         *how,
         "```\n",
     ])  # fmt: skip
+
+
+def _linked(finding: Finding) -> str:
+    """Its title, as a link where a chapter shows it."""
+    for chapter, claims in CHAPTERS.items():
+        if finding.claim.startswith(claims):
+            return f"{{doc}}`{finding.title} <chapters/{chapter}>`"
+    return finding.title
 
 
 def main() -> None:
