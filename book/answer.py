@@ -30,16 +30,16 @@ from mvlib.store.entries import Store  # noqa: E402
 
 # Where each claim is shown, by the beginning of its name.
 CHAPTERS = {
-    "02-ntk-contrast": ("ntk-", "networks-train-average", "linear-", "polynomial-"),
-    "03-single-model": ("theorem-1", "lottery-winners"),
-    "04-ensemble": ("theorem-2",),
-    "05-distillation": ("theorem-3", "distilled-ensemble", "hard-label", "control-"),
-    "06-self-distillation": ("self-",),
+    "02-single-model": ("theorem-1", "lottery-winners"),
+    "03-ensemble": ("theorem-2",),
+    "04-distillation": ("theorem-3", "distilled-ensemble", "hard-label", "control-"),
+    "05-self-distillation": ("self-",),
+    "06-ntk-contrast": ("ntk-", "networks-train-average", "linear-", "polynomial-"),
     "07-gaussian-inputs": ("gaussian-",),
     "08-real-images": ("images-",),
-    "10-how-far-it-holds": ("four-features", "views-error", "flips"),
-    "11-towards-the-limit": ("limit-", "train-average-ratio"),
-    "12-mixup": ("mixup-",),
+    "09-how-far-it-holds": ("four-features", "views-error", "flips"),
+    "10-towards-the-limit": ("limit-", "train-average-ratio"),
+    "11-mixup": ("mixup-",),
 }
 SHOWN = 5  # networks drawn
 BOOK = ROOT / "book"
@@ -106,10 +106,11 @@ def verdicts(found: Sequence[Finding]) -> dict[str, list[dict[str, str]]]:
 
 
 def findings_page(found: Sequence[Finding]) -> str:
-    """The first page's table of findings, and below it how each was measured."""
+    """The first page's table of findings, each with a link to its chapter, and below it how each
+    was measured."""
     rows = [
-        f"| {f.title}: {f.statement} | {f.prediction} | {f.source} | {f.summary()} | {f.verdict} "
-        f"| {f.unit} | {f.n} |"
+        f"| {_linked(f)}: {f.statement} | {f.prediction} | {f.source} | {f.summary()} "
+        f"| {f.verdict} | {f.unit} | {f.n} |"
         for f in found
     ]
     how = [f"| {f.title} | {f.caveat} |" for f in found]
@@ -123,6 +124,14 @@ def findings_page(found: Sequence[Finding]) -> str:
         *how,
         "```\n",
     ])  # fmt: skip
+
+
+def _linked(finding: Finding) -> str:
+    """Its title, as a link where a chapter shows it."""
+    for chapter, claims in CHAPTERS.items():
+        if finding.claim.startswith(claims):
+            return f"{{doc}}`{finding.title} <chapters/{chapter}>`"
+    return finding.title
 
 
 def main() -> None:

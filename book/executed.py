@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 INJECTED = "injected-parameters"  # papermill's tag for the cell it adds
+OPENING = "opening"  # our tag for the cell that fetches the library where it is missing
 RECEIPTS = "receipts"  # our tag for the cell that says what the chapter read
 Notebook = dict[str, Any]
 
@@ -62,13 +63,17 @@ def tags(cell: Mapping[str, Any]) -> list[str]:
 
 
 def _authored(notebook: Notebook) -> list[dict[str, Any]]:
-    """The cells that papermill did not add."""
-    return [cell for cell in notebook["cells"] if INJECTED not in tags(cell)]
+    """The cells of this notebook's own: neither papermill's nor the one that all have."""
+    return [cell for cell in notebook["cells"] if not {INJECTED, OPENING} & {*tags(cell)}]
 
 
 def sources_sha256(notebook: Notebook) -> str:
-    """Hash of what an author writes: kinds, texts and tags of cells."""
-    text = json.dumps([[c["cell_type"], c["source"], tags(c)] for c in _authored(notebook)])
+    """Hash of what an author writes: kinds, texts and tags of cells, names and captions of what
+    they show."""
+    text = json.dumps([
+        [c["cell_type"], c["source"], tags(c), *filter(None, [c["metadata"].get("mystnb")])]
+        for c in _authored(notebook)
+    ])  # fmt: skip
     return hashlib.sha256(text.encode()).hexdigest()
 
 

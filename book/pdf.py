@@ -1,7 +1,7 @@
 """Print the built site: one PDF a page, by headless Chromium and the site's print style sheet.
 
 python book/pdf.py                    # every page of the book, into book/_build/pdf/
-python book/pdf.py 04-ensemble trust  # these
+python book/pdf.py 03-ensemble trust  # these
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def print_page(browser: Browser, page: Path, target: Path) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Print the built site, one PDF a page.")
-    parser.add_argument("pages", nargs="*", help="names of pages, e.g. 04-ensemble (default: all)")
+    parser.add_argument("pages", nargs="*", help="names of pages, e.g. 03-ensemble (default: all)")
     parser.add_argument("--site", type=Path, default=BUILT / "html", help="the built site")
     parser.add_argument("--output", type=Path, default=BUILT / "pdf", help="where PDFs go")
     options = parser.parse_args(arguments)

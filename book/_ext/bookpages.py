@@ -53,6 +53,19 @@ CLAIM = re.compile(
 )
 VERDICTS = {"holds": "●", "right direction": "◐", "not at this size": "○", "fails": "✕"}
 VERDICT_CELL = re.compile(rf"(<td><p>)({'|'.join(VERDICTS)})(</p></td>)")
+WORDS_A_MINUTE = 220
+# Where chapters once stood -> where they stand: links from elsewhere go on leading to them.
+MOVED = {
+    "chapters/02-ntk-contrast": "chapters/06-ntk-contrast",
+    "chapters/03-single-model": "chapters/02-single-model",
+    "chapters/04-ensemble": "chapters/03-ensemble",
+    "chapters/05-distillation": "chapters/04-distillation",
+    "chapters/06-self-distillation": "chapters/05-self-distillation",
+    "chapters/09-what-it-costs": "chapters/a1-what-it-costs",
+    "chapters/10-how-far-it-holds": "chapters/09-how-far-it-holds",
+    "chapters/11-towards-the-limit": "chapters/10-towards-the-limit",
+    "chapters/12-mixup": "chapters/11-mixup",
+}
 EMBEDDED = re.compile(r'src="data:[^"]*"')
 
 
@@ -60,14 +73,19 @@ EMBEDDED = re.compile(r'src="data:[^"]*"')
 
 
 def set_addresses(app: Sphinx, config: Config) -> None:
-    """Take the two addresses from the environment; without a repository nothing can be launched."""
+    """Take the two addresses from the environment; without a repository nothing can be launched or
+    reported."""
     base = os.environ.get("BOOK_URL") or str(config.html_baseurl or "")
     config.html_baseurl = base.rstrip("/") + "/" if base else ""
     options = config.html_theme_options
-    options["repository_url"] = os.environ.get("BOOK_REPOSITORY") or options.get("repository_url")
-    if not options["repository_url"]:
-        options["repository_url"] = ""
+    repository = os.environ.get("BOOK_REPOSITORY") or options.get("repository_url") or ""
+    options["repository_url"] = repository
+    if not repository:
         options["launch_buttons"] = {}
+    on_github = "://github.com/" in repository
+    options["use_issues_button"] = on_github
+    if not on_github:  # the only place that Colab opens notebooks from by address
+        options["launch_buttons"].pop("colab_url", None)
 
 
 # -- every page ---------------------------------------------------------------------------------
@@ -84,7 +102,9 @@ def finish_page(
     if not doctree:
         return
     for button in context.get("header_buttons", []):
-        for item in button.get("buttons", []):
+        items = button.get("buttons", [])
+        items[:] = [item for item in items if _leads_somewhere(app, pagename, item)]
+        for item in items:
             # The book shows executed chapters; what one wants to run is the notebook.
             if "url" in item and "://" in item["url"]:
                 item["url"] = item["url"].replace("chapters%2F", "notebooks%2F")
@@ -96,7 +116,23 @@ def finish_page(
     body = PROOF.sub(permalink, body)
     if pagename == app.config.root_doc:
         body = VERDICT_CELL.sub(lambda m: f"{m[1]}{_marked(m[2])}{m[3]}", body)
+    if pagename.startswith("chapters/"):
+        body = body.replace("</h1>", f"</h1>\n{_reading_time(doctree)}", 1)
     context["body"] = CLAIM.sub(lambda box: box[0] + _verdicts(app, pagename), body, count=1)
+
+
+def _leads_somewhere(app: Sphinx, pagename: str, item: dict[str, Any]) -> bool:
+    """Colab has nothing but the notebook, whose first cell must name the repository to fetch."""
+    if item.get("text") != "Colab":
+        return True
+    notebook = Path(app.env.doc2path(pagename)).read_text(encoding="utf-8")
+    return app.config.html_theme_options["repository_url"] in notebook
+
+
+def _reading_time(doctree: nodes.Node) -> str:
+    """How long the page's paragraphs take at a steady pace, without figures and exercises run."""
+    words = sum(len(paragraph.astext().split()) for paragraph in doctree.findall(nodes.paragraph))
+    return f'<p class="mv-reading">{max(1, round(words / WORDS_A_MINUTE))} minutes to read</p>'
 
 
 def _verdicts(app: Sphinx, pagename: str) -> str:
@@ -239,6 +275,11 @@ def finish_site(app: Sphinx, failure: Exception | None) -> None:
     lost = (HERE / "404.html").read_text(encoding="utf-8")
     root = urlsplit(app.config.html_baseurl).path or "/"
     (out / "404.html").write_text(lost.replace("{root}", root), encoding="utf-8")
+    leads = (HERE / "moved.html").read_text(encoding="utf-8")
+    for old, new in MOVED.items():
+        if new in documents:  # both lie in one folder
+            there = leads.replace("{page}", f"{new.rpartition('/')[2]}.html")
+            (out / f"{old}.html").write_text(there, encoding="utf-8")
 
 
 class Icons:

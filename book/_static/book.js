@@ -1,8 +1,20 @@
-// What the theme does not do: previews of statements and equations, and boxes that the keyboard
-// can scroll.  No library, nothing from elsewhere.
+// What the theme does not do: formulas that fit, boxes that the keyboard can scroll, previews of
+// statements and equations.  No library, nothing from elsewhere.
 (() => {
   "use strict";
   const root = new URL(document.documentElement.dataset.content_root || "./", location.href);
+
+  // -- formulas ---------------------------------------------------------------------------------
+
+  // A formula that is wider than its place is set smaller, so that all of it is seen.
+  function fit() {
+    for (const box of document.querySelectorAll("article div.math")) {
+      box.style.fontSize = "";
+      const share = box.clientWidth / box.scrollWidth;
+      if (share < 1) box.style.fontSize = `${Math.floor(99 * share)}%`;
+    }
+    reachable();
+  }
 
   // -- boxes that scroll sideways -------------------------------------------------------------
 
@@ -153,10 +165,10 @@
 
   addEventListener("DOMContentLoaded", () => {
     previews();
-    reachable();
-    addEventListener("resize", reachable);
+    fit();
+    addEventListener("resize", fit);
     // Formulas get their width when they are set, the others' fonts when they have come.
-    addEventListener("load", () => (window.MathJax?.startup?.promise || Promise.resolve()).then(reachable));
-    document.addEventListener("toggle", reachable, true);
+    addEventListener("load", () => (window.MathJax?.startup?.promise || Promise.resolve()).then(fit));
+    document.addEventListener("toggle", fit, true);
   });
 })();

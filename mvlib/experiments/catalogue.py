@@ -1,4 +1,4 @@
-"""Every configuration the book uses: chapters 1 to 6 here, with the list of all.
+"""Every configuration the book uses: those on multi-view data here, with the list of all.
 
 Settings were chosen on draws that no chapter reports (see `settings.FIRST_DRAW`).
 """

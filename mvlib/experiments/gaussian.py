@@ -1,4 +1,4 @@
-"""Experiments on inputs without views (chapter 7).
+"""Experiments on inputs without views.
 
 Settings were chosen on draw 0: single networks fit their training set and err well above zero.
 """

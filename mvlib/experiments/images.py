@@ -1,4 +1,4 @@
-"""Experiments on photographs (chapter 8), at three scales."""
+"""Experiments on photographs, at three scales."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def image_size(scale: Scale) -> ImageSize:
 
 
 def image_study(scale: Scale, **data: Any) -> ImageStudy:
-    """The networks of every experiment of chapter 8; `data` changes fields of its `ImageData`."""
+    """The networks of every experiment on photographs; `data` changes fields of its `ImageData`."""
     size = image_size(scale)
     base = ImageData(
         dataset=size.dataset, n_train=size.n_train, n_test=size.n_test, draw=FIRST_DRAW

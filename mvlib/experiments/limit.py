@@ -1,4 +1,4 @@
-"""Towards the limit (chapter 11): many classes, many steps, and networks trained together."""
+"""Towards the limit: many classes, many steps, and networks trained together."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far the story holds (chapter 10): its smallest example, more views, a stronger view, and what
+"""How far the story holds: its smallest example, more views, a stronger view, and what
 the paper says could be otherwise.
 
 Settings were chosen on draws 900 and 901.
@@ -101,7 +101,7 @@ def four_features(scale: Scale, *, draw: int = FIRST_DRAW, rivals: int = 1) -> S
 
 
 def robustness_families(scale: Scale) -> Families:
-    """Everything that chapter 10 shows."""
+    """Everything that the book shows of how far the story holds."""
     size = ROBUSTNESS_SIZES[scale]
     draws = range(FIRST_DRAW, FIRST_DRAW + size.four_draws)
     four = {

@@ -1,4 +1,4 @@
-"""Drawings of what a training step takes, and whether that was foretold (chapter 9)."""
+"""Drawings of what a training step takes, and whether that was foretold."""
 
 from __future__ import annotations
 

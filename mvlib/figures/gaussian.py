@@ -1,4 +1,4 @@
-"""Drawings of what ensembles gain on inputs without views (chapter 7)."""
+"""Drawings of what ensembles gain on inputs without views."""
 
 from __future__ import annotations
 

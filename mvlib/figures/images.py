@@ -1,4 +1,4 @@
-"""Drawings of networks, kernels and students on photographs (chapter 8); errors are shares and are
+"""Drawings of networks, kernels and students on photographs; errors are shares and are
 drawn in percent."""
 
 from __future__ import annotations

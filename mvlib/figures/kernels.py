@@ -1,4 +1,4 @@
-"""Drawings of tangent kernels beside networks (chapter 2)."""
+"""Drawings of tangent kernels beside networks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Drawings of what the theorems say of large k, small sigma_0 and large T (chapter 11)."""
+"""Drawings of what the theorems say of large k, small sigma_0 and large T."""
 
 from __future__ import annotations
 

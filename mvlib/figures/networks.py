@@ -1,4 +1,4 @@
-"""Drawings of inputs, of single networks and of their averages (chapters 1, 3 and 4).
+"""Drawings of inputs, of single networks and of their averages.
 
 Where a function takes `n_views`, V, it is for the band of Theorem 1.
 """

@@ -1,4 +1,4 @@
-"""Drawings of how far the story holds (chapter 10)."""
+"""Drawings of how far the story holds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Drawings of distillation and of self-distillation (chapters 5 and 6).
+"""Drawings of distillation and of self-distillation.
 
 Colours follow the names of kinds of students: see `parts.colour_of`.
 """

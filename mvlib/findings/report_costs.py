@@ -1,4 +1,4 @@
-"""What chapter 9 shows of the cost of a training step, from what `benchmarks/` measured."""
+"""What the book shows of the cost of a training step, from what `benchmarks/` measured."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What chapter 1 shows of the data."""
+"""What the book shows of the data."""
 
 from __future__ import annotations
 

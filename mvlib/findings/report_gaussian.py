@@ -1,4 +1,4 @@
-"""What chapter 7 shows of networks on inputs without views."""
+"""What the book shows of networks on inputs without views."""
 
 from __future__ import annotations
 

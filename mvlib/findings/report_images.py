@@ -1,4 +1,4 @@
-"""What chapter 8 shows of networks on photographs."""
+"""What the book shows of networks on photographs."""
 
 from __future__ import annotations
 

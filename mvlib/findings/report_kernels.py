@@ -1,4 +1,4 @@
-"""What chapter 2 shows of tangent kernels beside networks."""
+"""What the book shows of tangent kernels beside networks."""
 
 from __future__ import annotations
 

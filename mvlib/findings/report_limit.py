@@ -1,4 +1,4 @@
-"""What chapter 11 shows of many classes, many steps and averages trained as one."""
+"""What the book shows of many classes, many steps and averages trained as one."""
 
 from __future__ import annotations
 

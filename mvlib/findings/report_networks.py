@@ -1,4 +1,4 @@
-"""What chapters 3 and 4 show of networks and their averages."""
+"""What the book shows of networks and their averages."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def finding_values(name: str, finding: Finding, digits: int = 3) -> Record:
     return {f"{name}-{what}": value for what, value in (said | {"n": finding.n}).items()}
 
 
-# ---------------------------------------------------------------- chapter 3: one network
+# ---------------------------------------------------------------- one network
 
 
 def activations(
@@ -220,7 +220,7 @@ def class_count_table(family: Family) -> list[Record]:
     ]
 
 
-# ---------------------------------------------------------------- chapter 4: ensembles
+# ---------------------------------------------------------------- ensembles
 
 
 def ensemble_values(study: SingleModelStudy, draws: Sequence[Arrays]) -> Record:

@@ -1,4 +1,4 @@
-"""What chapter 12 shows of midpoint mixup, and chapter 2 of classifiers that learn no features."""
+"""What the book shows of midpoint mixup and of classifiers that learn no features."""
 
 from __future__ import annotations
 

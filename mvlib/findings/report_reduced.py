@@ -1,4 +1,4 @@
-"""What chapter 0 shows of the reduced dynamics: games, and the full simulation beside them."""
+"""What the book shows of the reduced dynamics: games, and the full simulation beside them."""
 
 from __future__ import annotations
 

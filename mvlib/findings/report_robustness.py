@@ -1,4 +1,4 @@
-"""What chapter 10 shows: how far the story holds."""
+"""What the book shows of how far the story holds."""
 
 from __future__ import annotations
 

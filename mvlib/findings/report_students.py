@@ -1,4 +1,4 @@
-"""What chapters 5 and 6 show of students."""
+"""What the book shows of students."""
 
 from __future__ import annotations
 
@@ -74,11 +74,11 @@ def predictions(found: Mapping[str, Finding]) -> dict[str, float]:
     }
 
 
-# ---------------------------------------------------------------- chapter 5: distillation
+# ---------------------------------------------------------------- distillation
 
 
 def distillation_values(study: SingleModelStudy, taught: DistillationStudy) -> Record:
-    """The setting of chapter 5: the networks' study and that of the distilled students."""
+    """The setting of distillation: the networks' study and that of the distilled students."""
     return {
         "members": study.ensemble_size or study.n_networks,
         "tau": taught.tau,
@@ -291,13 +291,13 @@ def hinton_table(study: SingleModelStudy, hinton: Family, of: Draws) -> list[Rec
     ]
 
 
-# ---------------------------------------------------------------- chapter 6: self-distillation
+# ---------------------------------------------------------------- self-distillation
 
 
 def self_distillation_values(
     study: SingleModelStudy, taught: DistillationStudy, of: Draws, found: Mapping[str, Finding]
 ) -> Record:
-    """What the text of chapter 6 says of the setting and of the measurement."""
+    """What the text on self-distillation says of the setting and of the measurement."""
     students, claim = of["self-distilled"], found["self-distillation"]
     gain = less_than_hard(study, of["hard-labels"], students)
     beyond = less_than_hard(study, of["self-control"], students)

@@ -144,7 +144,7 @@ def networks_train_average(
         caveat=(
             f"The mean of {len(joint[0]['single_error'])} networks trained as one, on "
             f"{counted(joint)}; bootstrap over draws, then test inputs of the average and networks "
-            "below the line. At this size it depends on how the average is scaled: chapter 2 shows "
-            f"the mean beside the sum.{rough(joint)}"
+            "below the line. At this size it depends on how the average is scaled: the chapter on "
+            f"frozen networks shows the mean beside the sum.{rough(joint)}"
         ),
     )

@@ -207,7 +207,7 @@ def _step_size(
 
 
 def distillation(teacher: Float[np.ndarray, "n k"], *, tau: float, rate_ratio: float) -> Residual:
-    r"""The second term of the paper's distillation, capped as in chapter 5: an output below
+    r"""The second term of the paper's distillation, capped as in the book: an output below
     $1/\tau^2$ is pushed up where the teacher's soft label exceeds the student's."""
     soft = softmax(np.minimum(tau**2 * teacher, 1) / tau)
 

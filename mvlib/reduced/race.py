@@ -56,7 +56,7 @@ def initial_state(
 
 def play(params: RaceParams, *, n_networks: int, seed: int) -> Game:
     """Train, average, distil, test.  Students take as many steps as the slowest network, and at
-    least as many as in chapter 5.
+    least as many as the book's students.
 
     Raises:
         BadInput: if L < 1 or seed < 0.

@@ -1,5 +1,6 @@
 """The picture of the first page is drawn from the store, and says what it shows."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -66,5 +67,9 @@ def test_the_table_says_whose_prediction_and_what_came_of_it() -> None:
     page = answer.findings_page([found])
     row = "| A claim: It helps. | at most 0.5 | ours | 0.600 [0.550, 0.650] | right direction "
     assert f"{row}| share | 7 |\n" in page and "| A claim | Three draws. |\n" in page
+    lottery = dataclasses.replace(found, claim="lottery-winners")
+    assert "| {doc}`Lottery winners <chapters/02-single-model>`: It" in answer.findings_page(
+        [lottery]
+    )
     columns = {line.count("|") for line in page.splitlines() if line.startswith("| A claim: ")}
     assert columns == {page.splitlines()[3].count("|")} == {page.splitlines()[4].count("|")}

@@ -145,7 +145,7 @@ def test_the_extra_makes_a_downloaded_chapter_run() -> None:
                     if name not in sys.stdlib_module_names:
                         offered = {home.lower().replace("_", "-") for home in homes[name]}
                         assert offered & have, f"{path.stem} imports {name}"
-    # To open and to run them, and what chapter 8 looks for at smoke scale.
+    # To open and to run them, and what the chapter on photographs looks for at smoke scale.
     assert {"ipykernel", "papermill", "scikit-learn"} <= have
 
 

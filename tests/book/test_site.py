@@ -18,6 +18,7 @@ import nbformat
 import pytest
 from axe_playwright_python.base import AXE_SCRIPT
 from axe_playwright_python.sync_playwright import Axe
+from bookpages import MOVED
 from browser import ROOT, build_site, open_browser, serving
 from bs4 import BeautifulSoup
 from playwright.sync_api import Browser, BrowserContext, Page, Route
@@ -27,6 +28,7 @@ from executed import notebooks_in
 WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 # Of 1 MB for the first page: what a server without compression sends to a fresh browser.
 FIRST_PAGE, SITE = 1_000_000, 40_000_000
+TAB_STOPS = 25  # of a page, beside links and controls
 SOURCES = notebooks_in(ROOT / "notebooks")
 # Findings of axe-core that the theme causes and no style or template of ours can cure, by rule.
 EXCEPTIONS: dict[str, str] = {}
@@ -80,10 +82,12 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 
 
 def pages(site: Path) -> dict[str, BeautifulSoup]:
-    """Every page of the site, parsed without the images it embeds."""
+    """Every page of the site, parsed without the images it embeds; not what leads on from an
+    address of old."""
     found = {}
     for path in sorted(site.rglob("*.html")):
-        if "_static" not in path.relative_to(site).parts:
+        place = path.relative_to(site)
+        if "_static" not in place.parts and place.with_suffix("").as_posix() not in MOVED:
             text = re.sub(r"base64,[A-Za-z0-9+/=]+", "base64,", path.read_text(encoding="utf-8"))
             found[path.relative_to(site).as_posix()] = BeautifulSoup(text, "html.parser")
     return found
@@ -131,6 +135,70 @@ def test_images_say_what_they_show(parsed: dict[str, BeautifulSoup]) -> None:
             assert len(alt.split()) >= 3 and not re.search(r"\.(png|svg|jpe?g)\b", alt), page
         # The logo stands beside the book's name and says nothing more.
         assert all(image.has_attr("alt") for image in soup.select("img")), page
+
+
+def test_every_figure_and_table_has_number_and_caption(parsed: dict[str, BeautifulSoup]) -> None:
+    """Those of exercises, folded away, need none."""
+    seen = []
+    for page, soup in parsed.items():
+        shown = [("Figure", tag) for tag in soup.select("article .cell_output img.mv-light")]
+        shown += [("Table", tag) for tag in soup.select("article .cell_output table.table")]
+        for kind, tag in shown:
+            if tag.find_parent("details", class_="hide") and not tag.find_parent("figure"):
+                continue
+            figure = tag.find_parent("figure")
+            assert figure is not None, f"{page}: {tag.get('alt') or tag.get_text()[:60]}"
+            number = figure.select_one(".caption-number")
+            caption = figure.select_one(".caption-text")
+            assert number and caption and len(caption.get_text().split()) >= 3, page
+            assert re.fullmatch(rf"{kind} ([1-9A-Z]\d*\.)?\d+ ", number.get_text()), number
+            seen.append(number.get_text())
+    assert len(seen) > 80
+    twice = {number for number in seen if seen.count(number) > 1}
+    assert not twice
+
+
+def test_chapters_are_numbered(parsed: dict[str, BeautifulSoup]) -> None:
+    """The sidebar's number is that of the chapter's figures; an appendix has a letter."""
+    links = parsed["index.html"].select(".bd-sidebar-primary a.reference.internal[href^=chapters]")
+    for link in links:
+        soup = parsed[str(link["href"])]
+        number = re.match(r"([0-9A-Z]+)\. ", link.get_text(strip=True))
+        captions = [tag.get_text() for tag in soup.select("article .caption-number")]
+        own = [c for c in captions if number and re.search(rf" {number[1]}\.\d", c)]
+        assert own == captions if number else all("." not in c for c in captions), link
+    assert [link.get_text(strip=True)[:2] for link in links if "data-model" in str(link["href"])]
+    assert [str(link["href"]) for link in links if link.get_text(strip=True).startswith("A. ")]
+
+
+def test_chapters_are_cited_by_number(parsed: dict[str, BeautifulSoup]) -> None:
+    cited = [link.get_text() for link in parsed["glossary.html"].select("article a .std-doc")]
+    assert any(re.fullmatch(r"Chapter 2, One network learns one view", text) for text in cited)
+    assert "Appendix A, What it costs" in cited
+    for text in cited:
+        assert re.match(r"(Chapter \d+|Appendix [A-Z]), ", text), text
+
+
+def test_theorems_have_the_papers_numbers(parsed: dict[str, BeautifulSoup]) -> None:
+    for label, title in (("thm-single", "Theorem 1"), ("thm-ensemble", "Theorem 2"),
+                         ("thm-distill", "Theorem 3")):  # fmt: skip
+        [box] = [box for soup in parsed.values() if (box := soup.find(id=label))]
+        assert box.get_text(strip=True).startswith(title)
+
+
+def test_every_page_names_the_paper(parsed: dict[str, BeautifulSoup]) -> None:
+    for page, soup in parsed.items():
+        if page != "404.html":
+            link = soup.select_one('footer a[href="https://arxiv.org/abs/2012.09816"]')
+            assert link and "Towards Understanding" in link.get_text(), page
+            assert "arXiv:2012.09816" in link.find_parent("footer").get_text()
+
+
+def test_chapters_say_how_long_they_take(parsed: dict[str, BeautifulSoup]) -> None:
+    for source in SOURCES:
+        [line] = parsed[f"chapters/{source.stem}.html"].select("article .mv-reading")
+        minutes = re.fullmatch(r"(\d+) minutes to read", line.get_text())
+        assert minutes and 3 <= int(minutes[1]) <= 30, source.stem
 
 
 def test_every_statement_can_be_linked_to(parsed: dict[str, BeautifulSoup]) -> None:
@@ -249,8 +317,27 @@ def page_faults(page: Page) -> list[str]:
                 faults.push(`formula in error: ${error.textContent.slice(0, 60)}`);
             for (const image of document.images)
                 if (image.complete && !image.naturalWidth) faults.push(`no image: ${image.alt}`);
+            // Formulas and drawings are whole; tables and code may scroll.
+            const cut = (box) => box.clientWidth && box.scrollWidth > box.clientWidth + 1;
+            for (const part of document.querySelectorAll("article :is(div.math, img)"))
+                for (let box = part; box.tagName !== "ARTICLE"; box = box.parentElement)
+                    if (part.offsetWidth && cut(box))
+                        faults.push(
+                            `cut, ${box.scrollWidth} px in ${box.clientWidth}: ` +
+                            (part.alt || part.id || part.textContent).slice(0, 60));
+            const own = "a, button, input, select, textarea, summary, details";
+            const stops = [...document.querySelectorAll("article [tabindex='0']")]
+                .filter((stop) => !stop.matches(own) && stop.offsetWidth);
+            if (stops.length > TAB_STOPS) faults.push(`${stops.length} needless stops of Tab`);
+            for (const stop of stops)
+                if (stop.closest("mjx-container"))
+                    faults.push(`a formula is a stop of Tab: ${stop.textContent.slice(0, 40)}`);
+            for (const button of document.querySelectorAll("button, input[type=submit]"))
+                if (!(button.ariaLabel || button.title || button.value ||
+                        button.textContent.trim() || button.labels.length))
+                    faults.push(`a button without a name: ${button.outerHTML.slice(0, 80)}`);
             return faults;
-        }"""
+        }""".replace("TAB_STOPS", str(TAB_STOPS))
     )
 
 
@@ -429,17 +516,26 @@ def test_first_page_is_light(origin: str, context: BrowserContext) -> None:
     assert sum(sizes) <= FIRST_PAGE, f"{sum(sizes):,.0f} bytes"
 
 
-def test_search_finds_a_word_of_a_chapter(origin: str, context: BrowserContext) -> None:
+@pytest.mark.parametrize("words", ["lottery", "Theorem 1", "theorem 1"])
+def test_search_finds_the_theorem_first(words: str, origin: str, context: BrowserContext) -> None:
     page = context.new_page()
     page.goto(origin)
     page.keyboard.press("Control+k")
-    page.locator("#pst-search-dialog input[name=q]").fill("lottery")
+    page.locator("#pst-search-dialog input[name=q]").fill(words)
     page.keyboard.press("Enter")
-    page.wait_for_url("**/search.html?q=lottery*")
-    result = page.locator("#search-results a", has_text="One network learns one view").first
-    result.wait_for()
-    result.click()
-    assert "03-single-model" in page.url
+    page.wait_for_url("**/search.html?q=*")
+    found = page.locator("#search-results ul.search li")
+    found.locator("p.context").first.wait_for()
+    page.wait_for_function(
+        "document.querySelector('#search-summary, .search-summary')?.textContent"
+    )
+    page.wait_for_timeout(500)  # results come one by one
+    for snippet in found.locator("p.context").all_inner_texts():
+        assert not re.search(r"\.ipynb|\.pdf|\\\(|\\frac", snippet), snippet
+    first = found.locator("a").first
+    assert "One network learns one view" in first.inner_text()
+    first.click()
+    page.wait_for_url("**/02-single-model.html*")
 
 
 def test_theme_can_be_chosen_and_is_remembered(origin: str, context: BrowserContext) -> None:
@@ -450,6 +546,25 @@ def test_theme_can_be_chosen_and_is_remembered(origin: str, context: BrowserCont
         page.locator(".theme-switch-button:visible").first.click()
     page.goto(origin + "notation.html")
     assert page.get_attribute("html", "data-theme") == "dark"
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
+def test_first_screen_states_claim_and_verdict(
+    source: Path, origin: str, context: BrowserContext
+) -> None:
+    page = context.new_page()
+    page.goto(f"{origin}chapters/{source.stem}.html")
+    claim = page.locator("article .admonition.tip").first
+    if claim.count() == 0:
+        pytest.skip("a page to play on")
+    settled(page)
+    told = json.loads((ROOT / "book" / "_verdicts.json").read_text(encoding="utf-8"))
+    boxes = [claim]
+    if source.stem in told:
+        boxes.append(page.locator("article .mv-verdicts .mv-verdict").first)
+    for box in boxes:
+        place = box.bounding_box()
+        assert place and place["y"] + min(place["height"], 60) <= WIDE["height"], source.stem
 
 
 def test_links_show_where_they_lead(origin: str, context: BrowserContext) -> None:
@@ -482,7 +597,7 @@ def test_a_page_without_formulas_can_preview_them(origin: str, context: BrowserC
     page = context.new_page()
     visit = Visit("previews")
     visit.watch(page, origin)
-    target = "chapters/05-distillation.html#equation-eq-distill"
+    target = "chapters/04-distillation.html#equation-eq-distill"
     link = f'<a id="probe" class="reference internal" href="{target}">'
 
     def with_link(route: Route) -> None:
@@ -518,7 +633,7 @@ def test_wrong_address_leads_back(origin: str, context: BrowserContext) -> None:
 
 def test_print_leaves_the_text(origin: str, context: BrowserContext) -> None:
     page = context.new_page()
-    page.goto(origin + "chapters/03-single-model.html")
+    page.goto(origin + "chapters/02-single-model.html")
     page.emulate_media(media="print")
     for gone in (".bd-sidebar-primary", ".bd-header-article", ".prev-next-footer"):
         assert not page.locator(gone).first.is_visible(), gone
@@ -527,6 +642,21 @@ def test_print_leaves_the_text(origin: str, context: BrowserContext) -> None:
     assert page.locator("details.sd-dropdown:not([open])").count() == 0
     page.evaluate("dispatchEvent(new Event('afterprint'))")
     assert page.locator("details.sd-dropdown:not([open])").count() > 0
+
+
+def test_old_addresses_lead_on(origin: str, context: BrowserContext) -> None:
+    page = context.new_page()
+    for old, new in MOVED.items():
+        visit = Visit(old)
+        visit.watch(page, origin)
+        page.goto(f"{origin}{old}.html#exercises")
+        page.wait_for_url(f"{origin}{new}.html#exercises")
+        assert not visit.faults
+    without = context.browser.new_context(java_script_enabled=False)  # type: ignore[union-attr]
+    page = without.new_page()
+    page.goto(f"{origin}{old}.html")
+    page.wait_for_url(f"{origin}{new}.html")
+    without.close()
 
 
 # -- notebooks --------------------------------------------------------------------------------
@@ -564,12 +694,12 @@ def test_a_downloaded_notebook_runs(site: Path, tmp_path: Path) -> None:
 def test_a_page_prints(site: Path, tmp_path: Path) -> None:
     """In a process of its own: a second driver cannot start beside this module's."""
     command = [sys.executable, str(ROOT / "book" / "pdf.py"), "--site", str(site)]
-    command += ["--output", str(tmp_path), "04-ensemble"]
+    command += ["--output", str(tmp_path), "03-ensemble"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    content = (tmp_path / "04-ensemble.pdf").read_bytes()
+    content = (tmp_path / "03-ensemble.pdf").read_bytes()
     assert content.startswith(b"%PDF-")
     assert len(re.findall(rb"/Type\s*/Page\b", content)) >= 3
     unknown = subprocess.run([*command, "no-page"], capture_output=True, text=True, check=False)
     assert unknown.returncode == 2 and "'no-page'" in unknown.stderr
-    assert "04-ensemble" in unknown.stderr and "Traceback" not in unknown.stderr
+    assert "03-ensemble" in unknown.stderr and "Traceback" not in unknown.stderr

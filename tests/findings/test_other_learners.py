@@ -110,7 +110,7 @@ def test_classifier_table() -> None:
     assert rows[-1]["single-view error"] == rows[-1]["test error / μ"] == pytest.approx(0.5)
 
 
-# ------------------------------------------------------------------------------------ chapter 12
+# ------------------------------------------------------------------------------------ mixup
 
 STUDENTS = [networks([0.1, 0.1], [BOTH, BOTH], stop_step=np.array([60, 60]))]
 TWO = [networks([0.4, 0.6], [ONE, [[1.0, 0.9], [0.1, 2.0]]], stop_step=np.array([20, 30]))]

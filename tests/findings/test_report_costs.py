@@ -1,4 +1,4 @@
-"""What chapter 9 shows, on made-up measurements small enough to do by hand."""
+"""What the book shows of costs, on made-up measurements small enough to do by hand."""
 
 from dataclasses import replace
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""What chapter 1 says of the data."""
+"""What the book says of the data."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""What chapter 7 shows, on made-up numbers small enough to do by hand."""
+"""What the book shows of inputs without views, on made-up numbers small enough to do by hand."""
 
 from dataclasses import replace
 from pathlib import Path

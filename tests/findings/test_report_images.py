@@ -1,4 +1,4 @@
-"""What chapter 8 shows, on made-up arrays small enough to do by hand."""
+"""What the book shows of photographs, on made-up arrays small enough to do by hand."""
 
 from typing import Any
 

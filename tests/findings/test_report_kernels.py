@@ -1,4 +1,4 @@
-"""What chapter 2 says, from arrays small enough to work by hand."""
+"""What the book says of tangent kernels, from arrays small enough to work by hand."""
 
 from dataclasses import replace
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""What chapters 3 and 4 say, from arrays small enough to work by hand."""
+"""What the book says of networks and averages, from arrays small enough to work by hand."""
 
 from dataclasses import replace
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""What chapter 0 says of the reduced dynamics."""
+"""What the book says of the reduced dynamics."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What chapters 5 and 6 show, on made-up arrays small enough to do by hand."""
+"""What the book shows of students, on made-up arrays small enough to do by hand."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What chapter 10 says, from arrays small enough to work by hand, and its settings."""
+"""What the book says of how far the story holds, and its settings; arrays are worked by hand."""
 
 import math
 from dataclasses import replace

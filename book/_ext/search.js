@@ -1,0 +1,27 @@
+// What the search does here besides: statements and index entries of chapters come first, and what
+// it shows of a page is its text.  Sphinx puts this file among its own (html_search_scorer).
+const Scorer = {
+  // Of equal matches a chapter's comes before that of a page one looks things up in.
+  score: ([page, , , , score]) => score + (page.startsWith("chapters/") ? 4 : 0),
+  objNameMatch: 11,
+  objPartialMatch: 6,
+  objPrio: { 0: 15, 1: 5, 2: -5 },
+  objPrioDefault: 0,
+  title: 15,
+  partialTitle: 7,
+  term: 5,
+  partialTerm: 2,
+};
+
+addEventListener("DOMContentLoaded", () => {
+  const NOT_TEXT = ".bd-header-article, .cell_input, .toggle-details, pre, form, nav, noscript, .mv-reading, .mv-race";
+  const text = Search.htmlToText;
+  // Of a result within a page Sphinx would take the one element with its anchor: take what follows, too.
+  Search.htmlToText = (page, anchor) => {
+    const parsed = new DOMParser().parseFromString(page, "text/html");
+    parsed.querySelectorAll(NOT_TEXT).forEach((part) => part.remove());
+    for (const formula of parsed.querySelectorAll(".math"))
+      formula.textContent = formula.textContent.replace(/\\[()[\]]/g, "");
+    return text(parsed.documentElement.outerHTML, anchor);
+  };
+});
