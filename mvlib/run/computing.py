@@ -97,7 +97,7 @@ def carry_out(order: Order, progress: Progress | None = None) -> Computed:
     checkpoint = None
     if order.checkpoint:
         checkpoint = TrainingCheckpoint(order.checkpoint, every_seconds=order.every_seconds)
-    start = time.perf_counter()
+    start, busy = time.perf_counter(), time.process_time()
     arrays = kind_of(order.study).compute(
         order.study,
         outputs=order.outputs,
@@ -109,6 +109,6 @@ def carry_out(order: Order, progress: Progress | None = None) -> Computed:
     return Computed(
         arrays=arrays,
         seconds=time.perf_counter() - start,
-        made_by=circumstances(order.device),
+        made_by=circumstances(order.device) | {"core_seconds": time.process_time() - busy},
         resumed=checkpoint is not None and checkpoint.resumed,
     )

@@ -13,10 +13,10 @@ from mvlib.store.kinds import kind_of
 
 
 def core_seconds(experiment: Experiment, store: Store) -> float | None:
-    """Wall time of a stored entry's computation times its threads; None if there is no entry, if
-    it is damaged, if a part of its time is not known (it was resumed), or no core did the work.
+    """Time of all cores that a stored entry's computation took; None if there is no entry, if it is
+    damaged, if a part of its time is not known (it was resumed), or no core did the work.
 
-    An entry's threads count as busy throughout: nobody else had their cores.
+    Of older entries it is wall time times threads, as if nobody else had had their cores.
     """
     try:
         if not store.has(experiment.name, experiment.study):
@@ -26,7 +26,7 @@ def core_seconds(experiment: Experiment, store: Store) -> float | None:
         return None
     if record.get("resumed") or record["device"] != "cpu":
         return None
-    return record["seconds"] * record["threads"]
+    return record.get("core_seconds", record["seconds"] * record["threads"])
 
 
 def rated(experiment: Experiment) -> str:
