@@ -93,7 +93,7 @@ SIZES: dict[str, Size] = {
                   joint_members=4, joint_sizes=(2,)),
     "book": Size(n_classes=10, dim=1000, noise_norm=0.6, n_train=2000, n_networks=60,
                  ensemble_size=20, n_students=8, n_draws=3, n_test=2000, sweep_networks=2,
-                 max_steps=800, watched_steps=200, student_steps=150, long_steps=600,
+                 max_steps=800, watched_steps=400, student_steps=150, long_steps=600,
                  generations=5, joint_members=5, joint_sizes=(2, 5)),
     "paper": Size(n_classes=50, dim=4000, noise_norm=0.6, n_train=25000, n_networks=60,
                   ensemble_size=20, n_students=10, n_draws=5, n_test=10000, sweep_networks=10,
