@@ -1,6 +1,6 @@
 // What the search does here besides: statements and index entries of chapters come first, and what
-// it shows of a page is its text.  Sphinx puts this file among its own (html_search_scorer).
-const Scorer = {
+// it shows of a page is its text.  Sphinx puts this file among its own.
+var Scorer = {
   // Of equal matches a chapter's comes before that of a page one looks things up in.
   score: ([page, , , , score]) => score + (page.startsWith("chapters/") ? 4 : 0),
   objNameMatch: 11,
@@ -14,6 +14,7 @@ const Scorer = {
 };
 
 addEventListener("DOMContentLoaded", () => {
+  if (typeof Search === "undefined") return;
   const NOT_TEXT = ".bd-header-article, .cell_input, .toggle-details, pre, form, nav, noscript, .mv-reading, .mv-race";
   const text = Search.htmlToText;
   // Of a result within a page Sphinx would take the one element with its anchor: take what follows, too.

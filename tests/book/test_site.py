@@ -164,7 +164,7 @@ def test_chapters_are_numbered(parsed: dict[str, BeautifulSoup]) -> None:
     for link in links:
         soup = parsed[str(link["href"])]
         number = re.match(r"([0-9A-Z]+)\. ", link.get_text(strip=True))
-        captions = [tag.get_text() for tag in soup.select("article .caption-number")]
+        captions = [tag.get_text() for tag in soup.select("figcaption .caption-number")]
         own = [c for c in captions if number and re.search(rf" {number[1]}\.\d", c)]
         assert own == captions if number else all("." not in c for c in captions), link
     assert [link.get_text(strip=True)[:2] for link in links if "data-model" in str(link["href"])]
@@ -172,7 +172,7 @@ def test_chapters_are_numbered(parsed: dict[str, BeautifulSoup]) -> None:
 
 
 def test_chapters_are_cited_by_number(parsed: dict[str, BeautifulSoup]) -> None:
-    cited = [link.get_text() for link in parsed["glossary.html"].select("article a .std-doc")]
+    cited = [link.get_text() for link in parsed["glossary.html"].select("article dd a .doc")]
     assert any(re.fullmatch(r"Chapter 2, One network learns one view", text) for text in cited)
     assert "Appendix A, What it costs" in cited
     for text in cited:
