@@ -15,14 +15,17 @@ var Scorer = {
 
 addEventListener("DOMContentLoaded", () => {
   if (typeof Search === "undefined") return;
-  const NOT_TEXT = ".bd-header-article, .cell_input, .toggle-details, pre, form, nav, noscript, .mv-reading, .mv-race";
+  const NOT_TEXT =
+    ".bd-header-article, #jb-print-docs-body, .onlyprint, .cell_input, pre, form, nav, noscript, .mv-reading, .mv-race";
   const text = Search.htmlToText;
-  // Of a result within a page Sphinx would take the one element with its anchor: take what follows, too.
   Search.htmlToText = (page, anchor) => {
     const parsed = new DOMParser().parseFromString(page, "text/html");
     parsed.querySelectorAll(NOT_TEXT).forEach((part) => part.remove());
     for (const formula of parsed.querySelectorAll(".math"))
       formula.textContent = formula.textContent.replace(/\\[()[\]]/g, "");
+    // The anchor of an index entry stands empty before what it is about.
+    const place = anchor && parsed.querySelector(anchor);
+    if (place && !place.textContent.trim()) place.append(place.nextElementSibling ?? "");
     return text(parsed.documentElement.outerHTML, anchor);
   };
 });
