@@ -21,8 +21,15 @@ addEventListener("DOMContentLoaded", () => {
   Search.htmlToText = (page, anchor) => {
     const parsed = new DOMParser().parseFromString(page, "text/html");
     parsed.querySelectorAll(NOT_TEXT).forEach((part) => part.remove());
+    // A snippet shows no mathematics: formulas in words, and no two items in one word.
     for (const formula of parsed.querySelectorAll(".math"))
-      formula.textContent = formula.textContent.replace(/\\[()[\]]/g, "");
+      formula.textContent = formula.textContent
+        .replace(/\\[()[\]]/g, "")
+        .replace(/\\[dt]?frac(\d)(\d)/g, "$1/$2 ")
+        .replace(/\\mu\b/g, "μ")
+        .replace(/\\([a-zA-Z]+|.)/g, "$1")
+        .replace(/[{}]/g, "");
+    parsed.querySelectorAll("li, td, th, dt, dd").forEach((item) => item.append(" "));
     // The anchor of an index entry stands empty before what it is about.
     const place = anchor && parsed.querySelector(anchor);
     if (place && !place.textContent.trim()) place.append(place.nextElementSibling ?? "");
