@@ -27,7 +27,7 @@ if importlib.util.find_spec("mvlib") is None:
     repository = "{repository}"
     assert repository, "set `repository` to where this notebook is from: https://github.com/..."
     !git clone --quiet --depth 1 "$repository" multi-view-book
-    !pip install --quiet "./multi-view-book[book]"
+    %pip install --quiet "./multi-view-book[book]"
     %cd multi-view-book/notebooks"""
 
 

@@ -75,7 +75,7 @@ def cite_chapters(app: Sphinx, doctree: nodes.document, docname: str) -> None:
     here = app.builder.get_target_uri(docname)
     for link in doctree.findall(nodes.reference):
         words = link.children[0] if link.get("internal") and link.children else None
-        if isinstance(words, nodes.inline) and "std-doc" in words["classes"]:
+        if isinstance(words, nodes.inline) and "doc" in words["classes"]:
             place = unquote(urlsplit(urljoin(here, link["refuri"])).path)
             page = posixpath.splitext(place)[0]
             number = (app.env.toc_secnumbers.get(page, {}).get("") or [""])[0]

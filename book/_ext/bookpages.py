@@ -77,6 +77,7 @@ def set_addresses(app: Sphinx, config: Config) -> None:
     reported."""
     base = os.environ.get("BOOK_URL") or str(config.html_baseurl or "")
     config.html_baseurl = base.rstrip("/") + "/" if base else ""
+    config.html_search_scorer = str(HERE / "search.js")  # which no relative path would find
     options = config.html_theme_options
     repository = os.environ.get("BOOK_REPOSITORY") or options.get("repository_url") or ""
     options["repository_url"] = repository

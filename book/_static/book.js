@@ -6,12 +6,16 @@
 
   // -- formulas ---------------------------------------------------------------------------------
 
-  // A formula that is wider than its place is set smaller, so that all of it is seen.
+  // A formula that is wider than its place is set smaller, so that all of it is seen.  It may
+  // share that place with its number.
   function fit() {
     for (const box of document.querySelectorAll("article div.math")) {
+      const set = [...box.querySelectorAll("mjx-container[display] > mjx-math")];
+      const share = () =>
+        Math.min(1, ...set.map((part) => part.parentElement.clientWidth / part.getBoundingClientRect().width || 1));
       box.style.fontSize = "";
-      const share = box.clientWidth / box.scrollWidth;
-      if (share < 1) box.style.fontSize = `${Math.floor(99 * share)}%`;
+      for (let size = 1; share() < 1 && size > 0.3; size *= 0.97)
+        box.style.fontSize = `${100 * size}%`;
     }
     reachable();
   }

@@ -60,18 +60,20 @@ MISSING = "import importlib.util\nimportlib.util.find_spec = lambda name: None"
 
 def test_without_the_library_it_is_fetched(tmp_path: Path) -> None:
     """By stand-ins for git and pip that write down what they were asked for."""
-    tools = tmp_path / "tools"
-    tools.mkdir()
-    for name in ("git", "pip"):
-        (tools / name).write_text(
-            f'#!/bin/sh\necho {name} "$@" >> "{tmp_path}/asked"\n'
-            "mkdir -p multi-view-book/notebooks\n"
-        )
-        (tools / name).chmod(0o755)
+    asked, tools = tmp_path / "asked", tmp_path / "tools"
+    (tools / "pip").mkdir(parents=True)
+    git = f'#!/bin/sh\necho git "$@" >> "{asked}"\nmkdir -p multi-view-book/notebooks\n'
+    (tools / "git").write_text(git)
+    (tools / "git").chmod(0o755)
+    pip = f"import sys\nprint('pip', *sys.argv[1:], file=open({str(asked)!r}, 'a'))\n"
+    (tools / "pip" / "__init__.py").touch()
+    (tools / "pip" / "__main__.py").write_text(pip)
     path = f"{tools}{os.pathsep}{os.environ['PATH']}"
-    said = run_cell(tmp_path, "https://github.com/owner/place", MISSING, PATH=path)
+    said = run_cell(
+        tmp_path, "https://github.com/owner/place", MISSING, PATH=path, PYTHONPATH=str(tools)
+    )
     assert said.strip().endswith(f"now in {tmp_path}/multi-view-book/notebooks")
-    assert (tmp_path / "asked").read_text().splitlines() == [
+    assert asked.read_text().splitlines() == [
         "git clone --quiet --depth 1 https://github.com/owner/place multi-view-book",
         "pip install --quiet ./multi-view-book[book]",
     ]
