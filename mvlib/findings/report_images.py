@@ -28,6 +28,17 @@ ROWS = {
     "distilled": "distilled",
     "self_distilled": "self-distilled",
 }
+CLASSES = {
+    "fashion-mnist": (
+        *("T-shirt", "trousers", "pullover", "dress", "coat"),
+        *("sandal", "shirt", "sneaker", "bag", "ankle boot"),
+    ),
+    "cifar-10": (
+        *("airplane", "automobile", "bird", "cat", "deer"),
+        *("dog", "frog", "horse", "ship", "truck"),
+    ),
+    "digits": tuple("0123456789"),
+}
 TITLES = {False: "halves of one photograph", True: "halves of two photographs"}
 
 Learners = Mapping[str, Rows]  # "networks" or kind of frozen features -> rows
@@ -237,16 +248,22 @@ def map_agreement(heat: np.ndarray) -> np.ndarray:
     return np.einsum("aip,bip->abi", unit, unit)[np.triu_indices(len(unit), 1)]
 
 
-def agreement_table(agreement: np.ndarray, labels: np.ndarray) -> list[Record]:
+def class_names(dataset: str, labels: np.ndarray) -> list[str]:
+    """Of each label, in the collection's own words; its number where it has none."""
+    names = CLASSES.get(dataset)
+    return [names[label] if names else f"class {label}" for label in labels.tolist()]
+
+
+def agreement_table(agreement: np.ndarray, names: Sequence[str]) -> list[Record]:
     """`map_agreement` image by image."""
     return [
         {
-            "image": f"{i} (class {label})",
+            "image": f"{i} ({name})",
             "correlation of two networks' maps: mean": mean(pairs),
             "smallest": float(pairs.min()),
             "largest": float(pairs.max()),
         }
-        for i, (label, pairs) in enumerate(zip(labels, agreement.T, strict=True), start=1)
+        for i, (name, pairs) in enumerate(zip(names, agreement.T, strict=True), start=1)
     ]
 
 
