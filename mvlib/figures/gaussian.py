@@ -62,8 +62,8 @@ def errors_left(gaussian: np.ndarray, multi_view: np.ndarray) -> str:
                           band="middle 80% of cells")  # fmt: skip
     axis.plot(sizes, multi_view.mean(axis=0), "D-", color=ENSEMBLE, label="multi-view data")
     axis.plot(sizes, 0.5 ** (sizes - 1.0), ":", color=THEORY, label="halved by every network")
-    axis.set(xlabel="networks averaged, K", ylabel="share of errors left", ylim=(0, 1.05),
-             xticks=max(size, sizes, key=len))  # fmt: skip
+    axis.set(xlabel="networks averaged, K", ylabel="share of errors left", ylim=(0, 1.05))
+    parts.count_axis(axis, max(len(size), len(sizes)))
     axis.legend(fontsize=9)
     return (
         f"Share of errors left against the number of networks averaged. Without views it falls to "

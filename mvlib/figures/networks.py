@@ -44,7 +44,7 @@ def patch_pictures(inputs: Mapping[str, tuple[np.ndarray, int]]) -> str:
         axis.set_xlabel(f"view $v_{{j,l}}$ ({parts.in_words(V)} a class)")
         for side in (axis.xaxis, axis.yaxis):
             side.set_major_locator(mpl.ticker.MaxNLocator(6, integer=True))
-    axes[0].set_ylabel("sum over patches")
+    axes[0].set_ylabel("sum over\npatches")
     axes[len(inputs)].set_ylabel("patch p")
     square = {"marker": "s", "ms": 8}
     keys = [
@@ -285,8 +285,9 @@ def size_curve(draws: Sequence[np.ndarray], *, n_views: int = 2) -> str:
     sizes = np.arange(1, len(mean) + 1)
     axis.plot(sizes, missed**sizes, "--", label=coins, color=THEORY)
     axis.axhline(1e-3, ls=":", label="Theorem 2's bound", color=THEORY)
-    axis.set(xlabel="networks averaged, K", ylabel=parts.ERROR, yscale="log", ylim=(floor, 1),
-             xticks=sizes)  # fmt: skip
+    axis.set(xlabel="networks averaged, K", ylabel=parts.ERROR, yscale="log", ylim=(floor, 1))
+    # As far as there are errors to be seen.
+    parts.count_axis(axis, min(int(sizes[mean > floor].max(initial=1)) + 2, len(sizes)))
     axis.legend(fontsize=9)
     said = ", ".join(f"{mean[K - 1]:.3f} for K = {K}" for K in sizes if K in (1, 2, 5, 10))
     return (

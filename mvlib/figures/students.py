@@ -157,8 +157,8 @@ def averages_of_students(curves: Mapping[str, Sequence[np.ndarray]]) -> str:
     for name, mean in means.items():
         axis.annotate(f"{name}: {mean[0]:.2g} alone", (1, mean[0]), xytext=(10, 3),
                       textcoords="offset points", fontsize=10)  # fmt: skip
-    axis.set(xlabel="networks or students averaged, K", ylabel=parts.ERROR, ylim=(0, None),
-             xticks=range(1, most + 1))  # fmt: skip
+    axis.set(xlabel="networks or students averaged, K", ylabel=parts.ERROR, ylim=(0, None))
+    parts.count_axis(axis, most)
     parts.legend_outside(axis, 2)
     said = "; ".join(
         f"{name} from {mean[0]:.2g} alone to {mean[-1]:.2g} for the average of {most}"
