@@ -28,7 +28,7 @@ def race_and_foretold(
     left.axhline(saturation, color=THEORY, ls=":")
     left.text(0, 1.1 * saturation, "end of the race", color=THEORY, fontsize=9)
     left.set(xlabel="step t", ylabel=r"$\max_r\,\langle w_{j,r}, v_{j,l}\rangle$", yscale="log")
-    left.legend(fontsize=9, loc="center right")
+    left.legend(fontsize=9, loc="lower right")
     low, high = min(measured.min(), foretold.min()) / 1.3, 1.3 * max(measured.max(), foretold.max())
     right.plot([low, high], [low, high], color=THEORY, ls="--", label="as foretold")
     right.plot(foretold, measured, "o", color=SINGLE, alpha=0.8, label="one race")
@@ -47,23 +47,26 @@ def race_and_foretold(
 
 @picture
 def residual_by_size(
-    sizes: np.ndarray, residual: np.ndarray, curve: tuple[np.ndarray, np.ndarray], saturation: float
-) -> str:
+    sizes: np.ndarray, residual: np.ndarray, grid: np.ndarray, alone: np.ndarray,
+    rivals: np.ndarray, saturation: float,
+) -> str:  # fmt: skip
     """Mean residual of a class's multi-view samples against its winner's correlation, (records,
-    races) each, beside a predicted `curve` (correlations, residuals)."""
+    races) each, between what is predicted, over a `grid` of correlations, of a winner `alone` and
+    among `rivals` as large."""
     [axis] = canvas((7, 4))
     axis.plot(sizes, residual, "o", color=SINGLE, ms=3.5, alpha=0.5, mew=0)
     axis.plot([], [], "o", color=SINGLE, ms=4, label="a class at one step")
-    axis.plot(*curve, color=THEORY, ls="--", label="one view known, all else silent")
+    axis.plot(grid, alone, color=THEORY, ls="--", label="predicted, no other score")
+    axis.plot(grid, rivals, color=THEORY, ls="-", label="predicted, rivals as large")
     axis.axvline(saturation, color=THEORY, ls=":")
-    axis.text(saturation, 1.1, " end of the race", color=THEORY, fontsize=9)
+    axis.text(saturation, 1.2, " end of the race", color=THEORY, fontsize=9)
     axis.set(xlabel="winner's correlation", ylabel="residual $1 - p_y$, multi-view samples",
-             yscale="log", ylim=(max(float(residual.min()), 1e-4) / 2, 1.6))  # fmt: skip
+             yscale="log", ylim=(float(residual.min()) / 2, 2))  # fmt: skip
     axis.legend(fontsize=9, loc="lower left")
     return (
         f"Residuals on a logarithmic axis fall from {residual[0].mean():.2f} to "
-        f"{np.median(residual[-1]):.2g} as winners grow to {np.median(sizes[-1]):.0f}, along a "
-        "dashed curve computed from one correlation."
+        f"{np.median(residual[-1]):.2g} as winners grow to {np.median(sizes[-1]):.0f}, between two "
+        "curves computed from that correlation alone."
     )
 
 

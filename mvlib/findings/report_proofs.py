@@ -101,15 +101,22 @@ def residual_sizes(
     return sizes, views.of(hard["growth"], views.winner)[:, :, OWN, 0]
 
 
-def predicted_residual(study: DistillationStudy, size: np.ndarray) -> np.ndarray:
+def predicted_residual(study: DistillationStudy, size: np.ndarray, *, rivals: bool) -> np.ndarray:
     r"""$1 - p_y$ of a multi-view input of mean strength that one neuron knows by one view, with
-    correlation c, while every other score is 0: $(k-1)/(k-1+e^{F})$ with
-    $F = C_p\,\widetilde{ReLU}(\bar z c / C_p)$."""
+    correlation c: $B/(B + e^{F})$ with $F = C_p\,\widetilde{ReLU}(\bar z c / C_p)$.  Other scores
+    are 0, so that B = k - 1; with `rivals`, each other class has a winner just as large, which is
+    there faintly with probability s/k: $B = (k-1)(1 - s/k + (s/k) e^{f})$, f its score."""
     data, activation = study.base.data, study.base.learner.nonlinearity
-    z = sum(data.own_strength) / 2 / data.patches_per_view
-    score = data.patches_per_view * activation.value(torch.as_tensor(z * size)).numpy()
-    others = data.n_classes - 1
-    return others / (others + np.exp(score))
+
+    def score(strength: tuple[float, float], patches: int) -> np.ndarray:
+        read = torch.as_tensor(sum(strength) / 2 / patches * size)
+        return np.asarray(patches * activation.value(read).numpy())
+
+    own = score(data.own_strength, data.patches_per_view)
+    faint = score(data.multi_other_strength, data.patches_per_other_view)
+    seen = data.sparsity / data.n_classes if rivals else 0.0
+    B = (data.n_classes - 1) * (1 - seen + seen * np.exp(faint))
+    return np.asarray(B / (B + np.exp(own)))
 
 
 def gains(arrays: Arrays, views: Races, view: np.ndarray) -> np.ndarray:
@@ -223,7 +230,7 @@ def theorem_one_ledger(one: TheoremOne) -> list[Record]:
     foretold, reached = (one.at_end(one.winner) / one.at_end(v) for v in (one.foretold, one.loser))
     fit, seeds = views.fit, np.arange(len(views.fit))
     known = known_views(hard)[fit, seeds].sum(axis=-1)
-    read = {kind: float(scores[fit.max(), 2]) for kind, (scores, _) in one.remembered.items()}
+    read = {kind: scores[fit.max()].sum() for kind, (scores, _) in one.remembered.items()}
     error, predicted = error_and_known(study, hard)
     rows = [
         ("1 growth", "the winner's lead when it reads the threshold", _median(foretold),
@@ -231,12 +238,13 @@ def theorem_one_ledger(one: TheoremOne) -> list[Record]:
         ("2 lottery", "winners named by the initialisation", "1",
          _two(mean(hard["predicted_winner"] == views.winner))),
         ("3 take-off", "residual of multi-view samples",
-         _two(mean(predicted_residual(study, sizes))), _two(mean(residual))),
+         " to ".join(_two(mean(predicted_residual(study, sizes, rivals=r))) for r in (False, True)),
+         _two(mean(residual))),
         ("4 no second race", "left-over samples' pull: on the loser / on their noise", "below 1",
          _two(rates.leftover / rates.noise)),
-        ("5 memory", "own score from patches without a view: left-over training samples",
+        ("5 memory", "right score of left-over samples: of the training set",
          f"log k = {_two(math.log(base.data.n_classes))} or more", _two(read["training"])),
-        ("", "the same, fresh inputs", "0", _two(read["fresh"])),
+        ("", "fresh", "near 0", _two(read["fresh"])),
         ("6 one view", "views known of each class", "1", _two(mean(known))),
         ("7 half of mu", "error on single-view inputs", _two(mean(predicted[fit])),
          _two(mean(error[fit, seeds]))),
@@ -249,7 +257,10 @@ def theorem_one_values(one: TheoremOne) -> Record:
     fitted = fitted_at(one.hard)
     (train, n), (fresh, n_fresh) = one.remembered["training"], one.remembered["fresh"]
     fit = int(one.views.fit.max())
-    asked = gains(one.hard, one.views, one.views.loser).mean(axis=1)
+    asked, won = (
+        gains(one.hard, one.views, view).mean(axis=1)
+        for view in (one.views.loser, one.views.winner)
+    )
     data, learner = one.study.base.data, one.study.base.learner
     return {
         "races": one.winner.shape[1],
@@ -262,10 +273,13 @@ def theorem_one_values(one: TheoremOne) -> Record:
         "foretold-lead": _median(one.at_end(one.winner) / one.at_end(one.foretold)),
         "left-over": n,
         "left-over-fresh": n_fresh,
-        "memory-train": _two(float(train[fit, 2])),
-        "memory-fresh": _two(float(fresh[fit, 2])),
-        "loser-view-train": _two(float(train[fit, 0])),
-        "winner-trace-train": _two(float(train[fit, 1])),
+        "behind": int((one.winner[0] < one.loser[0]).sum()),
+        "memory-train": _two(float(train[fit].sum())),
+        "memory-fresh": _two(float(fresh[fit].sum())),
+        "trace-train": _two(float(train[fit, 1])),
+        "trace-fresh": _two(float(fresh[fit, 1])),
+        "winner-from-multi": _two(float(won[fit, OWN])),
+        "winner-from-others": _two(float(won[fit, FAINT])),
         "loser-from-multi": _two(float(asked[fit, OWN])),
         "loser-from-single": _two(float(asked[fit, SINGLE])),
         "loser-from-others": _two(float(asked[fit, FAINT])),

@@ -213,7 +213,7 @@ PROOF_PICTURES: dict[str, Callable[[], Picture]] = {
         STEPS, RISING, RISING / 4, np.array([2, 2, 1, 2]), RISING[2] / 4, RISING[2] / 5, 1.2
     ),
     "residual_by_size": lambda: proofs.residual_by_size(
-        RISING, 0.9 / RISING, (np.linspace(0, 2, 5), np.linspace(0.9, 0.1, 5)), 1.2
+        RISING, 0.9 / RISING, np.arange(3.0), np.full(3, 0.2), np.full(3, 0.8), 1.2
     ),
     "who_asks": lambda: proofs.who_asks(
         {"winner": (STEPS, dict.fromkeys(ROLES, RISING[:, 0]))}, {"winner": RISING[:, 0]}, 8.0

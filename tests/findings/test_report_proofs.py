@@ -80,7 +80,18 @@ def test_the_residual_of_one_view() -> None:
     study = replace(STUDY, teacher=replace(TEACHER, data=data))
     # A reading of 3 is worth 3 - (1 - 1/4); untrained, a class of three has one third.
     expected = [2 / 3, 2 / (2 + math.exp(2.25))]
-    assert report.predicted_residual(study, np.array([0.0, 2.0])) == pytest.approx(expected)
+    found = report.predicted_residual(study, np.array([0.0, 2.0]), rivals=False)
+    assert found == pytest.approx(expected)
+
+
+def test_the_residual_among_rivals() -> None:
+    data = replace(TEACHER.data, patches_per_view=1, own_strength=(1.0, 2.0),
+                   multi_other_strength=(0.25, 0.25))  # fmt: skip
+    study = replace(STUDY, teacher=replace(TEACHER, data=data))
+    # At c = 8 rivals read 2, worth 1.25, in half of the inputs; the class itself 12, worth 11.25.
+    B = 2 * (0.5 + 0.5 * math.exp(1.25))
+    found = report.predicted_residual(study, np.array([8.0]), rivals=True)
+    assert found == pytest.approx([B / (B + math.exp(11.25))])
 
 
 def test_gains_fit_the_change_of_all_correlations() -> None:
@@ -125,7 +136,7 @@ def test_theorem_one() -> None:
     assert ledger[-1]["measured"] == "0.45"
     said = report.theorem_one_values(one)
     assert said["races"] == 6 and said["fits"] == "8, nan" and said["left-over"] == 2
-    assert said["start-lead"] == "2" and said["memory-train"] == "29"
+    assert said["start-lead"] == "2" and said["memory-train"] == "84"
 
 
 # ---------------------------------------------------------------- Theorem 3
