@@ -156,7 +156,7 @@ def missing_view(steps: np.ndarray, curves: Mapping[str, np.ndarray], level: flo
     axis.axhline(level, color=THEORY, ls=":")
     axis.text(steps[0], 1.02 * level, "one neuron reads the cap", color=THEORY, fontsize=9)
     axis.set(xlabel="step t", ylabel=r"missing view: $\max_r\,\langle w_{j,r}, v_{j,l}\rangle$")
-    axis.legend(fontsize=9, loc="center right")
+    parts.legend_outside(axis, 2)
     said = "; ".join(f"{name}: {np.median(v[-1]):.2g}" for name, v in curves.items())
     return (
         f"The correlation with the missing view over training, a line a race; a dotted line at "

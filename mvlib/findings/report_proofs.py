@@ -424,6 +424,7 @@ def theorem_three_values(three: TheoremThree) -> Record:
         "pushed": _two(mean(three.pushed)),
         "push-measured": _two(float(asked[0])),
         "push-hard": _two(mean(three.asked["hard labels"][0])),
+        "push-peak": _two(float(asked.max())),
         "quiet-step": int(steps[quiet]),
         "last-step": int(steps[-1]),
         "missing-end": _median(three.loser["distilled"][-1]),
