@@ -148,28 +148,27 @@ def deletion_curves(
 
 
 @picture
-def heat_maps(images: np.ndarray, heat: np.ndarray, names: Sequence[str]) -> str:
-    """The paper's Figure 5: which parts of `images` (images, channels, h, w), whose classes have
-    these `names`, each network needs: `heat` (networks, images, rows, columns) is the loss of the
-    label's log-probability where a square is covered.  Each map has a scale of its own, 8 at most.
-    """
+def heat_maps(images: np.ndarray, heat: np.ndarray, labels: Sequence[int]) -> str:
+    """The paper's Figure 5: which parts of `images` (images, channels, h, w), of classes `labels`,
+    each network needs: `heat` (networks, images, rows, columns) is the loss of the label's
+    log-probability where a square is covered.  Each map has a scale of its own, 8 at most."""
     heat = heat[:8]
-    seeds = len(heat)
+    seeds, titles = len(heat), [f"class {label}" for label in labels]
     axes = canvas((min(11.0, 1.1 * (seeds + 1)), 1.15 * len(images)), len(images), seeds + 1)
     for axis in axes:
         axis.set_axis_off()
-    for row, (image, title) in enumerate(zip(images, names, strict=True)):
+    for row, (image, title) in enumerate(zip(images, titles, strict=True)):
         first, *others = axes[row * (seeds + 1) : (row + 1) * (seeds + 1)]
         _grey(first, image)
-        first.set_title(title, fontsize=10)
+        first.set_title(title, fontsize=8)
         for axis, found in zip(others, heat[:, row], strict=True):
             axis.imshow(found, cmap="viridis", vmin=0, vmax=max(float(found.max()), 1e-6))
     for seed, axis in enumerate(axes[1 : seeds + 1]):
-        axis.set_title(f"network {seed}", fontsize=10)
+        axis.set_title(f"network {seed}", fontsize=8)
     flat = heat.reshape(seeds, len(images), -1).argmax(axis=2)
     different = np.mean([len(set(places)) for places in flat.T])
     return (
-        f"{len(images)} images ({', '.join(names)}), each beside {seeds} maps, one a network, "
+        f"{len(images)} images ({', '.join(titles)}), each beside {seeds} maps, one a network, "
         f"bright where covering a square costs the label most. The brightest squares of an image "
         f"lie in {different:.1f} different places on average."
     )

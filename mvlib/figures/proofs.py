@@ -18,7 +18,7 @@ def race_and_foretold(
     """Winners and losers of all races, (records, races) each, on a logarithmic axis, the record
     at which each race ends being `ends`; beside them where losers stand then, `measured`, and
     where they were foretold to be, (races,)."""
-    left, right = canvas((9.5, 4.2), 1, 2)
+    left, right = canvas((6.2, 7.6), 2, 1)  # one above the other: to be read on a phone
     last = int(ends.max()) + 3
     for name, curves, line in (("winners", winner, "-"), ("losers", loser, "--")):
         drawn = left.plot(
@@ -37,9 +37,9 @@ def race_and_foretold(
     right.legend(fontsize=9)
     typical = float(np.median(np.abs(np.log(measured / foretold))))
     return (
-        f"Left: {winner.shape[1]} races on a logarithmic axis. Winners bend upwards and reach "
+        f"Above: {winner.shape[1]} races on a logarithmic axis. Winners bend upwards and reach "
         f"{saturation:.1f} between steps {steps[ends.min()]:.0f} and {steps[ends.max()]:.0f}; "
-        "losers stay behind. Right: the loser's correlation at the end of each race against what "
+        "losers stay behind. Below: the loser's correlation at the end of each race against what "
         f"its start foretold, beside the diagonal; half of them within a factor of "
         f"{np.exp(typical):.2f}."
     )
@@ -53,7 +53,7 @@ def residual_by_size(
     """Mean residual of a class's multi-view samples against its winner's correlation, (records,
     races) each, between what is predicted, over a `grid` of correlations, of a winner `alone` and
     among `rivals` as large."""
-    [axis] = canvas((7, 4))
+    [axis] = canvas((6.2, 4))
     axis.plot(sizes, residual, "o", color=SINGLE, ms=3.5, alpha=0.5, mew=0)
     axis.plot([], [], "o", color=SINGLE, ms=4, label="a class at one step")
     axis.plot(grid, alone, color=THEORY, ls="--", label="predicted, no other score")
@@ -79,16 +79,16 @@ def who_asks(
     (records,), and what they add up to, `measured`, less where it began; `stop`: the step at which
     networks fit, if it is to be marked."""
     looks = (("-", parts.ink()), ("--", SINGLE), ("-", STUDENT), (":", THEORY))
-    axes = canvas((4.6 * len(panels) + 0.6, 3.9), 1, len(panels))
+    axes = canvas((6.2, 2.9 * len(panels) + 0.8), len(panels), 1, sharex=True)
     for axis, (title, (steps, roles)) in zip(axes, panels.items(), strict=True):
         for (line, colour), (role, added) in zip(looks, roles.items(), strict=True):
             axis.plot(steps, added, line, color=colour, lw=2.2, label=role)
         axis.plot(steps, measured[title], ".", color=parts.ink(), ms=4, label="all, as measured")
         if stop is not None:
             axis.axvline(stop, color=THEORY, ls=":")
-        axis.set(title=title, xlabel="step t")
-    axes[0].set_ylabel("added to the correlation")
-    parts.legend_outside(axes[0], 3)
+        axis.set(title=title, ylabel="added to the correlation")
+    axes[-1].set_xlabel("step t")
+    parts.legend_outside(axes[0], 2)
     said = "; ".join(
         f"{title}: {parts.listed({role: float(added[-1]) for role, added in roles.items()})}"
         for title, (_, roles) in panels.items()
@@ -102,14 +102,14 @@ def remembered(steps: np.ndarray, panels: Mapping[str, np.ndarray], fits: Sequen
     patches of the view shown, of the winner's trace, elsewhere; `fits`: steps of first fits."""
     names = ("the view shown (the loser)", "the winner's faint trace", "all other patches")
     looks = (("-", STUDENT), ("--", SINGLE), ("-", parts.ink()))
-    axes = canvas((4.6 * len(panels) + 0.6, 3.8), 1, len(panels), sharey=True)
+    axes = canvas((6.2, 2.7 * len(panels) + 0.7), len(panels), 1, sharex=True, sharey=True)
     for axis, (title, scores) in zip(axes, panels.items(), strict=True):
         for name, (line, colour), curve in zip(names, looks, scores.T, strict=True):
             axis.plot(steps, curve, line, color=colour, lw=2, label=name)
         for step in fits:
             axis.axvline(step, color=THEORY, ls=":")
-        axis.set(title=title, xlabel="step t")
-    axes[0].set_ylabel("part of the right score $F_y$")
+        axis.set(title=title, ylabel="part of $F_y$")
+    axes[-1].set_xlabel("step t")
     parts.legend_outside(axes[0], 3)
     said = "; ".join(
         f"{title}: {parts.listed(dict(zip(names, map(float, scores[-1]), strict=True)))}"
@@ -125,7 +125,7 @@ def remembered(steps: np.ndarray, panels: Mapping[str, np.ndarray], fits: Sequen
 def residual_over_time(steps: np.ndarray, curves: Mapping[str, np.ndarray], start: float) -> str:
     """Mean residual of samples that show the missing view faintly, (records, races), by what the
     network is taught; `start`: what is foretold of distilled ones at step 0."""
-    [axis] = canvas((7, 3.9))
+    [axis] = canvas((6.2, 3.9))
     for name, values in curves.items():
         ends = np.quantile(values, [0.1, 0.9], axis=1)
         parts.curve_with_band(axis, steps, values.mean(axis=1), ends, color=parts.colour_of(name),
@@ -148,7 +148,7 @@ def residual_over_time(steps: np.ndarray, curves: Mapping[str, np.ndarray], star
 def missing_view(steps: np.ndarray, curves: Mapping[str, np.ndarray], level: float) -> str:
     """The loser's correlation, (records, races), by what the network is taught, beside the level
     at which a faint view reads the cap."""
-    [axis] = canvas((7, 3.9))
+    [axis] = canvas((6.2, 3.9))
     for name, values in curves.items():
         drawn = axis.plot(steps, values, "--" if "hard" in name else "-", lw=0.9, alpha=0.7,
                           color=parts.colour_of(name))  # fmt: skip
@@ -170,7 +170,7 @@ def errors_by_views(
 ) -> str:
     """Error on single-view inputs over training; `curves`: kind -> measured (records, networks) and
     by the views known (records,); `fits`: steps at which networks on hard labels fit."""
-    [axis] = canvas((7, 3.9))
+    [axis] = canvas((6.2, 3.9))
     for name, (measured, predicted) in curves.items():
         colour = parts.colour_of(name)
         drawn = axis.plot(steps, measured, "-", color=colour, lw=1.2)

@@ -28,17 +28,6 @@ ROWS = {
     "distilled": "distilled",
     "self_distilled": "self-distilled",
 }
-CLASSES = {
-    "fashion-mnist": (
-        *("T-shirt", "trousers", "pullover", "dress", "coat"),
-        *("sandal", "shirt", "sneaker", "bag", "ankle boot"),
-    ),
-    "cifar-10": (
-        *("airplane", "automobile", "bird", "cat", "deer"),
-        *("dog", "frog", "horse", "ship", "truck"),
-    ),
-    "digits": tuple("0123456789"),
-}
 TITLES = {False: "halves of one photograph", True: "halves of two photographs"}
 
 Learners = Mapping[str, Rows]  # "networks" or kind of frozen features -> rows
@@ -248,22 +237,16 @@ def map_agreement(heat: np.ndarray) -> np.ndarray:
     return np.einsum("aip,bip->abi", unit, unit)[np.triu_indices(len(unit), 1)]
 
 
-def class_names(dataset: str, labels: np.ndarray) -> list[str]:
-    """Of each label, in the collection's own words; its number where it has none."""
-    names = CLASSES.get(dataset)
-    return [names[label] if names else f"class {label}" for label in labels.tolist()]
-
-
-def agreement_table(agreement: np.ndarray, names: Sequence[str]) -> list[Record]:
+def agreement_table(agreement: np.ndarray, labels: np.ndarray) -> list[Record]:
     """`map_agreement` image by image."""
     return [
         {
-            "image": f"{i} ({name})",
+            "image": f"{i} (class {label})",
             "correlation of two networks' maps: mean": mean(pairs),
             "smallest": float(pairs.min()),
             "largest": float(pairs.max()),
         }
-        for i, (name, pairs) in enumerate(zip(names, agreement.T, strict=True), start=1)
+        for i, (label, pairs) in enumerate(zip(labels, agreement.T, strict=True), start=1)
     ]
 
 
