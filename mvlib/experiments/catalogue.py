@@ -168,7 +168,7 @@ def student_families(scale: Scale) -> Families:
             scale,
             first,
             n_students=min(2, size.n_students),
-            steps=size.watched_steps,
+            steps=size.student_steps * 4 // 3,
             record_every=2,
             growth=True,
             **STUDENTS[name],
