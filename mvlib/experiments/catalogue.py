@@ -169,7 +169,7 @@ def student_families(scale: Scale) -> Families:
             first,
             n_students=min(2, size.n_students),
             steps=size.student_steps * 4 // 3,
-            record_every=2,
+            record_every=4 if scale == "smoke" else 2,
             growth=True,
             **STUDENTS[name],
         )
