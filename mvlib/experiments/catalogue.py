@@ -162,6 +162,19 @@ def student_families(scale: Scale) -> Families:
         )
         for name in LONG
     }
+    # The same starts on hard labels and taught, with what the proofs bound.
+    made["proofs"] = {
+        name: student_study(
+            scale,
+            first,
+            n_students=min(2, size.n_students),
+            steps=size.student_steps * 4 // 3,
+            record_every=4 if scale == "smoke" else 2,
+            growth=True,
+            **STUDENTS[name],
+        )
+        for name in ("hard-labels", "distilled")
+    }
     # Settings in which soft labels can be memorised, and distillation has less room.
     base = replace(first, n_networks=min(5, size.n_networks))
     crowded = {

@@ -14,15 +14,16 @@ from mvlib.findings.gaussian import Cell, minority_followed
 
 @picture
 def error_grid(cells: Sequence[Cell]) -> str:
-    """Single networks and ensembles in every cell: panels by inputs and condition, and in each the
+    """Single networks and ensembles in every cell: panels by condition and inputs, and in each the
     same lines, one a labelling function and learner."""
     panels: dict[tuple[str, str], list[Cell]] = {}
     for cell in cells:
-        panels.setdefault((cell.inputs, cell.condition), []).append(cell)
+        panels.setdefault((cell.condition, cell.inputs), []).append(cell)
     rows, columns = (list(dict.fromkeys(names)) for names in zip(*panels, strict=True))
     most = max(float(cell.single.max()) for cell in cells)
     tall = len(next(iter(panels.values())))
-    size = (2.2 * len(columns) + 2.6, 0.2 * tall * len(rows) + 2)
+    # Not wider than a page's column, so that labels keep their size.
+    size = (2.6 * len(columns) + 2.6, (0.21 * tall + 0.35) * len(rows) + 1)
     axes = canvas(size, len(rows), len(columns), sharex=True, sharey=True)
     for (row, column), lines in panels.items():
         axis = axes[rows.index(row) * len(columns) + columns.index(column)]
@@ -31,15 +32,15 @@ def error_grid(cells: Sequence[Cell]) -> str:
         axis.errorbar(means, y, xerr=spreads, fmt="o", ms=5, capsize=2, color=SINGLE,
                       label="one network: mean and spread")  # fmt: skip
         axis.plot([e.ensemble for e in lines], y, "D", ms=5, color=ENSEMBLE, label="their average")
-        axis.set_yticks(y, [f"{e.labels}: {e.learner}" for e in lines], fontsize=8)
+        axis.set_yticks(y, [f"{e.labels}: {e.learner}" for e in lines], fontsize=10)
         axis.set(xlim=(0, 1.05 * most), ylim=(len(lines) - 0.5, -0.5))
         axis.grid(axis="y", color=THEORY, alpha=0.25)
-        axis.set_title(f"{row}, {column}", fontsize=9)
+        axis.set_title(f"{column}, {row}", fontsize=10)
     axes[0].figure.supxlabel("test error", fontsize=11)
     parts.legend_outside(axes[0], 2)
     said = "; ".join(
-        f"{row}, {column}: {np.mean([e.single.mean() for e in lines]):.3f} to "
-        f"{np.mean([e.ensemble for e in lines]):.3f}"
+        f"{column}, {row}: {np.mean([e.single.mean() for e in lines]):.2f} to "
+        f"{np.mean([e.ensemble for e in lines]):.2f}"
         for (row, column), lines in panels.items()
     )
     return (
@@ -61,8 +62,8 @@ def errors_left(gaussian: np.ndarray, multi_view: np.ndarray) -> str:
                           band="middle 80% of cells")  # fmt: skip
     axis.plot(sizes, multi_view.mean(axis=0), "D-", color=ENSEMBLE, label="multi-view data")
     axis.plot(sizes, 0.5 ** (sizes - 1.0), ":", color=THEORY, label="halved by every network")
-    axis.set(xlabel="networks averaged, K", ylabel="share of errors left", ylim=(0, 1.05),
-             xticks=max(size, sizes, key=len))  # fmt: skip
+    axis.set(xlabel="networks averaged, K", ylabel="share of errors left", ylim=(0, 1.05))
+    parts.count_axis(axis, max(len(size), len(sizes)))
     axis.legend(fontsize=9)
     return (
         f"Share of errors left against the number of networks averaged. Without views it falls to "

@@ -15,7 +15,8 @@ from mvlib.figures.picture import ENSEMBLE, SINGLE, THEORY, canvas, picture
 @picture
 def contrast_rows(panels: Mapping[str, Mapping[str, Sequence[np.ndarray]]]) -> str:
     """The paper's Figure 1 with synthetic data: every learner's error, kernels beside networks;
-    `panels`: title -> rows, the same in each, with one array of test errors over mu a data draw."""
+    `panels`: title -> rows, the same in each, with one array of test errors, in percent of all test
+    inputs, a data draw."""
     floor = 1e-3
     names = list(next(iter(panels.values())))
     n_draws = max(len(row) for rows in panels.values() for row in rows.values())
@@ -24,7 +25,7 @@ def contrast_rows(panels: Mapping[str, Mapping[str, Sequence[np.ndarray]]]) -> s
     )
     for axis, (title, rows) in zip(axes, panels.items(), strict=True):
         _dots(axis, [(name, rows[name]) for name in names], floor)
-        axis.set(title=title, xlabel=parts.ERROR)
+        axis.set(title=title, xlabel="test error, %")
     axes[0].set_yticks(range(len(names)), names)
     axes[0].set_ylim(len(names) - 0.5, -0.6)
     parts.legend_outside(axes[0], n_draws + 1, parts.draw_keys(n_draws))
@@ -34,7 +35,7 @@ def contrast_rows(panels: Mapping[str, Mapping[str, Sequence[np.ndarray]]]) -> s
     }
     said = "; ".join(f"{title}: {mean}" for title, mean in means.items())
     return (
-        f"Dots of test error over mu in one row a learner, {len(panels)} panels with logarithmic "
+        f"Dots of test error in percent, one row a learner, {len(panels)} panels with logarithmic "
         f"axes of their own, cut at {floor:g}. Means (diamonds): {said}."
     )
 

@@ -20,28 +20,47 @@ from mvlib.paper.evaluation import learned_views
 
 @picture
 def patch_pictures(inputs: Mapping[str, tuple[np.ndarray, int]]) -> str:
-    r"""Inputs as pictures, $\langle x_p, v \rangle$ for every patch and view; `inputs`: title -> a
-    (k, V, P) array and the input's class, whose V columns are framed."""
-    V = next(iter(inputs.values()))[0].shape[1]
-    number = parts.in_words(V)
-    brightest = max(float(reading.max()) for reading, _ in inputs.values())
-    axes = canvas((min(11.0, 3.2 * len(inputs) + 1), 4), 1, len(inputs))
-    for axis, (title, (reading, label)) in zip(axes, inputs.items(), strict=True):
-        shown = reading.reshape(-1, reading.shape[2]).T
-        mesh = axis.imshow(shown, cmap="viridis", vmin=0, vmax=brightest, aspect="auto")
-        axis.set(title=title, xlabel=f"view $v_{{j,l}}$ ({number} a class)")
+    r"""Inputs as pictures, $\langle x_p, v \rangle$ for every patch and view, and above them each
+    view's sum over patches; `inputs`: title -> a (k, V, P) array and the input's class, whose
+    views are in colour."""
+    k, V, _ = next(iter(inputs.values()))[0].shape
+    most = max(float(reading.max()) for reading, _ in inputs.values())
+    axes = canvas(
+        (min(11.0, 3.2 * len(inputs) + 1), 5), 2, len(inputs), sharex=True, sharey="row",
+        height_ratios=[1, 2.6],
+    )  # fmt: skip
+    for i, (title, (reading, label)) in enumerate(inputs.items()):
+        above, axis = axes[i], axes[len(inputs) + i]
+        colours = [parts.view_colour(v) if j == label else parts.ink() for j, v in np.ndindex(k, V)]
+        own = np.repeat(np.arange(k) == label, V)
+        above.bar(range(k * V), reading.sum(axis=2).ravel(), width=0.9, color=colours)
+        above.set_title(title)
+        # Less ink for grey: a faint view stands in one patch, an own one in several.
+        cells = np.ones((reading.shape[2], k * V, 4))
+        cells[..., :3] = [mpl.colors.to_rgb(colour) for colour in colours]
+        shares = reading.reshape(k * V, -1).T.clip(0) / most
+        cells[..., 3] = (shares * np.where(own, 1.3, 0.4)).clip(0, 1)
+        axis.imshow(cells, aspect="auto", interpolation="nearest")
+        axis.set_xlabel(f"view $v_{{j,l}}$ ({parts.in_words(V)} a class)")
         for side in (axis.xaxis, axis.yaxis):
             side.set_major_locator(mpl.ticker.MaxNLocator(6, integer=True))
-        frame = mpl.patches.Rectangle((V * label - 0.5, -0.5), V, len(shown), fill=False,
-                                      ec=PALETTE["view 2"], lw=2)  # fmt: skip
-        axis.add_patch(frame)
-    axes[0].set_ylabel("patch p")
-    axes[0].figure.colorbar(mesh, ax=axes, label=r"$\langle x_p, v\rangle$", shrink=0.8)
-    framed = ", ".join(f"{title} (class {label})" for title, (_, label) in inputs.items())
+    axes[0].set_ylabel("sum over\npatches")
+    axes[len(inputs)].set_ylabel("patch p")
+    square = {"marker": "s", "ms": 8}
+    keys = [
+        *(parts.key(parts.view_colour(v), f"own view {v + 1}", **square) for v in range(V)),
+        parts.key(parts.ink(), "views of other classes", **square),
+    ]
+    parts.legend_outside(axes[0], V + 1, keys)
+    said = []
+    for title, (reading, label) in inputs.items():
+        sums = reading.sum(axis=2)
+        others = float(np.delete(sums, label, axis=0).max())
+        strengths = ", ".join(f"{total:.1f}" for total in sums[label].tolist())
+        said.append(f"{title} (class {label}): own views {strengths}, others up to {others:.1f}")
     return (
-        f"Heat maps of patches against views for {framed}. {number.capitalize()} framed "
-        "columns mark the input's own class; bright cells are views at full strength, dim ones "
-        "weak views, the rest noise."
+        "Patches against views, in colour where a patch holds one of the input's own views and in "
+        f"grey where it holds another's; bars above are sums over patches. {'; '.join(said)}."
     )
 
 
@@ -66,9 +85,12 @@ def strength_histograms(groups: Mapping[str, Mapping[str, np.ndarray]]) -> str:
 
 
 @picture
-def race(steps: np.ndarray, correlations: np.ndarray, predicted: np.ndarray) -> str:
+def race(
+    steps: np.ndarray, correlations: np.ndarray, predicted: np.ndarray, stop: float = np.nan
+) -> str:
     """The views of every class, for one network, over training: `steps` (records,), `correlations`
-    (records, k, V), and `predicted` (k,), the view foretold by the initialisation."""
+    (records, k, V), `predicted` (k,), the view foretold by the initialisation, and the step at
+    which the network first fits and would `stop`, NaN if none is to be marked."""
     _, k, V = correlations.shape
     columns = 5 if k % 5 == 0 else 4
     rows = -(-k // columns)
@@ -79,12 +101,17 @@ def race(steps: np.ndarray, correlations: np.ndarray, predicted: np.ndarray) -> 
         foretold = int(predicted[j])
         axis.set_title(f"class {j}: view {foretold + 1} foretold", fontsize=9,
                        color=parts.view_colour(foretold))  # fmt: skip
+        axis.axvline(stop, color=parts.ink(), ls=":", lw=1)
     for axis in axes[k:]:
         axis.set_axis_off()
     figure = axes[0].figure
     figure.supxlabel("step t", fontsize=11)
     figure.supylabel(r"$\max_r\,\langle w_{j,r}, v_{j,l}\rangle$", fontsize=11)
-    parts.legend_outside(axes[0], V, place="outside upper right")
+    keys = axes[0].get_legend_handles_labels()[0]
+    stopped = np.isfinite(stop)
+    if stopped:
+        keys.append(parts.key(parts.ink(), "first fit: networks stop", ls=":"))
+    parts.legend_outside(axes[0], len(keys), keys, place="outside upper right")
     final = correlations[-1]
     right = int((final.argmax(axis=1) == predicted).sum())
     several = int((learned_views(torch.as_tensor(final)).sum(dim=1) > 1).sum())
@@ -92,7 +119,7 @@ def race(steps: np.ndarray, correlations: np.ndarray, predicted: np.ndarray) -> 
         f"{k} panels, one a class, each with {parts.in_words(V)} curves of correlation over "
         f"training. In {several} of {k} classes more than one view takes off, in the others one "
         f"does and the rest stays low; the one that was foretold ends ahead in {right} of {k} "
-        "classes."
+        f"classes.{f' A dotted line marks the first fit, at step {stop:.0f}.' if stopped else ''}"
     )
 
 
@@ -258,8 +285,9 @@ def size_curve(draws: Sequence[np.ndarray], *, n_views: int = 2) -> str:
     sizes = np.arange(1, len(mean) + 1)
     axis.plot(sizes, missed**sizes, "--", label=coins, color=THEORY)
     axis.axhline(1e-3, ls=":", label="Theorem 2's bound", color=THEORY)
-    axis.set(xlabel="networks averaged, K", ylabel=parts.ERROR, yscale="log", ylim=(floor, 1),
-             xticks=sizes)  # fmt: skip
+    axis.set(xlabel="networks averaged, K", ylabel=parts.ERROR, yscale="log", ylim=(floor, 1))
+    # As far as there are errors to be seen.
+    parts.count_axis(axis, min(int(sizes[mean > floor].max(initial=1)) + 2, len(sizes)))
     axis.legend(fontsize=9)
     said = ", ".join(f"{mean[K - 1]:.3f} for K = {K}" for K in sizes if K in (1, 2, 5, 10))
     return (

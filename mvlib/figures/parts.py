@@ -91,6 +91,14 @@ def plain_log_axis(axis: Axes, values: Places) -> None:
     axis.minorticks_off()
 
 
+def count_axis(axis: Axes, most: int) -> None:
+    """An x axis of whole numbers up to `most`, all of them marked if they are few."""
+    axis.set_xlim(0.5, most + 0.5)
+    few = mpl.ticker.FixedLocator(range(1, most + 1))
+    many = mpl.ticker.MaxNLocator(10, integer=True, prune="lower")
+    axis.xaxis.set_major_locator(few if most <= 12 else many)
+
+
 def curve_with_band(
     axis: Axes, x: Places, curve: np.ndarray, ends: Sequence[np.ndarray] | np.ndarray,
     *, color: str, band: str | None = None, alpha: float = 0.25, lw: float | None = 0, **line: Any,

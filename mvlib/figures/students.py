@@ -147,24 +147,26 @@ def long_run(runs: Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray]]) -> s
 def averages_of_students(curves: Mapping[str, Sequence[np.ndarray]]) -> str:
     """Averages of students beside averages of networks, by how many are averaged; `curves`:
     "networks" and "distilled students" -> what `networks.size_curve` draws."""
-    floor = 5e-4
+    most = min(len(draw) for draws in curves.values() for draw in draws)
     [axis] = canvas((7, 4))
     looks = (("D-", ENSEMBLE), ("o--", STUDENT))
     means = {
-        name: parts.averages(axis, draws, look, floor=floor, color=colour, label=name)
+        name: parts.averages(axis, [d[:most] for d in draws], look, color=colour, label=name)
         for (look, colour), (name, draws) in zip(looks, curves.items(), strict=True)
     }
-    sizes = range(1, max(map(len, means.values())) + 1)
-    axis.set(xlabel="networks or students averaged, K", ylabel=parts.ERROR, yscale="log",
-             ylim=(0.9 * floor, 1), xticks=sizes)  # fmt: skip
+    for name, mean in means.items():
+        axis.annotate(f"{name}: {mean[0]:.2g} alone", (1, mean[0]), xytext=(10, 3),
+                      textcoords="offset points", fontsize=10)  # fmt: skip
+    axis.set(xlabel="networks or students averaged, K", ylabel=parts.ERROR, ylim=(0, None))
+    parts.count_axis(axis, most)
     parts.legend_outside(axis, 2)
     said = "; ".join(
-        f"{name} from {mean[0]:.3g} alone to {mean[-1]:.3g} for the average of {len(mean)}"
+        f"{name} from {mean[0]:.2g} alone to {mean[-1]:.2g} for the average of {most}"
         for name, mean in means.items()
     )
     return (
-        f"Test error over mu on a logarithmic axis, cut at {floor:g}, against the number averaged, "
-        f"with bands for the middle 80% of averages: {said}."
+        f"Test error over mu against the number averaged, with bands for the middle 80% of "
+        f"averages: {said}."
     )
 
 

@@ -19,9 +19,12 @@ KINDS: tuple[Literal["multi"], Literal["single"]] = ("multi", "single")
 
 
 def data_values(study: SingleModelStudy) -> Record:
-    """Every parameter of the data by its field, the noise's length, N and N_s."""
+    """Every parameter of the data by its field, the noise's length, how many views of other classes
+    an input shows on average, N and N_s."""
     data = study.data
+    others = data.n_views * (data.n_classes - 1) * data.sparsity / data.n_classes
     return asdict(data) | {
+        "n-other-views": number(others, 1),
         "noise-norm": number(data.noise_norm, 2),
         "n-train": study.n_train,
         "n-single": round(data.single_view_fraction * study.n_train),

@@ -40,8 +40,8 @@ def setting_values(family: Family) -> Record:
 
 
 def learner_errors(study: SingleModelStudy, draws: Mapping[str, Sequence[Arrays]]) -> Panels:
-    """Test errors over mu of five learners, one array a data draw: tangent kernels by each method
-    (from "contrast"), then networks (from the families in `LEARNERS`)."""
+    """Test errors of five learners in percent of all test inputs, one array a data draw: tangent
+    kernels by each method (from "contrast"), then networks (from the families in `LEARNERS`)."""
     kernels = {
         f"tangent kernels, {method}": {
             row: kernel_errors(study, draws["contrast"], method, who)
@@ -55,14 +55,17 @@ def learner_errors(study: SingleModelStudy, draws: Mapping[str, Sequence[Arrays]
         else network_errors(study, draws[name])
         for row, short, name in LEARNERS
     }
-    return {**kernels, "networks": networks}
+    percent = 100 * study.data.single_view_fraction  # of mu
+    return {
+        title: {row: [percent * errors for errors in draws] for row, draws in rows.items()}
+        for title, rows in {**kernels, "networks": networks}.items()
+    }
 
 
 def mean_table(panels: Panels) -> list[Record]:
     """Mean error over data draws: a row a learner, a column a panel."""
     return [
-        {"test error / μ": row}
-        | {title: mean_of_draws(rows[row]) for title, rows in panels.items()}
+        {"test error, %": row} | {title: mean_of_draws(rows[row]) for title, rows in panels.items()}
         for row, _, _ in LEARNERS
     ]
 
@@ -70,7 +73,7 @@ def mean_table(panels: Panels) -> list[Record]:
 def mean_values(rows: list[Record]) -> Record:
     """The same by the names that the text uses: ridge-one, ..., net-dist."""
     return {
-        f"{key}-{short}": number(error)
+        f"{key}-{short}": f"{error:.2g}%"
         for (_, short, _), row in zip(LEARNERS, rows, strict=True)
         for key, error in zip((*METHODS, "net"), list(row.values())[1:], strict=True)
     }

@@ -69,6 +69,24 @@ def one_race(
     return race["steps"][shown], correlations, race["predicted_winner"][network]
 
 
+def rising_losers(race: Arrays, network: int = 0) -> Record:
+    """Of one watched network: in how many classes the loser counts as learned when the network
+    first fits and at the last record, and the median margin of the lottery in the latter classes
+    and in all others."""
+    first, fits = first_fit(race["train_error"])
+    correlations = race["view_correlations"][:, network]
+    at_fit, end = (theorems.all_learned(correlations[at]) for at in (first[network], -1))
+    margin = race["winner_margin"][network]
+    late = end & ~at_fit if fits[network] else end
+    return {
+        "rising": int(end.sum()),
+        "rising-at-fit": int(end.sum() - late.sum()),
+        "rising-classes": ", ".join(map(str, end.nonzero()[0])) or "none",
+        "rising-margin": number(np.median(margin[end]), 2) if end.any() else "none",
+        "other-margin": number(np.median(margin[~end]), 2) if not end.all() else "none",
+    }
+
+
 def over_time(study: SingleModelStudy, race: Arrays) -> dict[str, Any]:
     """What `figures.errors_over_time` draws of watched networks."""
     return {

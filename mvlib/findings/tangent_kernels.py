@@ -9,7 +9,7 @@ import numpy as np
 
 from mvlib.core.intervals import Draw, interval, ratio, resample
 from mvlib.findings.finding import Direction, Finding, Source, estimate, verdict
-from mvlib.findings.formatting import mean, number, with_interval
+from mvlib.findings.formatting import mean, percent, with_interval
 from mvlib.findings.theorems import (
     counted,
     ensemble_errors,
@@ -100,6 +100,7 @@ def ntk_contradiction(study: SingleModelStudy, draws: Sequence[Arrays], claim: s
     )
     by_descent = verdict(*descent[1:], predicted=of.predicted, direction=of.direction, turn=of.turn)
     under = errors[below]["ridge"]
+    below_the_line = study.data.single_view_fraction * mean_of_draws(under)
     return Finding(
         claim=claim,
         **said,
@@ -107,8 +108,8 @@ def ntk_contradiction(study: SingleModelStudy, draws: Sequence[Arrays], claim: s
         n=sum(map(len, under)),
         unit=UNIT_RATIO,
         caveat=(
-            f"Kernel ridge; the error below the line is {number(mean_of_draws(under), 2)} mu, "
-            "mostly multi-view inputs. By gradient descent on cross-entropy: "
+            f"Kernel ridge; the error below the line is {percent(below_the_line)} of all inputs, "
+            "mostly multi-view ones. By gradient descent on cross-entropy: "
             f"{with_interval(descent)}, verdict: {by_descent}. {counted(draws)}; "
             f"bootstrap over draws, then networks{', paired' if paired else ''}, an "
             f"ensemble and an average being one.{rough(draws)}"

@@ -90,36 +90,52 @@ def takeoff_times(
     return times
 
 
+def race_clock(
+    data: MultiViewParams, learner: LearnerParams, *, view: int, end: float
+) -> tuple[np.ndarray, np.ndarray]:
+    r"""Correlations c on a grid up to `end`, and the time $\int dc / g(c)$ that is left from each
+    until then, (points,) each, in a unit that all views of a class share.
+
+    g is that of `takeoff_times` in the mean over inputs: the noise that a neuron reads beside a
+    view is $N(0, \sigma_0^2\nu^2)$, $\nu = \sigma_p\sqrt d$, and every own view has its mean
+    strength.  As both views of a class stand in the same multi-view samples, whose residuals are
+    common to them, their clocks go equally fast as long as these samples teach, early and late.
+
+    Raises:
+        BadInput: as `takeoff_times`.
+    """
+    activation, sigma = learner.nonlinearity, learner.init_std
+    takeoff(activation)
+    c = torch.linspace(-5 * sigma, end, 3001, dtype=torch.float64)
+    quantiles = (torch.arange(400, dtype=torch.float64) + 0.5) / 400
+    noise = sigma * data.noise_norm * torch.special.ndtri(quantiles)
+    factor = (*data.view_scale, *[1.0] * data.n_views)[view]
+    z = factor * sum(data.own_strength) / 2 / data.patches_per_view
+    rate = z * activation.slope(z * c[:, None] + noise).mean(dim=1)
+    # From the far end, so that what is all but infinite below 0 is added last.
+    left = torch.cumulative_trapezoid((1 / rate.clamp_min(1e-30)).flip(0), -c.flip(0))
+    return c.numpy(), np.concatenate([[0.0], left.numpy()])[::-1]
+
+
 def winning_odds(
     data: MultiViewParams, learner: LearnerParams, *, n: int, seed: int
 ) -> Float[Tensor, " V"]:
     r"""How often each view of a class is the first by the law of `takeoff_times`, over n
     initialisations: what the parameters alone foretell.
 
-    Reads start as $c \sim N(0, \sigma_0^2)$, one a neuron and view; the noise that a neuron reads
-    beside a view is $N(0, \sigma_0^2\nu^2)$ over inputs, $\nu = \sigma_p\sqrt d$; every own view
-    has its mean strength.  Without noise (`noise_std` = 0) a strength counts to the power
-    $q/(q-2)$ against the start; with noise beyond $z c$ all reads are lifted alike and strengths
-    decide.
+    Reads start as $c \sim N(0, \sigma_0^2)$, one a neuron and view, and go by `race_clock`.
+    Without noise (`noise_std` = 0) a strength counts to the power $q/(q-2)$ against the start;
+    with noise beyond $z c$ all reads are lifted alike and strengths decide.
 
     Raises:
         BadInput: as `takeoff_times`.
     """
-    activation, sigma = learner.nonlinearity, learner.init_std
-    _, threshold = takeoff(activation)
-    c = torch.linspace(-5 * sigma, 5 * sigma + threshold, 3001, dtype=torch.float64)
-    quantiles = (torch.arange(400, dtype=torch.float64) + 0.5) / 400
-    noise = sigma * data.noise_norm * torch.special.ndtri(quantiles)
-    scale = (*data.view_scale, *[1.0] * data.n_views)[: data.n_views]
+    sigma, (_, threshold) = learner.init_std, takeoff(learner.nonlinearity)
     generator, times = stream(seed, "winning odds"), []
-    for factor in scale:
-        z = factor * sum(data.own_strength) / 2 / data.patches_per_view
-        rate = z * activation.slope(z * c[:, None] + noise).mean(dim=1)
-        # From the far end, so that what is all but infinite below 0 is added last.
-        left = torch.cumulative_trapezoid((1 / rate.clamp_min(1e-30)).flip(0), -c.flip(0))
-        still = np.concatenate([[0.0], left.numpy()])[::-1]
+    for view in range(data.n_views):
+        c, still = race_clock(data, learner, view=view, end=5 * sigma + threshold)
         start = torch.randn(n, learner.n_neurons, generator=generator).clamp(-5, 5).numpy() * sigma
-        passed = [np.interp(at, c.numpy(), still) for at in (start, start + threshold)]
+        passed = [np.interp(at, c, still) for at in (start, start + threshold)]
         times.append((passed[0] - passed[1]).min(axis=1))
     first = torch.as_tensor(np.stack(times).argmin(axis=0))
     return torch.bincount(first, minlength=data.n_views) / n

@@ -57,6 +57,7 @@ class DistillationStudy:
         temperature, weight: T > 0 and lambda >= 0 of Hinton's form.
         record_every, n_watch, batches: as in `SingleModelStudy`; what the teachers were trained
             on does not matter here.
+        growth: record as well what the proofs bound, see `one_draw.growth_probes`.
     """
 
     teacher: SingleModelStudy | DistillationStudy
@@ -73,6 +74,7 @@ class DistillationStudy:
     record_every: int = 0
     n_watch: int = 0
     batches: Batches | None = None
+    growth: bool = False
 
     def __post_init__(self) -> None:
         big = math.inf
@@ -94,6 +96,8 @@ class DistillationStudy:
         require_int("record_every", "", self.record_every, 0, "0 records the end only")
         require_int("n_watch", "n", self.n_watch, 0, "0 watches no test error")
         check_batches(self.batches, self.base.n_train)
+        flag = isinstance(self.growth, bool)
+        require(flag, "growth", "", self.growth, "be True or False", "False records less")
 
     @property
     def base(self) -> SingleModelStudy:
@@ -173,9 +177,10 @@ def run_distillation(
         progress, device, checkpoint: as in `train_networks`.
 
     Returns:
-        what `one_draw.Trained` gives as lottery and results, networks being students; and
-        teacher_train_error, the share of training samples that each teacher (the average, each
-        network) gets wrong: 0 for a teacher that has fitted, which every claim presumes.
+        what `one_draw.Trained` gives as lottery and results, and, with `growth`, as shown,
+        networks being students; and teacher_train_error, the share of training samples that each
+        teacher (the average, each network) gets wrong: 0 for a teacher that has fitted, which every
+        claim presumes.
 
     Raises:
         BadInput: if a teacher is needed and none, or one of another shape, is given.
@@ -185,11 +190,13 @@ def run_distillation(
         networks=study.n_students,
         # Students share nothing with the networks of the same seeds, nor generations.
         name="student" if study.generation == 1 else f"student {study.generation}",
-        record_every=study.record_every, n_watch=study.n_watch, batches=study.batches,
-        progress=progress, device=device, checkpoint=checkpoint,
+        record_every=study.record_every, n_watch=study.n_watch, growth=study.growth,
+        batches=study.batches, progress=progress, device=device, checkpoint=checkpoint,
     )  # fmt: skip
     wrong = teacher_train_error(study, teacher_outputs, found.data.labels.cpu())
-    return one_draw.as_arrays({"teacher_train_error": wrong} | found.lottery() | found.results())
+    shown = found.shown() if study.growth else {}
+    told = {"teacher_train_error": wrong} | shown | found.lottery() | found.results()
+    return one_draw.as_arrays(told)
 
 
 def teacher_train_error(

@@ -47,9 +47,11 @@ from mvlib.paper.multi_view_data import (
 from mvlib.paper.network import LearnerParams, init_weights, logits
 from mvlib.paper.objectives import Objective
 from mvlib.paper.step_rules import FixedSteps, Schedule, StopRule
+from mvlib.paper.view_growth import growth_by_role, own_scores
 
 BOOTSTRAP_RESAMPLES = 400
 SEEDS_A_DRAW = 1000
+N_FRESH = 100  # single-view inputs beside those of the training set, in `growth_probes`
 N_EXAMPLES = 60  # single-view test inputs whose scores are kept, to look at
 TYPICAL_STEPS = 70  # to fit the training set at book scale; for time estimates only
 STORED_BYTES = 4 << 30  # training inputs beyond this size are streamed; decides rounding, no more
@@ -131,6 +133,14 @@ class Trained:
         found = lottery_winners(self.W0, self.features, self.data, self.setting.learner)
         return {"predicted_winner": found.winner, "winner_margin": found.margin}
 
+    def shown(self) -> dict[str, Tensor]:
+        """single_shown and fresh_shown, (n, 2): label and view of the inputs that `growth_probes`
+        look at."""
+        return {
+            f"{word}_shown": torch.stack([inputs.labels, inputs.dominant_view], dim=1)
+            for word, inputs in _single_view(self.setting, self.data).items()
+        }
+
     def results(self) -> dict[str, Tensor]:
         """What every such study stores: correlations (seeds, k, V) at the end, all of the
         trajectory but the weights, and `tested`."""
@@ -148,8 +158,8 @@ class Trained:
 def train_networks(
     setting: Setting, objective: Objective | Callable[[Tensor], Objective], schedule: Schedule,
     *, networks: int, name: str = "init", watch: bool = True, record_every: int = 0,
-    n_watch: int = 0, batches: Batches | None = None, progress: Progress | None = None,
-    device: str = "cpu", checkpoint: Checkpoint | None = None,
+    n_watch: int = 0, growth: bool = False, batches: Batches | None = None,
+    progress: Progress | None = None, device: str = "cpu", checkpoint: Checkpoint | None = None,
 ) -> Trained:  # fmt: skip
     """Train so many networks on the training set of a setting's draw.
 
@@ -158,6 +168,7 @@ def train_networks(
         networks: they have the draw's first seeds.
         name: the stream of their initial weights; students have others than networks.
         watch, n_watch: record what `probes` gives.
+        growth: record what `growth_probes` gives as well.
         record_every, progress, checkpoint, batches: as in `train`; batches draw from the draw's
             own seed.
         device: where tensors live; random numbers are drawn on the CPU, the same for all devices.
@@ -167,11 +178,13 @@ def train_networks(
     drawn = training_set(setting, device=device)
     W0 = init_weights(seeds, learner, n_classes=data.n_classes, dim=data.dim, name=name,
                       device=device)  # fmt: skip
+    goal = objective if isinstance(objective, Objective) else objective(drawn.labels)
+    looks = probes(setting, features, drawn, n_watch=n_watch) if watch else {}
+    if growth:
+        looks |= growth_probes(setting, features, drawn, goal)
     trajectory = train(
-        W0, drawn.patches, drawn.labels,
-        objective if isinstance(objective, Objective) else objective(drawn.labels),
-        learner=learner, schedule=schedule, seeds=seeds, record_every=record_every,
-        probes=probes(setting, features, drawn, n_watch=n_watch) if watch else None,
+        W0, drawn.patches, drawn.labels, goal,
+        learner=learner, schedule=schedule, seeds=seeds, record_every=record_every, probes=looks,
         progress=progress, checkpoint=checkpoint, batches=batches, batch_seed=setting.draw,
     )  # fmt: skip
     return Trained(setting=setting, features=features, data=drawn, W0=W0, trajectory=trajectory)
@@ -213,6 +226,32 @@ def probes(
         if len(part):
             chosen[f"{kind}_residual"] = partial(_residual_on, part, setting.learner)
     return chosen
+
+
+def growth_probes(
+    setting: Setting, features: Tensor, train_data: Sample, objective: Objective
+) -> dict[str, Callable[[Tensor], Tensor]]:
+    """What the proofs bound: `growth_by_role`; and `own_scores` of the single-view samples of the
+    training set, "single_scores", and of `N_FRESH` others, "fresh_scores"."""
+
+    def residual(F: Tensor, rows: slice) -> Tensor:
+        return objective.residual(F, train_data.labels[rows], rows)
+
+    chosen: dict[str, Callable[[Tensor], Tensor]] = {
+        "growth": partial(growth_by_role, features=features, data=train_data, residual=residual,
+                          learner=setting.learner)
+    }  # fmt: skip
+    for word, inputs in _single_view(setting, train_data).items():
+        chosen[f"{word}_scores"] = partial(own_scores, inputs=inputs, learner=setting.learner)
+    return chosen
+
+
+def _single_view(setting: Setting, train_data: Sample) -> dict[str, Sample]:
+    fresh = sample(
+        setting.data, N_FRESH, seed=setting.draw, name="watch", kind="single",
+        device=str(train_data.labels.device), rounded=setting.learner.rounds_inputs,
+    )  # fmt: skip
+    return {"single": train_data[train_data.single_view.nonzero().squeeze(1)], "fresh": fresh}
 
 
 def _error_on(inputs: Sample, learner: LearnerParams, W: Tensor) -> Tensor:

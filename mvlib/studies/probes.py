@@ -165,7 +165,8 @@ def _students() -> Probes:
                 "taught by the average of students": replace(chain, target="average"),
                 "taught by disjoint ensembles": replace(base, teacher=paired, n_students=3),
                 "mini-batches": replace(base, batches=MiniBatches(20)),
-                "watched": replace(base, record_every=5, n_watch=20)}  # fmt: skip
+                "watched": replace(base, record_every=5, n_watch=20),
+                "who asks": replace(base, record_every=5, growth=True)}  # fmt: skip
     fitted = replace(base, target="each", n_students=3, schedule=NETWORKS.schedule)
     return studies | {
         "streamed": partial(_streamed, base),

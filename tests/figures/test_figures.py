@@ -21,6 +21,7 @@ from mvlib.figures import (
     networks,
     parts,
     picture,
+    proofs,
     robustness,
     students,
 )
@@ -30,6 +31,7 @@ from mvlib.findings.gaussian import Cell
 from mvlib.findings.limit import Average
 from mvlib.findings.report_costs import SYMBOLS, Axis
 from mvlib.findings.report_limit import CURVES as LIMIT_CURVES
+from mvlib.paper.view_growth import ROLES
 from mvlib.run.cost import PowerLaw
 
 rng = np.random.default_rng(0)
@@ -205,6 +207,28 @@ IMAGE_PICTURES: dict[str, Callable[[], Picture]] = {
     ),
     "channel_images": lambda: images.channel_images(np.ones((9, 1, 8, 8)), "Channels"),
 }  # fmt: skip
+RISING = np.cumsum(np.full((3, 4), 0.5), axis=0)  # four races
+PROOF_PICTURES: dict[str, Callable[[], Picture]] = {
+    "race_and_foretold": lambda: proofs.race_and_foretold(
+        STEPS, RISING, RISING / 4, np.array([2, 2, 1, 2]), RISING[2] / 4, RISING[2] / 5, 1.2
+    ),
+    "residual_by_size": lambda: proofs.residual_by_size(
+        RISING, 0.9 / RISING, np.arange(3.0), np.full(3, 0.2), np.full(3, 0.8), 1.2
+    ),
+    "who_asks": lambda: proofs.who_asks(
+        {"winner": (STEPS, dict.fromkeys(ROLES, RISING[:, 0]))}, {"winner": RISING[:, 0]}, 8.0
+    ),
+    "remembered": lambda: proofs.remembered(STEPS, {"fresh": RISING[:, :3]}, [8.0]),
+    "residual_over_time": lambda: proofs.residual_over_time(
+        STEPS, {"hard labels": -RISING, "distilled": 1 - RISING}, 0.4
+    ),
+    "missing_view": lambda: proofs.missing_view(
+        STEPS, {"hard labels": RISING / 9, "distilled": RISING}, 1.2
+    ),
+    "errors_by_views": lambda: proofs.errors_by_views(
+        STEPS, {"hard labels": (RISING / 2, RISING[:, 0] / 2)}, [8.0]
+    ),
+}  # fmt: skip
 ALL = (
     PICTURES
     | KERNEL_PICTURES
@@ -214,12 +238,13 @@ ALL = (
     | GAUSSIAN_PICTURES
     | IMAGE_PICTURES
     | LIMIT_PICTURES
+    | PROOF_PICTURES
 )
 ROOMS = [
     (networks, PICTURES), (kernels, KERNEL_PICTURES), (students, STUDENT_PICTURES),
     (costs, COST_PICTURES), (gaussian, GAUSSIAN_PICTURES),
     (images, IMAGE_PICTURES), (limit, LIMIT_PICTURES),
-    (robustness, ROBUSTNESS_PICTURES),
+    (robustness, ROBUSTNESS_PICTURES), (proofs, PROOF_PICTURES),
 ]  # fmt: skip
 
 
@@ -258,12 +283,27 @@ def test_networks_alone_are_shown_beside_theory() -> None:
     assert "0.375 for K = 1, 0.188 for K = 2; a dashed line falls by a factor of 0.5" in drawn.alt
 
 
+def test_a_race_marks_the_first_fit() -> None:
+    drawn = networks.race(STEPS, np.cumsum(np.ones((3, 5, 2)), axis=0), np.zeros(5, int), stop=8.0)
+    assert "A dotted line marks the first fit, at step 8." in drawn.alt
+    assert "networks stop" in drawn.light.decode() and "networks stop" not in (
+        PICTURES["race"]().light.decode()
+    )
+
+
+def test_students_and_networks_are_averaged_as_far_as_there_are_both() -> None:
+    drawn = STUDENT_PICTURES["averages_of_students"]()
+    # Three networks and two students: means of .5 and .25, and of a ninth of them.
+    assert "networks from 0.38 alone to 0.19 for the average of 2" in drawn.alt
+    assert "distilled students from 0.056 alone to 0.028 for the average of 2" in drawn.alt
+
+
 VIEWS = 3
 KNOWN = np.arange(18).reshape(2, 3, VIEWS) % 4 > 0
 THREE_VIEWS: dict[str, tuple[Callable[[], Picture], list[str]]] = {
     "patch_pictures": (
         lambda: networks.patch_pictures({"multi": (np.ones((2, VIEWS, 8)), 1)}),
-        ["Three framed columns", "three a class"],
+        ["own views 8.0, 8.0, 8.0, others up to 8.0", "three a class", "own view 3"],
     ),
     "race": (
         lambda: networks.race(STEPS, np.cumsum(np.ones((3, 5, VIEWS)), axis=0), np.full(5, 2)),

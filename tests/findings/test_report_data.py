@@ -18,6 +18,7 @@ def test_data_values() -> None:
     assert said["n_classes"] == 3 and said["sparsity"] == 1.5
     assert said["n-train"] == 36 and said["n-single"] == 4  # a tenth of 36
     assert said["noise-norm"] == "0.32"  # 0.05 sqrt(40)
+    assert said["n-other-views"] == "2.0"  # 2 (3 - 1) views, each there with 1.5 / 3
 
 
 def test_readings_of_noiseless_patches_are_strengths() -> None:

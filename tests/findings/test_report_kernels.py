@@ -49,14 +49,15 @@ DRAWS = {
 def test_learner_errors_and_their_means() -> None:
     panels = report_kernels.learner_errors(TEACHER, DRAWS)
     assert list(panels) == ["tangent kernels, ridge", "tangent kernels, descent", "networks"]
-    assert panels["tangent kernels, ridge"]["single"][0].tolist() == [1.0, 0.0]
+    # In percent of all inputs, of which a tenth are single-view.
+    assert panels["tangent kernels, ridge"]["single"][0] == pytest.approx([10.0, 0.0])
     # Half of single-view inputs and a tenth of multi-view ones.
-    assert panels["tangent kernels, descent"]["single"][0] == pytest.approx([0.5 + 0.9])
+    assert panels["tangent kernels, descent"]["single"][0] == pytest.approx([5 + 9])
     rows = report_kernels.mean_table(panels)
-    assert [row["networks"] for row in rows] == pytest.approx([0.545, 0.1, 0.3, 0.745, 0.345])
+    assert [row["networks"] for row in rows] == pytest.approx([5.45, 1.0, 3.0, 7.45, 3.45])
     said = report_kernels.mean_values(rows)
-    assert len(said) == 15 and said["ridge-one"] == "0.500" and said["descent-avg"] == "1.400"
-    assert (said["net-ens"], said["net-dist"]) == ("0.100", "0.345")
+    assert len(said) == 15 and said["ridge-one"] == "5%" and said["descent-avg"] == "14%"
+    assert (said["net-ens"], said["net-avg"]) == ("1%", "3%")
 
 
 def test_setting_values() -> None:

@@ -74,6 +74,23 @@ def test_one_race() -> None:
     assert report_networks.one_race(RACE, 1, until_fitted=True)[0].tolist() == [0, 4, 8]
 
 
+def test_losers_that_rise() -> None:
+    found = np.ones((3, 2, 3, 2))
+    # By record, the losers of network 0: one has come when it fits, at the second, and one later.
+    found[:, 0, :, 1] = [[0.1, 0.1, 0.1], [0.1, 0.5, 0.1], [0.1, 0.5, 0.6]]
+    found[:, 1, :, 1] = 0
+    margin = np.array([[0.5, 0.1, 0.3], [0.2, 0.2, 0.4]])
+    race: Arrays = {**RACE, "view_correlations": found, "winner_margin": margin}
+    assert report_networks.rising_losers(race) == {
+        "rising": 2, "rising-at-fit": 1, "rising-classes": "1, 2", "rising-margin": "0.20",
+        "other-margin": "0.50",
+    }  # fmt: skip
+    # The second never fits, and none of its losers comes.
+    said = report_networks.rising_losers(race, 1)
+    assert said["rising"] == said["rising-at-fit"] == 0 and said["rising-classes"] == "none"
+    assert said["rising-margin"] == "none" and said["other-margin"] == "0.20"
+
+
 def test_the_race_over_time() -> None:
     drawn = report_networks.over_time(STUDY, RACE)
     np.testing.assert_array_equal(drawn["fitted_at"], [4, np.nan])

@@ -3,10 +3,11 @@
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from mvlib.core.checks import BadInput
-from mvlib.paper.lottery import lottery_winners, winning_odds
+from mvlib.paper.lottery import lottery_winners, race_clock, winning_odds
 from mvlib.paper.multi_view_data import MultiViewParams, feature_vectors, sample
 from mvlib.paper.network import LearnerParams, init_weights
 
@@ -40,6 +41,16 @@ def test_one_neuron_without_noise_by_its_angle(q: int, ratio: float) -> None:
     a = ratio ** (q / (q - 2))  # S is the q-th power, and counts to the 1 / (q - 2)
     expected = (math.pi - math.atan(a)) / (2 * math.pi) + 1 / 8
     assert odds(ratio, 1.0, q=q)[1] == pytest.approx(expected, abs=SLACK + 0.05 ** (q - 2) / 4)
+
+
+def test_a_clock_without_noise_counts_in_powers() -> None:
+    """With the slope (z c)^3 below the threshold 1, from c to c' takes (1/c^2 - 1/c'^2) / 2 z^4."""
+    c, left = race_clock(DATA, LearnerParams(init_std=0.05), view=0, end=0.6)
+    early, late = (int(np.abs(c - at).argmin()) for at in (0.1, 0.5))
+    expected = (1 / c[early] ** 2 - 1 / c[late] ** 2) / 2
+    # Trapezia .0003 wide, where the rate goes as c^3: 3 (.0003 / .1)^2 of the integral at most.
+    assert left[early] - left[late] == pytest.approx(expected, rel=1e-4)
+    assert left[-1] == 0 and bool((np.diff(left) < 0).all())
 
 
 def test_more_neurons_and_more_noise_leave_less_to_chance() -> None:

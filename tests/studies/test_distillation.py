@@ -20,6 +20,7 @@ from mvlib.paper.objectives import (
     Objective,
     TemperatureDistillation,
     TruncatedDistillation,
+    truncated_logit,
 )
 from mvlib.paper.step_rules import ConstantStep
 from mvlib.store.kinds import kind_of
@@ -254,6 +255,7 @@ FIELDS: list[tuple[str, str, list[Any], str]] = [
     ("weight", "lambda", [-1, math.nan], "lie in [0, inf)"),
     ("record_every", "", [-1, 0.5], "be an integer >= 0"),
     ("n_watch", "n", [-1, 2.0], "be an integer >= 0"),
+    ("growth", "", [1, "yes"], "be True or False"),
 ]
 
 
@@ -342,6 +344,40 @@ def test_every_documented_array_is_there(distilled: Arrays) -> None:
 def test_without_watching_there_is_less(teacher: Arrays) -> None:
     bare = run_distillation(student(steps=2), teacher["train_outputs"])
     assert bare["steps"].tolist() == [2] and "watched_single_error" not in bare
+
+
+def test_what_the_proofs_bound_is_recorded_and_changes_nothing(
+    teacher: Arrays, distilled: Arrays
+) -> None:
+    told = run_distillation(
+        student(record_every=5, n_watch=15, growth=True), teacher["train_outputs"]
+    )
+    more = {name: array.shape for name, array in told.items() if name not in distilled}
+    n_single = int(TRAIN.single_view.sum())
+    assert more == {
+        "growth": (4, 2, K, 2, 4, 2), "single_scores": (4, 2, n_single, 3),
+        "fresh_scores": (4, 2, 100, 3), "single_shown": (n_single, 2), "fresh_shown": (100, 2),
+    }  # fmt: skip
+    for name, array in distilled.items():
+        assert np.array_equal(array, told[name], equal_nan=True), name
+    # What a student reads in the training set is its score there.
+    rows = TRAIN.single_view.numpy()
+    own = told["train_outputs"][:, rows, Y.numpy()[rows]]
+    np.testing.assert_allclose(told["single_scores"][-1].sum(axis=-1), own, rtol=1e-4, atol=1e-5)
+    assert told["single_shown"][:, 0].tolist() == Y[rows].tolist()
+
+
+def test_residuals_by_role_are_those_of_distillation(teacher: Arrays) -> None:
+    """Before the first step every score is all but 0: the formula of (4.3) is left."""
+    study = student(steps=1, record_every=1, growth=True)
+    told = run_distillation(study, teacher["train_outputs"])["growth"][0, ..., 0]
+    mean = study.teacher_scale * torch.as_tensor(teacher["train_outputs"]).mean(dim=0)
+    short = truncated_logit(mean, tau=study.tau) - 1 / K
+    a = torch.nn.functional.one_hot(Y, K) - 1 / K + study.rate_ratio * short.clamp_min(0)
+    for j, v in np.ndindex(K, 2):
+        rows = (TRAIN.strengths[:, j, v] > 0) & (j != Y)
+        # Scores are below .01 at this start, and so is what they change.
+        assert told[:, j, v, 2] == pytest.approx(float(a[rows, j].mean()), abs=0.02)
 
 
 def by_formulas(study: DistillationStudy, G: np.ndarray | None, eta: float) -> np.ndarray:

@@ -51,7 +51,6 @@ EXCEPTIONS = {
     "deep.photographs.load: download_fashion_mnist()": NETWORK,
     "deep.photographs.load: name == 'fashion-mnist'": NETWORK,
     "paper.activation.Activation.onset": SLOW,
-    "paper.activation.SmoothedReLU.value": OTHERS,
     "paper.activation.SmoothedReLU.value_and_slope": GRADIENT,
     "paper.activation.SmoothedReLU.value_and_slope_: slope = u": SLOW,
     "paper.activation._check_slope: not (onset is not None)": SLOW,
