@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 
 from mvlib.figures import parts
 from mvlib.figures.picture import ENSEMBLE, PALETTE, SINGLE, STUDENT, THEORY, canvas, picture
@@ -148,12 +149,12 @@ def deletion_curves(
 
 
 @picture
-def heat_maps(images: np.ndarray, heat: np.ndarray, labels: Sequence[int]) -> str:
-    """The paper's Figure 5: which parts of `images` (images, channels, h, w), of classes `labels`,
+def heat_maps(images: np.ndarray, heat: np.ndarray, titles: Sequence[str]) -> str:
+    """The paper's Figure 5: which parts of `images` (images, channels, h, w), called `titles`,
     each network needs: `heat` (networks, images, rows, columns) is the loss of the label's
     log-probability where a square is covered.  Each map has a scale of its own, 8 at most."""
     heat = heat[:8]
-    seeds, titles = len(heat), [f"class {label}" for label in labels]
+    seeds = len(heat)
     axes = canvas((min(11.0, 1.1 * (seeds + 1)), 1.15 * len(images)), len(images), seeds + 1)
     for axis in axes:
         axis.set_axis_off()

@@ -201,7 +201,7 @@ IMAGE_PICTURES: dict[str, Callable[[], Picture]] = {
         [0.0, 0.5], [("at random", np.full((2, 3), 0.4), np.array([0.1, 0.2]))]
     ),
     "heat_maps": lambda: images.heat_maps(
-        np.arange(384.0).reshape(2, 3, 8, 8), np.eye(6, 12).reshape(4, 2, 3, 3), [0, 1]
+        np.arange(384.0).reshape(2, 3, 8, 8), np.eye(6, 12).reshape(4, 2, 3, 3), ["bag", "boot"]
     ),
     "channel_images": lambda: images.channel_images(np.ones((9, 1, 8, 8)), "Channels"),
 }  # fmt: skip
