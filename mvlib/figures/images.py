@@ -190,3 +190,25 @@ def channel_images(images: np.ndarray, title: str) -> str:
     return (
         f"{title}: {len(images)} small grey pictures of edges, spots and textures, one a channel."
     )
+
+
+@picture
+def sheets(inputs: Sequence[tuple[str, np.ndarray]]) -> str:
+    """Inputs whose views are photographs; `inputs`: (title, patches (P, colours, h, w)).  Each
+    patch is a picture in the colours of the views, black where nothing is above 0."""
+    brightest = max(float(patches.max()) for _, patches in inputs)
+    n, colours = inputs[0][1].shape[:2]
+    light = np.array([to_rgb(parts.view_colour(view)) for view in range(colours)])
+    axes = canvas((2.7 * len(inputs), 2.6), 1, len(inputs))
+    for axis, (title, patches) in zip(axes, inputs, strict=True):
+        shown = np.einsum("pchw,cr->phwr", np.clip(patches / brightest, 0, 1) ** 0.5, light)
+        framed = np.pad(shown, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=0.5)
+        rows = [np.concatenate([*row], axis=1) for row in np.array_split(framed, round(n**0.5))]
+        axis.imshow(np.clip(np.concatenate(rows), 0, 1))
+        axis.set_title(title, fontsize=9)
+        axis.set_axis_off()
+    said = "; ".join(title.replace("\n", ", ") for title, _ in inputs)
+    return (
+        f"{len(inputs)} inputs, each a sheet of {n} small pictures, blue for view 1, orange for "
+        f"view 2 and nearly black where there is only noise: {said}."
+    )
