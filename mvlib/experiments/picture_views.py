@@ -8,7 +8,7 @@ from typing import Any
 
 from mvlib.deep.photographs import here
 from mvlib.deep.picture_views import PictureViews
-from mvlib.experiments.settings import FIRST_DRAW, SELF_TAU, STEP_RULE, Families, Scale
+from mvlib.experiments.settings import FIRST_DRAW, SELF_TAU, STEP_RULE, Families, Scale, vary
 from mvlib.paper.data_parameters import MultiViewParams
 from mvlib.paper.network import LearnerParams
 from mvlib.paper.step_rules import FixedSteps, Schedule, WhenFitted
@@ -31,6 +31,7 @@ class PictureSize:
 
     dataset: str
     typical: float
+    side: int
     n_train: int
     n_networks: int
     n_students: int
@@ -39,12 +40,14 @@ class PictureSize:
     student_steps: int
 
 
-_BOOK = PictureSize(dataset="fashion-mnist", typical=0.1, n_train=2000, n_networks=20,
-                    n_students=4, n_draws=3, n_test=2000, student_steps=150)  # fmt: skip
+_BOOK = PictureSize(
+    dataset="fashion-mnist", typical=0.1, side=16, n_train=2000, n_networks=20, n_students=4,
+    n_draws=3, n_test=2000, student_steps=150,
+)  # fmt: skip
 PICTURE_SIZES: dict[str, PictureSize] = {
     # Fashion-MNIST where it is on this machine, else digits, of which there are few.
-    "smoke": replace(_BOOK, dataset="digits", typical=0.4, n_train=300, n_networks=3, n_students=2,
-                     n_draws=2, n_test=100, student_steps=60),
+    "smoke": replace(_BOOK, dataset="digits", typical=0.2, side=8, n_train=200, n_networks=3,
+                     n_students=2, n_draws=1, n_test=100, student_steps=50),
     "book": _BOOK,
     "paper": replace(_BOOK, n_train=10000, n_students=10, n_draws=5, n_test=10000,
                      student_steps=200),
@@ -70,7 +73,7 @@ def picture_study(
     input a class, and no more, shows one view alone, as in other chapters.
     """
     size = picture_size(scale)
-    look = PictureViews(dataset=size.dataset, typical=size.typical, explore=explore)
+    look = PictureViews(dataset=size.dataset, typical=size.typical, side=size.side, explore=explore)
     k = len(look.things())
     return SingleModelStudy(
         data=MultiViewParams(
@@ -113,4 +116,31 @@ def picture_families(scale: Scale) -> Families:
                 teacher=networks, schedule=steps, n_students=size.n_students, **taught
             )
             made[name][label] = PictureStudy(base=students)
+    made["handmade-broken"] = {
+        label: PictureStudy(base=study) for label, study in broken(scale).items()
+    }
     return made
+
+
+def broken(scale: Scale) -> dict[str, SingleModelStudy | DistillationStudy]:
+    """A few networks where one thing is otherwise, and students where that is what matters."""
+    size = picture_size(scale)
+    few = replace(picture_study(scale), n_networks=min(4, size.n_networks))
+    look = few.data.appearance
+    assert isinstance(look, PictureViews)
+    larger = vary(few, patches_per_view=2)
+    steps = replace(few.schedule, stop_rule=FixedSteps(steps=size.student_steps))
+    return {
+        "as above": few,
+        "three times as many photographs": vary(
+            few, appearance=replace(look, typical=min(1.0, round(3 * look.typical, 3)))
+        ),
+        "four single-view inputs a class": vary(
+            few, single_view_fraction=4 * few.data.single_view_fraction
+        ),
+        "threshold 1": vary(few, threshold=1.0),
+        "two pictures a view": larger,
+        "two pictures a view, distilled": DistillationStudy(
+            teacher=larger, schedule=steps, n_students=2
+        ),
+    }

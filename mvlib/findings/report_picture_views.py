@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from mvlib.deep.picture_views import COLOURS, PictureViews
-from mvlib.findings.formatting import Record, number, percent
+from mvlib.findings.formatting import Family, Record, mean, number, percent
 from mvlib.findings.picture_views import Draws, errors
-from mvlib.findings.theorems import all_learned, mean_of_draws
+from mvlib.findings.theorems import all_learned, mean_of_draws, network_errors
 from mvlib.store.entries import Arrays
 from mvlib.studies.single_model import SingleModelStudy
 
@@ -91,4 +91,18 @@ def error_table(study: SingleModelStudy, of: Draws) -> list[Record]:
             "how many": sum(map(len, values)),
         }
         for kind, values in errors(study, of).items()
+    ]
+
+
+def broken_table(family: Family) -> list[Record]:
+    """What networks, or students, err on where one thing is otherwise."""
+    return [
+        {
+            "what is otherwise": e.label,
+            "test error / μ": mean(network_errors(e.study.root, [a])[0]),
+            "error on single-view inputs": mean(a["single_error"]),
+            "on multi-view inputs": mean(a["multi_error"]),
+            "classes with both views": mean(all_learned(a["correlations"])),
+        }
+        for e, a in family
     ]

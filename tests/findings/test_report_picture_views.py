@@ -1,5 +1,6 @@
 """What is claimed and shown of photographs as views, on arrays small enough to do by hand."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from mvlib.experiments.picture_views import picture_study
 from mvlib.findings import picture_views as claims
 from mvlib.findings import report_picture_views as report
 from mvlib.findings.finding import Finding
+from mvlib.studies.picture_views import PictureStudy
 
 STUDY = picture_study("book")  # mu = 0.005: a multi-view error counts 199 times
 
@@ -79,3 +81,9 @@ def test_sheets() -> None:
         "T-shirt + trousers\none view", "boot + T-shirt\none view",
     ]  # fmt: skip
     assert shown[1][1].shape == (16, 2, 16, 16) and shown[1][1][3, 1, 1, 1] == 1
+
+
+def test_what_breaks_it() -> None:
+    experiment = SimpleNamespace(label="threshold 1", study=PictureStudy(base=STUDY))
+    [row] = report.broken_table([(experiment, arrays([0.2, 0.3], [0.0, 0.001]))])
+    assert list(row.values()) == ["threshold 1", *map(pytest.approx, (0.3495, 0.25, 0.0005, 0.1))]
