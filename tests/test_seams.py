@@ -73,8 +73,8 @@ def usual(**changes: object) -> mvlib.SingleModelStudy:
 
 def test_every_seam_has_its_example() -> None:
     assert list(EXAMPLES) == [
-        "three-views", "own-activation", "own-objective", "own-batches", "new-inputs", "adam",
-        "own-kind",
+        "three-views", "own-views", "own-activation", "own-objective", "own-batches", "new-inputs",
+        "adam", "own-kind",
     ]  # fmt: skip
 
 
@@ -126,6 +126,22 @@ def test_a_private_name_is_seen() -> None:
 def test_what_is_stored_is_another_entry(label: str, run: Run) -> None:
     store = mvlib.Store("nowhere")
     assert store.key("mine", run(label).study) != store.key("mine", usual())
+
+
+def test_networks_learn_views_that_turn(run: Run) -> None:
+    made = run("own-views")
+    drawn = mvlib.sample(made.study.data, 50, seed=10, name="train")
+    places, strengths = drawn.view_patches[0].flatten(0, 1), drawn.strengths[0].flatten()
+    assert isinstance(drawn.patches, torch.Tensor)
+    for view, p in ((places >= 0) & (strengths > 0)[:, None]).nonzero().tolist():
+        turned = drawn.patches[0, places[view, p]].float()[[view, 8 + view]]
+        # Noise of .6 / sqrt(300) = .035 in each of two directions, four times and more.
+        each = float(strengths[view]) / int((places[view] >= 0).sum())
+        assert float(turned.norm()) == pytest.approx(each, abs=0.2)
+    arrays = made.arrays
+    assert arrays["fitted"].all() and arrays["multi_error"].max() < 0.05
+    # Null: a network that knows both views of each class, or none.
+    assert 0.1 < arrays["single_error"].mean() < 0.75
 
 
 def test_lottery_and_kernels_follow_an_activation(run: Run) -> None:

@@ -47,9 +47,25 @@ PARTS = {
     },
 }
 DATASETS = (*PARTS, "digits")
+# What the labels 0, 1, ... mean; CIFAR-100's fine ones are in the alphabet's order.
+CLASSES = {
+    "fashion-mnist": "T-shirt, trousers, pullover, dress, coat, sandal, shirt, sneaker, bag, boot",
+    "cifar-10": "airplane, car, bird, cat, deer, dog, frog, horse, ship, truck",
+    "cifar-100": """apple, aquarium fish, baby, bear, beaver, bed, bee, beetle, bicycle, bottle,
+        bowl, boy, bridge, bus, butterfly, camel, can, castle, caterpillar, cattle, chair,
+        chimpanzee, clock, cloud, cockroach, couch, crab, crocodile, cup, dinosaur, dolphin,
+        elephant, flatfish, forest, fox, girl, hamster, house, kangaroo, keyboard, lamp, lawn
+        mower, leopard, lion, lizard, lobster, man, maple tree, motorcycle, mountain, mouse,
+        mushroom, oak tree, orange, orchid, otter, palm tree, pear, pickup truck, pine tree,
+        plain, plate, poppy, porcupine, possum, rabbit, raccoon, ray, road, rocket, rose, sea,
+        seal, shark, shrew, skunk, skyscraper, snail, snake, spider, squirrel, streetcar,
+        sunflower, sweet pepper, table, tank, telephone, television, tiger, tractor, train, trout,
+        tulip, turtle, wardrobe, whale, willow tree, wolf, woman, worm""",
+    "digits": "zero, one, two, three, four, five, six, seven, eight, nine",
+}
 # Where in a folder they may lie, torchvision's place first; CIFAR's parts also in its archive.
 PLACES = {
-    "fashion-mnist": ("FashionMNIST/raw", "FashionMNIST", "fashion-mnist", ""),
+    "fashion-mnist": ("FashionMNIST/raw", "FashionMNIST", "fashion-mnist", "raw", ""),
     "cifar-10": ("cifar-10-batches-py", "cifar-10-python/cifar-10-batches-py", "cifar-10", ""),
     "cifar-100": ("cifar-100-python", "cifar-100-python/cifar-100-python", "cifar-100", ""),
 }
@@ -103,6 +119,16 @@ def load(name: str, folder: str | Path | None = None, *, check: bool = True) -> 
     if folder is None and not here(name) and name == "fashion-mnist":
         download_fashion_mnist()
     return _load(name, (Path(folder),) if folder else (data_folder(), DEBIAN), check)
+
+
+def class_names(name: str) -> tuple[str, ...]:
+    """What the labels 0, 1, ... of one of `DATASETS` mean, in words.
+
+    Raises:
+        BadInput: if the name is unknown.
+    """
+    require(name in DATASETS, "dataset", "name", name, f"be one of {DATASETS}", "pick one")
+    return tuple(" ".join(word.split()) for word in CLASSES[name].split(","))
 
 
 def here(name: str) -> bool:

@@ -14,6 +14,7 @@ from mvlib.experiments.gaussian import gaussian_families
 from mvlib.experiments.images import image_families
 from mvlib.experiments.limit import limit_families
 from mvlib.experiments.other_learners import classifier_families, mixup_families
+from mvlib.experiments.picture_views import picture_families
 from mvlib.experiments.robustness import robustness_families
 from mvlib.experiments.settings import (
     EXPLORED,
@@ -80,6 +81,7 @@ def experiments(scale: Scale, name: str | None = None) -> list[Experiment]:
         limit_families,
         gaussian_families,
         image_families,
+        picture_families,
         mixup_families,
         classifier_families,
         robustness_families,

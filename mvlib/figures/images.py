@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 
 from mvlib.figures import parts
 from mvlib.figures.picture import ENSEMBLE, PALETTE, SINGLE, STUDENT, THEORY, canvas, picture
@@ -148,12 +149,12 @@ def deletion_curves(
 
 
 @picture
-def heat_maps(images: np.ndarray, heat: np.ndarray, labels: Sequence[int]) -> str:
-    """The paper's Figure 5: which parts of `images` (images, channels, h, w), of classes `labels`,
+def heat_maps(images: np.ndarray, heat: np.ndarray, titles: Sequence[str]) -> str:
+    """The paper's Figure 5: which parts of `images` (images, channels, h, w), called `titles`,
     each network needs: `heat` (networks, images, rows, columns) is the loss of the label's
     log-probability where a square is covered.  Each map has a scale of its own, 8 at most."""
     heat = heat[:8]
-    seeds, titles = len(heat), [f"class {label}" for label in labels]
+    seeds = len(heat)
     axes = canvas((min(11.0, 1.1 * (seeds + 1)), 1.15 * len(images)), len(images), seeds + 1)
     for axis in axes:
         axis.set_axis_off()
@@ -188,4 +189,26 @@ def channel_images(images: np.ndarray, title: str) -> str:
     axes[0].figure.suptitle(title, fontsize=10)
     return (
         f"{title}: {len(images)} small grey pictures of edges, spots and textures, one a channel."
+    )
+
+
+@picture
+def sheets(inputs: Sequence[tuple[str, np.ndarray]]) -> str:
+    """Inputs whose views are photographs; `inputs`: (title, patches (P, colours, h, w)).  Each
+    patch is a picture in the colours of the views, black where nothing is above 0."""
+    brightest = max(float(patches.max()) for _, patches in inputs)
+    n, colours = inputs[0][1].shape[:2]
+    light = np.array([to_rgb(parts.view_colour(view)) for view in range(colours)])
+    axes = canvas((2.7 * len(inputs), 2.6), 1, len(inputs))
+    for axis, (title, patches) in zip(axes, inputs, strict=True):
+        shown = np.einsum("pchw,cr->phwr", np.clip(patches / brightest, 0, 1) ** 0.5, light)
+        framed = np.pad(shown, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=0.5)
+        rows = [np.concatenate([*row], axis=1) for row in np.array_split(framed, round(n**0.5))]
+        axis.imshow(np.clip(np.concatenate(rows), 0, 1))
+        axis.set_title(title, fontsize=9)
+        axis.set_axis_off()
+    said = "; ".join(title.replace("\n", ", ") for title, _ in inputs)
+    return (
+        f"{len(inputs)} inputs, each a sheet of {n} small pictures, blue for view 1, orange for "
+        f"view 2 and nearly black where there is only noise: {said}."
     )

@@ -298,9 +298,9 @@ def size_curve(draws: Sequence[np.ndarray], *, n_views: int = 2) -> str:
 
 
 @picture
-def coverage(learned: np.ndarray) -> str:
+def coverage(learned: np.ndarray, classes: Sequence[str] | None = None) -> str:
     """Which views each network has, and how many have each; `learned` (networks, k, V) is True
-    where a view is learned."""
+    where a view is learned; `classes` are their names, if they have any."""
     networks, k, V = learned.shape
     above, axis = canvas(
         (9, 0.28 * networks + 2.2), 2, 1, sharex=True, height_ratios=[1, 0.22 * networks]
@@ -316,7 +316,8 @@ def coverage(learned: np.ndarray) -> str:
     above.set(ylabel="networks", yticks=[0, networks], ylim=(0, networks))
     above.set_title("how many networks know the view", fontsize=10, loc="left")
     axis.set_yticks(range(networks), [f"network {r}" for r in range(networks)], fontsize=9)
-    axis.set(xlabel="class", xticks=range(k), ylim=(networks - 0.5, -0.5))
+    axis.set(xlabel="class", ylim=(networks - 0.5, -0.5))
+    axis.set_xticks(range(k), classes or [f"{j}" for j in range(k)], fontsize=7 if classes else 11)
     axis.legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize=9)
     each = learned.reshape(networks, -1).sum(axis=1)
     union = int(learned.any(axis=0).sum())

@@ -15,6 +15,8 @@ from mvlib.findings.gaussian import gaussian_ensemble_gain
 from mvlib.findings.images import image_claims
 from mvlib.findings.limit import limit_findings, train_average_ratio
 from mvlib.findings.other_learners import classifier_findings, mixup_findings
+from mvlib.findings.picture_views import KINDS as HANDMADE
+from mvlib.findings.picture_views import picture_claims
 from mvlib.findings.tangent_kernels import networks_train_average, ntk_contradictions
 from mvlib.findings.theorems import lottery_finding, theorem_1, theorem_2
 from mvlib.store.entries import Arrays
@@ -32,6 +34,7 @@ NEEDED = (
     *("many-classes-grown", "average-reduced"),
     *("mixup", "hard-labels-as-long", "classifiers", "classifiers-noise"),
     *(f"images-{kind}" for kind in IMAGES),
+    *HANDMADE,
     *ROBUSTNESS,
 )
 
@@ -72,6 +75,9 @@ def findings(scale: Scale, run: Callable[[Experiment], Arrays]) -> list[Finding]
             of["classifiers"],
         ),
         *image_claims(*(of[f"images-{kind}"][0] for kind in IMAGES)),
+        *picture_claims(
+            families["handmade-single"][0][0].study.base, {name: of[name] for name in HANDMADE}
+        ),
         *robustness.robustness_findings(*(families[name] for name in ROBUSTNESS)),
     ]
 

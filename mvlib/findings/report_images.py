@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from mvlib.deep.photographs import class_names
 from mvlib.experiments.images import ImageSize
 from mvlib.findings.finding import Finding, records
 from mvlib.findings.formatting import Family, Record, mean, number, percent, with_interval
@@ -237,16 +238,22 @@ def map_agreement(heat: np.ndarray) -> np.ndarray:
     return np.einsum("aip,bip->abi", unit, unit)[np.triu_indices(len(unit), 1)]
 
 
-def agreement_table(agreement: np.ndarray, labels: np.ndarray) -> list[Record]:
+def shown_classes(study: ImageStudy, labels: np.ndarray) -> list[str]:
+    """The classes of some images of the study's data, by name."""
+    names = class_names(study.data.dataset)
+    return [names[label] for label in labels]
+
+
+def agreement_table(agreement: np.ndarray, titles: Sequence[str]) -> list[Record]:
     """`map_agreement` image by image."""
     return [
         {
-            "image": f"{i} (class {label})",
+            "image": f"{i} ({title})",
             "correlation of two networks' maps: mean": mean(pairs),
             "smallest": float(pairs.min()),
             "largest": float(pairs.max()),
         }
-        for i, (label, pairs) in enumerate(zip(labels, agreement.T, strict=True), start=1)
+        for i, (title, pairs) in enumerate(zip(titles, agreement.T, strict=True), start=1)
     ]
 
 

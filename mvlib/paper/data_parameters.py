@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from math import inf, sqrt
 from typing import Literal
 
-from mvlib.core.checks import require, require_int, require_interval, require_number
+from mvlib.core.checks import (
+    require,
+    require_int,
+    require_interval,
+    require_number,
+    require_plain,
+)
+from mvlib.paper.appearance import Appearance
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,6 +52,8 @@ class MultiViewParams:
         noise_std: $\sigma_p \ge 0$; every patch carries $\xi_p \sim N(0, \sigma_p^2 I)$.
         features: "axis" puts view f on coordinate f; "general" is a random orthonormal family.
         overlap: inner product of any two views, in [0, 1); the paper: 0.  See `feature_vectors`.
+        appearance: what a view looks like in each patch, where it varies; features and overlap
+            then keep their defaults.  None: the same vector every time.
         balanced: labels equally often and exactly round(mu n) single-view samples, spread over the
             classes; False draws both independently, as Definition 3.3 says.
         overflow: of views beyond the patches: "forbid" asks for enough patches beforehand, "thin"
@@ -79,6 +88,7 @@ class MultiViewParams:
     balanced: bool = True
     overflow: Literal["forbid", "thin"] = "forbid"
     overlap: float = 0.0
+    appearance: Appearance | None = None
 
     def __post_init__(self) -> None:
         for whole, symbol, low, remedy in (
@@ -123,6 +133,13 @@ class MultiViewParams:
         tip = "at 1 all views are the same direction and depend on each other; try 0.1"
         require_number("overlap", "<v, v'>", self.overlap, 0, inf, tip)
         require(self.overlap < 1, "overlap", "<v, v'>", self.overlap, "be < 1", tip)
+        if self.appearance is not None:
+            inherits, given = isinstance(self.appearance, Appearance), (self.features, self.overlap)
+            require(inherits, "appearance", "v", self.appearance, "be an Appearance",
+                    "inherit from that class")  # fmt: skip
+            require_plain("appearance", "v", self.appearance)
+            need, tip = "keep their defaults beside an appearance", "it says what the views are"
+            require(given == ("axis", 0.0), "features, overlap", "v", given, need, tip)
         if k == V == 2:
             said = (
                 "n_classes (k) = 2 with n_views (V) = 2 is too small for the theorems, which let k "

@@ -104,16 +104,16 @@ class StreamedPatches:
         for first in range(0, min(BLOCK, n - start), size):
             rows = slice(first, min(first + size, n - start) if in_parts else BLOCK)
             part = {c: v if v is None else v[rows] for c, v in record.items()}
-            drawn = _render(self.params, part, features, noise)[: n - start - first]
+            drawn = _render(self.params, part, features, noise, self.name)[: n - start - first]
             drawn = drawn.to(device=self.device, dtype=self.dtype)
             yield replace(drawn, patches=stored(drawn).to(self.stored_dtype))
 
     def latent(self) -> Sample:
         """The sample with these for its patches and its latent record in memory, about 8 k V C_p
-        bytes a sample; without alpha."""
+        bytes a sample; without alpha and looks."""
         columns: dict[str, list[Tensor]] = {}
         for start, record, _ in self._records():
-            for column in record.keys() - {"feature_noise"}:
+            for column in record.keys() - {"feature_noise", "looks"}:
                 columns.setdefault(column, []).append(record[column][: self.n - start])
         here: dict[str, Any] = {c: torch.cat(v).to(self.device) for c, v in columns.items()}
         return Sample(patches=self, feature_noise=None, **here)
@@ -169,6 +169,8 @@ class Sample:
             slots beyond them and where the view is absent.
         feature_noise: $\alpha_{p,v'}$, or None where gamma = 0 or the patches are streamed.
         thinned: number of views removed because patches ran out ("thin" only).
+        looks: what decides how each view looks in each of its patches, in [0, 1); None where every
+            view is one vector, or the patches are streamed.
     """
 
     patches: Float[Tensor, "n P d"] | StreamedPatches
@@ -179,6 +181,7 @@ class Sample:
     view_patches: Int[Tensor, "n k V C_p"]
     feature_noise: Float[Tensor, "n P k V"] | None
     thinned: Int[Tensor, " n"]
+    looks: Float[Tensor, "n k V C_p"] | None = None
 
     def __len__(self) -> int:
         return self.labels.shape[0]
@@ -210,6 +213,11 @@ def feature_vectors(
     view's neurons learn lifts every other view, and nothing cancels.
     """
     k, V, d = params.n_classes, params.n_views, params.dim
+    if params.appearance is not None:
+        views = params.appearance.views()
+        found, need = tuple(views.shape), f"have views of shape {(k, V, d)}"
+        require(found == (k, V, d), "appearance", "v", found, need, "change n_classes, dim or it")
+        return views.to(device=device, dtype=dtype)
     if params.features == "axis":
         views = torch.eye(k * V, d, device=device, dtype=dtype)
     else:
@@ -314,6 +322,9 @@ def _latent_record(
     if params.feature_noise > 0:
         alpha = torch.rand(n, params.n_patches, k, V, generator=generator, dtype=dtype)
         alpha = params.feature_noise * alpha
+    looks = None
+    if params.appearance is not None:
+        looks = torch.rand(view_patches.shape, generator=generator, dtype=dtype)
     return dict(
         labels=labels,
         single_view=single_view,
@@ -322,6 +333,7 @@ def _latent_record(
         view_patches=view_patches,
         feature_noise=alpha,
         thinned=thinned,
+        looks=looks,
     )
 
 
@@ -370,8 +382,9 @@ def _strengths(
 
 
 def _render(
-    params: MultiViewParams, record: dict[str, Any], features: Tensor, generator: torch.Generator
-) -> Sample:
+    params: MultiViewParams, record: dict[str, Any], features: Tensor, generator: torch.Generator,
+    name: str,
+) -> Sample:  # fmt: skip
     r"""Steps 4 and 5: $x_p = z_p v + \sum_{v'} \alpha_{p,v'} v' + \xi_p$ (footnote 6)."""
     strengths, view_patches = record["strengths"].flatten(1), record["view_patches"].flatten(1, 2)
     features = features.flatten(0, 1)
@@ -382,7 +395,10 @@ def _render(
     coefficients = (strengths / (view_patches >= 0).sum(dim=2).clamp_min(1))[row, view]
     patch = view_patches[row, view, slot]
     # Patches of different views are disjoint, so no index occurs twice and += is exact.
-    if params.features == "axis" and params.overlap == 0:
+    if params.appearance is not None:
+        chance = record["looks"].flatten(1, 2)[row, view, slot]
+        patches[row, patch] += coefficients[:, None] * params.appearance.looks(view, chance, name)
+    elif params.features == "axis" and params.overlap == 0:
         patches[row, patch, view] += coefficients
     else:
         patches[row, patch] += coefficients[:, None] * features[view]

@@ -31,6 +31,7 @@ from mvlib.deep.image_sets import ImageData
 from mvlib.deep.networks import Architecture
 from mvlib.deep.optimisers import Adam, Momentum, Plan
 from mvlib.deep.photographs import ARCHIVES, PARTS, load
+from mvlib.deep.picture_views import PictureViews
 from mvlib.paper import multi_view_data, network
 from mvlib.paper.activation import Activation, RoundedReLU
 from mvlib.paper.batches import Batch, Batches, MidpointMixup, MiniBatches
@@ -60,6 +61,7 @@ from mvlib.studies.images import ImageStudy
 from mvlib.studies.joint_training import JointStudy
 from mvlib.studies.kernel_contrast import ContrastStudy
 from mvlib.studies.many_classes import ManyClassesStudy
+from mvlib.studies.picture_views import PictureStudy
 from mvlib.studies.single_model import SingleModelStudy
 
 STEP = BoundedRelativeStep(max_step=1000.0, relative_change=0.3)
@@ -281,6 +283,23 @@ def _image_views() -> Probes:
     }  # fmt: skip
 
 
+def _pictures() -> Probes:
+    def networks(**look: Any) -> SingleModelStudy:
+        shown = PictureViews(dataset="digits", typical=0.5, side=4, **look)
+        data = replace(NETWORKS.data, n_classes=10, dim=shown.dim, n_patches=8, overflow="thin",
+                       patches_per_view=2, appearance=shown)  # fmt: skip
+        few = replace(NETWORKS.schedule, stop_rule=FixedSteps(steps=5))
+        return replace(NETWORKS, data=data, schedule=few)
+
+    students = DistillationStudy(teacher=networks(), schedule=FIXED, n_students=2)
+    return {
+        "networks": PictureStudy(base=networks()),
+        "students": PictureStudy(base=students),
+        "other photographs": PictureStudy(base=networks(explore=True)),
+        "streamed": partial(_streamed, PictureStudy(base=networks())),
+    }
+
+
 def _inside() -> Probes:
     study = InsideStudy(base=IMAGES, deleted=(0.5,), n_heat=2, patch=3, stride=3, n_channels=2)
     return {"plain": study}
@@ -297,6 +316,7 @@ PROBES: Mapping[str, Callable[[], Probes]] = {
     "image networks": _image_networks,
     "image kernels": _image_kernels,
     "image views": _image_views,
+    "pictures as views": _pictures,
     "inside image networks": _inside,
 }
 

@@ -24,6 +24,7 @@ from mvlib.deep import photographs as images
 from mvlib.deep.photographs import (
     PARTS,
     Images,
+    class_names,
     digits,
     download_fashion_mnist,
     here,
@@ -156,6 +157,7 @@ LAYOUTS = [
     ("fashion-mnist", "FashionMNIST/raw/{}"),
     ("fashion-mnist", "FashionMNIST/raw/{}.gz"),
     ("fashion-mnist", "fashion-mnist/{}.gz"),
+    ("fashion-mnist", "raw/{}.gz"),  # where --data names torchvision's folder of the collection
     ("fashion-mnist", "{}/{}"),
     ("fashion-mnist", "{}.gz/{}"),
     ("cifar-10", "cifar-10-batches-py/{}"),
@@ -220,8 +222,18 @@ def test_what_is_missing_is_said(name: str, tmp_path: Path) -> None:
     assert ("python.tar.gz" in said) == (name != "fashion-mnist")
 
 
-def test_unknown_names() -> None:
-    refused(lambda: load("mnist"), "dataset", "'mnist'", "fashion-mnist")
+@pytest.mark.parametrize("function", [load, class_names])
+def test_unknown_names(function: Callable[[str], Any]) -> None:
+    refused(lambda: function("mnist"), "dataset", "'mnist'", "fashion-mnist")
+
+
+@pytest.mark.parametrize(("name", "k"), [("fashion-mnist", 10), ("cifar-10", 10), ("digits", 10),
+                                         ("cifar-100", 100)])  # fmt: skip
+def test_classes_have_names(name: str, k: int) -> None:
+    names = class_names(name)
+    assert len(set(names)) == k
+    if name == "cifar-100":
+        assert list(names) == sorted(names) and (names[52], names[97]) == ("oak tree", "wolf")
 
 
 # ---------------------------------------------------------------- idx and Fashion-MNIST
@@ -409,7 +421,11 @@ def test_a_batch_of_python_2() -> None:
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-@pytest.mark.parametrize("key", [str, str.encode], ids=["words", "bytes"])
+@pytest.mark.parametrize(
+    "key",
+    [str, str.encode, np.str_, lambda k: np.bytes_(k.encode())],
+    ids=["words", "bytes", "numpy's words", "numpy's bytes"],
+)
 @pytest.mark.parametrize("labels", [list, tuple, np.array, lambda y: [np.uint8(i) for i in y]])
 def test_batches_of_any_python(
     protocol: int, key: Callable[[str], Any], labels: Callable[[list[int]], Any]
@@ -426,6 +442,12 @@ def test_batches_of_any_python(
     [
         ({"labels": [[1], [2, 3]]}, ["labels", "object", "be 2 integers"]),
         ({"labels": ["cat", "dog"]}, ["labels", "be 2 integers"]),
+        ({"labels": "ab"}, ["labels", "be 2 integers"]),
+        ({"labels": [[1, [2]], 3]}, ["labels", "object", "be 2 integers"]),
+        ({"labels": [np.zeros(2), np.zeros(3)]}, ["labels", "object", "be 2 integers"]),
+        ({"labels": np.array([1, "x"], object)}, ["labels", "object", "be 2 integers"]),
+        ({"labels": {0: 1, 1: 2}}, ["labels", "object", "be 2 integers"]),
+        ({"labels": [2**70, 1]}, ["labels", "object", "be 2 integers"]),
         ({"labels": [1.5, 2.0]}, ["labels", "float64"]),
         ({"labels": [1, 2, 3]}, ["labels", "(3,)"]),
         ({"labels": [[1, 0], [0, 1]]}, ["labels", "(2, 2)"]),

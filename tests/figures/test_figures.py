@@ -74,7 +74,9 @@ PICTURES: dict[str, Callable[[], Picture]] = {
         {4: (np.array([0.4, 0.5]), 0.4), 6: (np.array([0.5, 0.6]), 0.45)}
     ),
     "size_curve": lambda: networks.size_curve([SIZES, SIZES / 2]),
-    "coverage": lambda: networks.coverage(np.arange(12).reshape(2, 3, 2) % 3 > 0),
+    "coverage": lambda: networks.coverage(
+        np.arange(12).reshape(2, 3, 2) % 3 > 0, ["bag", "boot", "coat"]
+    ),
     "output_bars": lambda: networks.output_bars(np.eye(3) + 0.1, 1, "An input"),
     "activation_curves": lambda: networks.activation_curves(
         STEPS - 4.0, {"q = 2": STEPS / 2}, {"q = 2": STEPS / 8}
@@ -203,7 +205,10 @@ IMAGE_PICTURES: dict[str, Callable[[], Picture]] = {
         [0.0, 0.5], [("at random", np.full((2, 3), 0.4), np.array([0.1, 0.2]))]
     ),
     "heat_maps": lambda: images.heat_maps(
-        np.arange(384.0).reshape(2, 3, 8, 8), np.eye(6, 12).reshape(4, 2, 3, 3), [0, 1]
+        np.arange(384.0).reshape(2, 3, 8, 8), np.eye(6, 12).reshape(4, 2, 3, 3), ["bag", "boot"]
+    ),
+    "sheets": lambda: images.sheets(
+        [("both views", np.ones((16, 2, 4, 4))), ("one view", np.zeros((16, 2, 4, 4)))]
     ),
     "channel_images": lambda: images.channel_images(np.ones((9, 1, 8, 8)), "Channels"),
 }  # fmt: skip

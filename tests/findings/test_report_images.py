@@ -143,5 +143,10 @@ def test_heat_maps_agree() -> None:
     assert agreement.shape == (6, 2)
     assert agreement[:, 0] == pytest.approx([-1, 1, 0, -1, 0, 0], abs=1e-12)  # zeros, rounded
     assert agreement[:, 1] == pytest.approx(agreement[:, 0], abs=1e-12), "no scale, no offset"
-    table: Any = report.agreement_table(agreement[:2], np.array([7, 9]))
-    assert list(table[1].values()) == ["2 (class 9)", *map(pytest.approx, (0, -1, 1))]
+    table: Any = report.agreement_table(agreement[:2], ["sneaker", "boot"])
+    assert list(table[1].values()) == ["2 (boot)", *map(pytest.approx, (0, -1, 1))]
+
+
+def test_classes_are_called_by_name() -> None:
+    found = report.shown_classes(image_study("book"), np.array([1, 9]))
+    assert found == ["trousers", "boot"]

@@ -30,6 +30,7 @@ from mvlib.studies.probes import run_probes
 INFRASTRUCTURE = {module.__name__ for module in (checks, files, folders, kinds, source)}
 GRADIENT = "no study differentiates scores"
 NETWORK = "fetches what is not on this machine, by its checksum"
+NAMES = "words for people"
 OTHERS = "no study: other callers alone"
 REFUSED = "what comes of it is refused"
 SPEED = "decides which of two ways the same products are done; probes take both"
@@ -46,10 +47,12 @@ EXCEPTIONS = {
     "deep.photographs._find: return (best, [part for part in PARTS[name] if part not in best])":
         REFUSED,
     "deep.photographs._tar_members: part": REFUSED,
+    "deep.photographs.class_names": NAMES,
     "deep.photographs.download_fashion_mnist": NETWORK,
     "deep.photographs.here: not _find(name, (data_folder(), DEBIAN))[1]": NETWORK,
     "deep.photographs.load: download_fashion_mnist()": NETWORK,
     "deep.photographs.load: name == 'fashion-mnist'": NETWORK,
+    "deep.picture_views.PictureViews.things": NAMES,
     "paper.activation.Activation.onset": SLOW,
     "paper.activation.SmoothedReLU.value_and_slope": GRADIENT,
     "paper.activation.SmoothedReLU.value_and_slope_: slope = u": SLOW,

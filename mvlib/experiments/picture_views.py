@@ -1,0 +1,146 @@
+"""Experiments on views made by hand of photographs, at three scales."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+from mvlib.deep.photographs import here
+from mvlib.deep.picture_views import PictureViews
+from mvlib.experiments.settings import FIRST_DRAW, SELF_TAU, STEP_RULE, Families, Scale, vary
+from mvlib.paper.data_parameters import MultiViewParams
+from mvlib.paper.network import LearnerParams
+from mvlib.paper.step_rules import FixedSteps, Schedule, WhenFitted
+from mvlib.studies.distillation import DistillationStudy
+from mvlib.studies.picture_views import PictureStudy
+from mvlib.studies.single_model import SingleModelStudy
+
+# What students are taught, by experiment name; all start from the same weights and take as many
+# steps.
+TAUGHT: dict[str, dict[str, Any]] = {
+    "handmade-distilled": {"target": "average"},
+    "handmade-one-hot": {"target": "one-hot"},
+    "handmade-self-distilled": {"target": "each", "tau": SELF_TAU},
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PictureSize:
+    """What a scale changes."""
+
+    dataset: str
+    typical: float
+    side: int
+    n_train: int
+    n_networks: int
+    n_students: int
+    n_draws: int
+    n_test: int
+    student_steps: int
+
+
+_BOOK = PictureSize(
+    dataset="fashion-mnist", typical=0.1, side=16, n_train=2000, n_networks=20, n_students=4,
+    n_draws=3, n_test=2000, student_steps=150,
+)  # fmt: skip
+PICTURE_SIZES: dict[str, PictureSize] = {
+    # Fashion-MNIST where it is on this machine, else digits, of which there are few.
+    "smoke": replace(_BOOK, dataset="digits", typical=0.2, side=8, n_train=200, n_networks=3,
+                     n_students=2, n_draws=1, n_test=100, student_steps=50),
+    "book": _BOOK,
+    "paper": replace(_BOOK, n_train=10000, n_students=10, n_draws=5, n_test=10000,
+                     student_steps=200),
+}  # fmt: skip
+
+
+def picture_size(scale: Scale) -> PictureSize:
+    """The scale's sizes; at smoke scale the images that are on this machine."""
+    size = PICTURE_SIZES[scale]
+    if scale == "smoke" and here("fashion-mnist"):
+        return replace(size, dataset="fashion-mnist")
+    return size
+
+
+def picture_study(
+    scale: Scale, *, draw: int = FIRST_DRAW, explore: bool = False
+) -> SingleModelStudy:
+    r"""The network of Definition 3.4 on inputs of Definition 3.1 whose views are photographs.
+
+    An own view stands in C_p = 4 patches, as four photographs, each fainter than one of another
+    class may be (why: `settings.base_study`); s = 4 views of other classes make
+    most single-view inputs show one that attracts a network without the right view.  One training
+    input a class, and no more, shows one view alone, as in other chapters.
+    """
+    size = picture_size(scale)
+    look = PictureViews(dataset=size.dataset, typical=size.typical, side=size.side, explore=explore)
+    k = len(look.things())
+    return SingleModelStudy(
+        data=MultiViewParams(
+            n_classes=k,
+            dim=look.dim,
+            n_patches=16,
+            patches_per_view=4,
+            sparsity=4.0,
+            single_view_fraction=k / size.n_train,
+            own_strength=(1.2, 1.4),
+            multi_other_strength=(0.39, 0.4),
+            single_other_strength=0.2,
+            single_other_floor=0.8,
+            noise_std=0.6 / math.sqrt(look.dim),
+            overflow="thin",
+            appearance=look,
+        ),
+        learner=LearnerParams(
+            n_neurons=5, power=4, threshold=1.5, init_std=0.08, precision="bfloat16"
+        ),
+        schedule=Schedule(step_rule=STEP_RULE, stop_rule=WhenFitted(limit=400)),
+        n_train=size.n_train,
+        n_networks=size.n_networks,
+        draw=draw,
+        n_test_single=size.n_test,
+        n_test_multi=size.n_test,
+    )
+
+
+def picture_families(scale: Scale) -> Families:
+    """Networks and their students, on every training set."""
+    size = picture_size(scale)
+    made: Families = {name: {} for name in ("handmade-single", *TAUGHT)}
+    for draw in range(FIRST_DRAW, FIRST_DRAW + size.n_draws):
+        networks, label = picture_study(scale, draw=draw), f"draw {draw}"
+        made["handmade-single"][label] = PictureStudy(base=networks)
+        steps = replace(networks.schedule, stop_rule=FixedSteps(steps=size.student_steps))
+        for name, taught in TAUGHT.items():
+            students = DistillationStudy(
+                teacher=networks, schedule=steps, n_students=size.n_students, **taught
+            )
+            made[name][label] = PictureStudy(base=students)
+    made["handmade-broken"] = {
+        label: PictureStudy(base=study) for label, study in broken(scale).items()
+    }
+    return made
+
+
+def broken(scale: Scale) -> dict[str, SingleModelStudy | DistillationStudy]:
+    """A few networks where one thing is otherwise, and students where that is what matters."""
+    size = picture_size(scale)
+    few = replace(picture_study(scale), n_networks=min(4, size.n_networks))
+    look = few.data.appearance
+    assert isinstance(look, PictureViews)
+    larger = vary(few, patches_per_view=2)
+    steps = replace(few.schedule, stop_rule=FixedSteps(steps=size.student_steps))
+    return {
+        "as above": few,
+        "three times as many photographs": vary(
+            few, appearance=replace(look, typical=min(1.0, round(3 * look.typical, 3)))
+        ),
+        "four single-view inputs a class": vary(
+            few, single_view_fraction=4 * few.data.single_view_fraction
+        ),
+        "threshold 1": vary(few, threshold=1.0),
+        "two pictures a view": larger,
+        "two pictures a view, distilled": DistillationStudy(
+            teacher=larger, schedule=steps, n_students=2
+        ),
+    }

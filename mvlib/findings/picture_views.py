@@ -1,0 +1,109 @@
+r"""Views made by hand of photographs, as findings: Theorems 1 to 3 where a view is many pictures.
+
+Error over mu is what it is in every chapter, `error_in_units_of_mu`: test error over the share of
+single-view inputs, $e_s + \frac{1-\mu}{\mu} e_m$.  So whatever is wrong of inputs that show both
+views counts 1/mu times, a picture that nobody could read included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from mvlib.core.intervals import mean_interval
+from mvlib.findings.finding import Finding, estimate
+from mvlib.findings.formatting import number
+from mvlib.findings.theorems import (
+    counted,
+    ensembles,
+    finite_size_prediction,
+    foretold,
+    mean_of_draws,
+    network_errors,
+    rough,
+)
+from mvlib.store.entries import Arrays
+from mvlib.studies.single_model import SingleModelStudy
+
+Draws = Mapping[str, Sequence[Arrays]]  # family -> arrays, one a data draw
+# Family of experiments -> what its networks or students are called.
+KINDS = {
+    "handmade-single": "networks",
+    "handmade-distilled": "distilled",
+    "handmade-one-hot": "control: one-hot",
+    "handmade-self-distilled": "self-distilled",
+}
+
+
+def errors(study: SingleModelStudy, of: Draws) -> dict[str, list[np.ndarray]]:
+    """Kind of network -> test errors over mu, one array a data draw; `study`: the networks' on any
+    draw, `of`: the families in `KINDS`."""
+    found = {KINDS[name]: network_errors(study, draws) for name, draws in of.items()}
+    return found | {"their ensemble": ensembles(study, of["handmade-single"])}
+
+
+def picture_claims(study: SingleModelStudy, of: Draws) -> list[Finding]:
+    """What Theorems 1 to 3 come to where views are photographs; arguments as for `errors`."""
+    single, found = of["handmade-single"], errors(study, of)
+    alone = mean_of_draws(found["networks"])
+    pairs = zip(of["handmade-one-hot"], of["handmade-distilled"], strict=True)
+    measured = {
+        "single": found["networks"],
+        "ensemble": found["their ensemble"],
+        "distilled": found["distilled"],
+        "one-hot-above-distilled": [b["single_error"] - a["single_error"] for b, a in pairs],
+        "self-distilled": found["self-distilled"],
+        "lottery": [foretold(a).mean(axis=1) for a in single],
+    }
+    said: dict[str, dict[str, Any]] = {
+        "single": dict(
+            statement="On photographs as views a single network errs on half of mu.",
+            predicted=0.5, source="the paper's number", turn=0.25,
+            caveat="Finite-size prediction "
+                   f"{number(finite_size_prediction(study, single))}.",
+        ),
+        "ensemble": dict(
+            statement=f"The average of {study.n_networks} of them errs on a tenth of mu at most.",
+            predicted=0.1, direction="at most", turn=alone,
+            caveat="The theorem's number is 0.001.  An ensemble is one unit.",
+        ),
+        "distilled": dict(
+            statement="So does, nearly, one student of that average.",
+            predicted=0.15, direction="at most", turn=alone,
+            caveat="The theorem's number is 0.001.",
+        ),
+        "one-hot-above-distilled": dict(
+            statement="A student of a teacher that is certain of the label errs more than that.",
+            predicted=0.15, direction="at least", turn=0.0, unit="error on single-view inputs",
+            caveat="On single-view inputs alone: what the control gets wrong of others would make "
+                   "it more.  Paired: the same starts, as many steps.",
+        ),
+        "self-distilled": dict(
+            statement="A student of one network has its own view and its teacher's.",
+            predicted=0.25, source="the paper's words", turn=alone,
+            caveat="The introduction bounds it by 0.26.",
+        ),
+        "lottery": dict(
+            statement="Which photographs a network learns is decided by its initialisation.",
+            predicted=1.0, source="the paper's words", turn=0.5,
+            unit="share of classes predicted right",
+            caveat="The winner is the view with the largest correlation at the end.",
+        ),
+    }  # fmt: skip
+    multi = ", ".join(
+        f"{kind} {number([a['multi_error'] for a in of[name]], 4)}" for name, kind in KINDS.items()
+    )
+    rest = (
+        f"Multi-view error: {multi}. {counted(single)}; bootstrap over draws, then what was "
+        f"trained.{rough(single)}"
+    )
+    return [
+        Finding(
+            **{"claim": f"handmade-{name}", "source": "ours", **said[name]}
+            | {"caveat": f"{said[name]['caveat']} {rest}", "n": sum(map(len, values))}
+            | estimate(mean_of_draws(values), *mean_interval(values))
+        )
+        for name, values in measured.items()
+    ]

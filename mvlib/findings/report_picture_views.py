@@ -1,0 +1,108 @@
+"""What chapter 8 shows of views made by hand of photographs."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mvlib.deep.picture_views import COLOURS, PictureViews
+from mvlib.findings.formatting import Family, Record, mean, number, percent
+from mvlib.findings.picture_views import Draws, errors
+from mvlib.findings.theorems import all_learned, mean_of_draws, network_errors
+from mvlib.store.entries import Arrays
+from mvlib.studies.single_model import SingleModelStudy
+
+# Kind of network -> the error over mu that theory predicts (the control: nothing).
+PREDICTED = {"networks": 0.5, "their ensemble": 0.001, "distilled": 0.001, "self-distilled": 0.25}
+
+
+def look_of(study: SingleModelStudy) -> PictureViews:
+    """The study's photographs."""
+    assert isinstance(study.data.appearance, PictureViews)
+    return study.data.appearance
+
+
+def setting_values(study: SingleModelStudy) -> Record:
+    """The setting of networks whose views are photographs."""
+    look, data = look_of(study), study.data
+    (one, other), *_ = look.things()
+    return {
+        "pv-n-train": study.n_train,
+        "pv-n-test": study.n_test_single,
+        "pv-networks": study.n_networks,
+        "pv-patches": data.n_patches,
+        "pv-own": data.patches_per_view,
+        "pv-side": look.side,
+        "pv-typical": percent(look.typical, 0),
+        "pv-mu": f"{data.single_view_fraction:g}",
+        "pv-first": f"{one} in {COLOURS[0]} and {other} in {COLOURS[1]}",
+    }
+
+
+def class_titles(study: SingleModelStudy) -> list[str]:
+    """The two things that each class shows, one above the other."""
+    return ["\n".join(pair) for pair in look_of(study).things()]
+
+
+def sheets(study: SingleModelStudy, arrays: Arrays) -> list[tuple[str, np.ndarray]]:
+    """Test inputs with their titles, for `figures.images.sheets`: first those with both views."""
+    look, labels = look_of(study), arrays["sheet_labels"]
+    shape = (study.data.n_patches, len(COLOURS), look.side, look.side)
+    half = len(labels) // 2
+    return [
+        (f"{' + '.join(look.things()[label])}\n{kind}", patches.astype(float).reshape(shape))
+        for label, kind, patches in zip(
+            labels, ["both views"] * half + ["one view"] * half, arrays["sheets"], strict=True
+        )
+    ]
+
+
+def reads(arrays: Arrays) -> np.ndarray:
+    """Whether each network tells a class from each of its views alone, (networks, k, V): it errs
+    on less than half of the single-view test inputs that show it."""
+    return np.asarray(arrays["class_error"] < 0.5)
+
+
+def lottery_values(of: Draws) -> Record:
+    """Which views networks and students read, and how often."""
+    views = np.concatenate([reads(a) for a in of["handmade-single"]])
+    one = views.sum(axis=-1) == 1
+    first = (one & views[..., 0]).sum(axis=0) / np.maximum(one.sum(axis=0), 1)  # by class
+    both = {name: [all_learned(a["correlations"]) for a in draws] for name, draws in of.items()}
+    return {
+        "pv-one-view": percent(one, 0),
+        "pv-both-views": percent(views.all(axis=-1), 0),
+        "pv-no-view": percent(~views.any(axis=-1), 0),
+        "pv-least-first": percent(first.min(), 0),
+        "pv-most-first": percent(first.max(), 0),
+        "pv-distilled-both": percent(mean_of_draws(both["handmade-distilled"]), 0),
+        "pv-one-hot-both": percent(mean_of_draws(both["handmade-one-hot"]), 0),
+        "pv-multi": number([a["multi_error"] for a in of["handmade-single"]], 4),
+    }
+
+
+def error_table(study: SingleModelStudy, of: Draws) -> list[Record]:
+    """Errors over mu by kind of network."""
+    return [
+        {
+            "kind": kind,
+            "test error / μ": mean_of_draws(values),
+            "least": float(np.concatenate(values).min()),
+            "largest": float(np.concatenate(values).max()),
+            "how many": sum(map(len, values)),
+        }
+        for kind, values in errors(study, of).items()
+    ]
+
+
+def broken_table(family: Family) -> list[Record]:
+    """What networks, or students, err on where one thing is otherwise."""
+    return [
+        {
+            "what is otherwise": e.label,
+            "test error / μ": mean(network_errors(e.study.root, [a])[0]),
+            "error on single-view inputs": mean(a["single_error"]),
+            "on multi-view inputs": mean(a["multi_error"]),
+            "classes with both views": mean(all_learned(a["correlations"])),
+        }
+        for e, a in family
+    ]

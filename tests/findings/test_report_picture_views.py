@@ -1,0 +1,89 @@
+"""What is claimed and shown of photographs as views, on arrays small enough to do by hand."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mvlib.experiments.picture_views import picture_study
+from mvlib.findings import picture_views as claims
+from mvlib.findings import report_picture_views as report
+from mvlib.findings.finding import Finding
+from mvlib.studies.picture_views import PictureStudy
+
+STUDY = picture_study("book")  # mu = 0.005: a multi-view error counts 199 times
+
+
+def arrays(single: list[float], multi: list[float], **more: Any) -> dict[str, np.ndarray]:
+    n = len(single)
+    correlations = np.tile([[1.0, 0.1]], (n, 10, 1))
+    correlations[:, 0] = 1
+    return {
+        "single_error": np.array(single), "multi_error": np.array(multi),
+        "correlations": correlations, "predicted_winner": np.zeros((n, 10), int),
+        "ensemble_single_error": np.array(0.05), "ensemble_multi_error": np.array(0.0),
+        "class_error": np.tile([[0.1, 0.9]], (n, 10, 1)), **more,
+    }  # fmt: skip
+
+
+OF = {
+    "handmade-single": [arrays([0.4, 0.5], [0.0, 0.0]), arrays([0.3, 0.4], [0.001, 0.0])],
+    "handmade-distilled": [arrays([0.02, 0.04], [0, 0]), arrays([0.03, 0.03], [0, 0])],
+    "handmade-one-hot": [arrays([0.3, 0.3], [0.01, 0]), arrays([0.3, 0.32], [0, 0])],
+    "handmade-self-distilled": [arrays([0.2, 0.3], [0, 0]), arrays([0.2, 0.2], [0, 0])],
+}
+
+
+def test_claims_by_hand() -> None:
+    found = {f.claim: f for f in claims.picture_claims(STUDY, OF)}
+    measured = {name.removeprefix("handmade-"): f.measured for name, f in found.items()}
+    assert measured == pytest.approx({
+        "single": (0.45 + 0.35 + 0.0995) / 2, "ensemble": 0.05, "distilled": 0.03,
+        "one-hot-above-distilled": (0.27 + 0.28) / 2, "self-distilled": 0.225, "lottery": 1.0,
+    })  # fmt: skip
+    assert found["handmade-single"].source == "the paper's number"
+    assert found["handmade-ensemble"].n == 2 and found["handmade-distilled"].n == 4
+    assert found["handmade-distilled"].verdict == "holds"
+    assert found["handmade-one-hot-above-distilled"].verdict == "holds"
+    assert "2 data draws" in found["handmade-single"].caveat
+    assert all(isinstance(f, Finding) and f.low <= f.high for f in found.values())
+
+
+def test_who_reads_which_view() -> None:
+    one = OF["handmade-single"][0]
+    both = one | {"class_error": np.zeros((2, 10, 2))}
+    none = one | {"class_error": np.ones((2, 10, 2))}
+    other = one | {"class_error": one["class_error"][..., ::-1]}
+    assert report.reads(one)[..., 0].all() and not report.reads(one)[..., 1].any()
+    values = report.lottery_values({**OF, "handmade-single": [one, both, none, other]})
+    assert values["pv-one-view"] == "50%" and values["pv-both-views"] == "25%"
+    assert values["pv-no-view"] == "25%" and values["pv-least-first"] == "50%"
+    assert values["pv-distilled-both"] == "10%"
+
+
+def test_words_and_tables() -> None:
+    values = report.setting_values(STUDY)
+    assert values["pv-first"] == "T-shirt in blue and trousers in orange"
+    assert values["pv-typical"] == "10%" and values["pv-mu"] == "0.005"
+    assert report.class_titles(STUDY)[9] == "boot\nT-shirt"
+    table = report.error_table(STUDY, OF)
+    assert [row["kind"] for row in table] == [*claims.KINDS.values(), "their ensemble"]
+    assert table[1]["least"] == 0.02 and table[1]["how many"] == 4
+
+
+def test_sheets() -> None:
+    patches = np.zeros((4, 16, 512), np.float16)
+    patches[1, 3, 256 + 17] = 1  # orange, second row and column of the fourth patch
+    shown = report.sheets(STUDY, {"sheets": patches, "sheet_labels": np.array([0, 1, 0, 9])})
+    assert [title for title, _ in shown] == [
+        "T-shirt + trousers\nboth views", "trousers + pullover\nboth views",
+        "T-shirt + trousers\none view", "boot + T-shirt\none view",
+    ]  # fmt: skip
+    assert shown[1][1].shape == (16, 2, 16, 16) and shown[1][1][3, 1, 1, 1] == 1
+
+
+def test_what_breaks_it() -> None:
+    experiment = SimpleNamespace(label="threshold 1", study=PictureStudy(base=STUDY))
+    [row] = report.broken_table([(experiment, arrays([0.2, 0.3], [0.0, 0.001]))])
+    assert list(row.values()) == ["threshold 1", *map(pytest.approx, (0.3495, 0.25, 0.0005, 0.1))]
