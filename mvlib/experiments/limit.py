@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, replace
 
 from mvlib.experiments.settings import (
+    FEWER,
     SIZES,
     Families,
     Scale,
@@ -141,12 +142,11 @@ def limit_families(scale: Scale) -> Families:
     full = [with_classes(first, *row) for row in size.class_counts]
     made: Families = {"class-count": {f"k = {s.data.n_classes}": s for s in full}}
     made["class-count-distilled"] = {
-        f"k = {teacher.data.n_classes}": replace(student, schedule=replace(
-            student.schedule, step_rule=teacher.schedule.step_rule
-        ))
+        f"k = {teacher.data.n_classes}": student_study(
+            scale, teacher, n_students=1, steps=_steps(scale, teacher)
+        )
         for teacher in full
-        for student in [student_study(scale, teacher, n_students=1, steps=_steps(scale, teacher))]
-    }  # fmt: skip
+    }
     made["class-count-reduced"] = {f"k = {s.data.n_classes}": reduced(s) for s in full}
     made["many-classes"] = {
         f"k = {k}": reduced(with_classes(first, k, networks, DIM_PER_CLASS * k))
@@ -162,7 +162,7 @@ def limit_families(scale: Scale) -> Families:
 def _steps(scale: Scale, teacher: SingleModelStudy) -> int:
     """A student's steps: networks need about 1.4 times as many where k doubles."""
     doubled = math.log2(teacher.data.n_classes / base_study(scale).data.n_classes)
-    return round(SIZES[scale].student_steps * (1 + 0.5 * max(0.0, doubled)))
+    return round(FEWER * SIZES[scale].student_steps * (1 + 0.5 * max(0.0, doubled)))
 
 
 def _long(scale: Scale) -> Families:
@@ -238,5 +238,7 @@ def _printed(scale: Scale) -> Families:
         )
         for target in ("average", "one-hot")
     }  # fmt: skip
-    hard = student_study(scale, networks, n_students=1, steps=size.printed_steps, target="labels")
+    hard = student_study(
+        scale, networks, n_students=1, steps=size.printed_steps, target="labels", form="printed"
+    )
     return {"printed-limit": {"networks": networks, "labels": hard, **students}}

@@ -104,6 +104,8 @@ SIZES: dict[str, Size] = {
 # Relative changes of .15, .2 and .3 end in the same place (single-network error within .01 mu on
 # the exploration draws); larger ones let losing views catch up within a step.
 STEP_RULE = BoundedRelativeStep(max_step=3e4, relative_change=0.3)
+# Length and number of the steps of students, in those of networks: see `student_study`.
+LONGER, FEWER = 2, 2 / 3
 SINGLE_VIEW_PER_CLASS = 1.0  # N_s / k; the paper's k^.2 is 1.6 at k = 10
 # tau of self-distillation, where (4.2) has .4 elsewhere: at .4 the teacher's views, which other
 # classes' samples ask for from the first step on, displace many that the student's own start names.
@@ -195,14 +197,26 @@ def student_study(
     **changes: Any,
 ) -> DistillationStudy:
     """Students of a study's networks in the setting of every chapter, trained for so many steps, by
-    default as many as all others or, without a teacher, until they fit."""
-    size, until_fitted = SIZES[scale], steps is None and changes.get("target") == "labels"
-    stop_rule: StopRule = FixedSteps(steps=steps or size.student_steps)
-    if until_fitted:
+    default as many as all others of their form or, without a teacher, until they fit.
+
+    Choice: students that are taught by (4.3), capped, and those on hard labels beside them take
+    steps twice as long as networks, and fewer of them.  To catch up with the winner within a step is what networks' losing views must
+    not do and students' should: a view that comes late is learned by the winner's own neuron, grown
+    so large that it reads the views of all other classes, too.  Once they have brought every output
+    to the cap, nothing in (4.3) pulls at the late view any more, however faint it still is.
+    """
+    size = SIZES[scale]
+    longer, fewer = (LONGER, FEWER) if changes.get("form", "capped") == "capped" else (1, 1)
+    stop_rule: StopRule = FixedSteps(steps=steps or round(size.student_steps * fewer))
+    if steps is None and changes.get("target") == "labels":
         stop_rule = WhenFitted(limit=size.max_steps)
+    root = teacher if isinstance(teacher, SingleModelStudy) else teacher.base
+    rule = root.schedule.step_rule
+    assert isinstance(rule, BoundedRelativeStep)
+    rule = replace(rule, relative_change=longer * rule.relative_change)
     return DistillationStudy(
         teacher=teacher,
-        schedule=Schedule(step_rule=STEP_RULE, stop_rule=stop_rule),
+        schedule=Schedule(step_rule=rule, stop_rule=stop_rule),
         n_students=n_students,
         **{"record_every": 10, "n_watch": 300, **changes},
     )

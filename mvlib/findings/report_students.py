@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from mvlib.experiments.settings import Scale
+from mvlib.experiments.settings import LONGER, Scale
 from mvlib.findings.finding import Finding, records
 from mvlib.findings.formatting import Family, Record, mean, number, of_all, percent, with_interval
 from mvlib.findings.report_networks import fitted_at
@@ -87,6 +87,7 @@ def distillation_values(study: SingleModelStudy, taught: DistillationStudy) -> R
         "ratio": taught.rate_ratio,
         "scale-c": taught.teacher_scale,
         "student-steps": taught.schedule.stop_rule.limit,
+        "longer": LONGER,
         "watched-n": taught.n_watch,
     }
 

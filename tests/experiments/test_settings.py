@@ -16,18 +16,34 @@ def studies(scale: Scale, name: str) -> list[Any]:
 
 @pytest.mark.parametrize("scale", SCALES)
 def test_students_on_hard_labels_stop_as_networks_do(scale: Scale) -> None:
-    networks = {study.schedule for study in studies(scale, "single-model")}
-    assert {study.schedule for study in studies(scale, "hard-labels")} == networks
-    [rule] = {schedule.stop_rule for schedule in networks}
-    assert isinstance(rule, WhenFitted)
+    [networks] = {study.schedule for study in studies(scale, "single-model")}
+    [hard] = {study.schedule for study in studies(scale, "hard-labels")}
+    assert hard.stop_rule == networks.stop_rule and isinstance(hard.stop_rule, WhenFitted)
+    # Their steps are those of the students they are compared with.
+    assert {hard.step_rule} == {s.schedule.step_rule for s in studies(scale, "distilled")}
 
 
 @pytest.mark.parametrize("scale", SCALES)
 def test_students_of_a_teacher_take_equally_many_steps(scale: Scale) -> None:
-    names = ("distilled", "self-distilled", "self-control", "control-one-hot", "control-shuffled",
-             "printed", "temperature", "chain")  # fmt: skip
-    [schedule] = {study.schedule for name in names for study in studies(scale, name)}
-    assert isinstance(schedule.stop_rule, FixedSteps)
+    capped = ("distilled", "self-distilled", "self-control", "control-one-hot",
+              "control-shuffled", "chain")  # fmt: skip
+    others = ("printed", "printed-one-hot", "temperature", "temperature-each")
+    [taught], [beside] = (
+        {study.schedule for name in names for study in studies(scale, name)}
+        for names in (capped, others)
+    )
+    # They step twice as far, and less often; other forms step as networks do.
+    assert beside.stop_rule.limit / 2 < taught.stop_rule.limit < beside.stop_rule.limit
+    assert isinstance(taught.stop_rule, FixedSteps) and isinstance(beside.stop_rule, FixedSteps)
+    [networks] = {study.schedule.step_rule for study in studies(scale, "single-model")}
+    assert beside.step_rule == networks
+    assert taught.step_rule == replace(networks, relative_change=2 * networks.relative_change)
+
+
+def test_students_of_many_classes_keep_their_teachers_largest_step() -> None:
+    for study in studies("book", "class-count-distilled"):
+        own, networks = study.schedule.step_rule, study.teacher.schedule.step_rule
+        assert own == replace(networks, relative_change=2 * networks.relative_change)
 
 
 def test_students_in_a_long_training_do_not_stop_before_its_end() -> None:
