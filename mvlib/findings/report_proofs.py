@@ -279,10 +279,11 @@ def theorem_one_values(one: TheoremOne) -> Record:
         "trace-train": _two(float(train[fit, 1])),
         "trace-fresh": _two(float(fresh[fit, 1])),
         "winner-from-multi": _two(float(won[fit, OWN])),
-        "winner-from-others": _two(float(won[fit, FAINT])),
+        "winner-to-others": _two(-float(won[fit, FAINT])),
+        "loser-early": _two(float(asked[one.ends.min(), OWN])),
         "loser-from-multi": _two(float(asked[fit, OWN])),
         "loser-from-single": _two(float(asked[fit, SINGLE])),
-        "loser-from-others": _two(float(asked[fit, FAINT])),
+        "loser-to-others": _two(-float(asked[fit, FAINT])),
     }
 
 
@@ -320,9 +321,9 @@ def teacher_table(
     return [
         {
             "class": name,
-            "one network": mean(one[group]),
-            "the ensemble": mean(all_of_them[group]),
-            "ideal teacher": mean(ideal[group]),
+            "one network": _two(mean(one[group])),
+            "the ensemble": _two(mean(all_of_them[group])),
+            "ideal teacher": _two(mean(ideal[group])),
         }
         for name, group in groups.items()
     ]
