@@ -200,10 +200,11 @@ def student_study(
     default as many as all others of their form or, without a teacher, until they fit.
 
     Choice: students that are taught by (4.3), capped, and those on hard labels beside them take
-    steps twice as long as networks, and fewer of them.  To catch up with the winner within a step is what networks' losing views must
-    not do and students' should: a view that comes late is learned by the winner's own neuron, grown
-    so large that it reads the views of all other classes, too.  Once they have brought every output
-    to the cap, nothing in (4.3) pulls at the late view any more, however faint it still is.
+    steps twice as long as networks, and fewer of them.  To catch up with the winner within a step
+    is what networks' losing views must not do and students' should: a view that comes late is
+    learned by the winner's own neuron, grown so large that it reads the views of all other classes,
+    too.  Once they have brought every output to the cap, nothing in (4.3) pulls at the late view
+    any more, however faint it still is.
     """
     size = SIZES[scale]
     longer, fewer = (LONGER, FEWER) if changes.get("form", "capped") == "capped" else (1, 1)
