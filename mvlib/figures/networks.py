@@ -92,14 +92,14 @@ def race(
     (records, k, V), `predicted` (k,), the view foretold by the initialisation, and the step at
     which the network first fits and would `stop`, NaN if none is to be marked."""
     _, k, V = correlations.shape
-    columns = 5 if k % 5 == 0 else 4
+    columns = 2 if k <= 10 else 5  # to be read on a phone, as long as there are few
     rows = -(-k // columns)
-    axes = canvas((2.1 * columns, 1.9 * rows), rows, columns, sharex=True, sharey=True)
+    axes = canvas((3.1 * columns, 1.35 * rows + 0.8), rows, columns, sharex=True, sharey=True)
     for j, axis in enumerate(axes[:k]):
         for view, curve in enumerate(correlations[:, j].T):
             axis.plot(steps, curve, color=parts.view_colour(view), label=f"view {view + 1}")
         foretold = int(predicted[j])
-        axis.set_title(f"class {j}: view {foretold + 1} foretold", fontsize=9,
+        axis.set_title(f"class {j}: view {foretold + 1} foretold", fontsize=10, pad=3,
                        color=parts.view_colour(foretold))  # fmt: skip
         axis.axvline(stop, color=parts.ink(), ls=":", lw=1)
     for axis in axes[k:]:
@@ -111,7 +111,7 @@ def race(
     stopped = np.isfinite(stop)
     if stopped:
         keys.append(parts.key(parts.ink(), "first fit: networks stop", ls=":"))
-    parts.legend_outside(axes[0], len(keys), keys, place="outside upper right")
+    parts.legend_outside(axes[0], len(keys), keys)
     final = correlations[-1]
     right = int((final.argmax(axis=1) == predicted).sum())
     several = int((learned_views(torch.as_tensor(final)).sum(dim=1) > 1).sum())
