@@ -144,20 +144,19 @@ def errors_over_time(
     """
     fits = fitted_at[np.isfinite(fitted_at)]
     style: dict[str, Any] = {"color": SINGLE, "alpha": 0.8}
-    left, middle, right = canvas((11, 3.4), 1, 3, sharex=True)
-    left.plot(steps, train_error, **style)
-    left.set(ylabel="training error", ylim=(0, 1))
-    left.set_yscale("symlog", linthresh=1e-3)
+    top, middle, bottom = canvas((6.2, 7.6), 3, 1, sharex=True)
+    top.plot(steps, train_error, **style)
+    top.set(ylabel="training error", ylim=(0, 1))
+    top.set_yscale("symlog", linthresh=1e-3)
     for line, (kind, residual) in zip(("-", "--"), residuals.items(), strict=False):
         middle.plot(steps, residual, line, **style)[0].set_label(kind)
-    middle.set(yscale="log", ylabel="residual $1 - p_y$, training data")
+    middle.set(yscale="log", ylabel="residual $1 - p_y$")
     middle.legend(fontsize=9)
-    right.plot(steps, test_error, **style)
-    parts.theorem_1(right, n_views)
-    right.text(steps[-1], 1.03 - 1 / n_views, "Theorem 1", ha="right", color=THEORY)
-    right.set(ylabel=parts.ERROR, ylim=(0, 1.05))
-    for axis in (left, middle, right):
-        axis.set_xlabel("step t")
+    bottom.plot(steps, test_error, **style)
+    parts.theorem_1(bottom, n_views)
+    bottom.text(steps[-1], 1.03 - 1 / n_views, "Theorem 1", ha="right", color=THEORY)
+    bottom.set(ylabel=parts.ERROR, ylim=(0, 1.05), xlabel="step t")
+    for axis in (top, middle, bottom):
         for step in fits:
             axis.axvline(step, color=parts.ink(), lw=0.6, ls=":")
     when = f"between steps {fits.min():.0f} and {fits.max():.0f}" if len(fits) else "never"
@@ -232,8 +231,11 @@ def sweep_panels(
     them: "test error / mu" (one array of networks a value), "all views learned" and "winner
     foretold" (one number a value)."""
     panels = [(_PARAMETERS.get(name, name), *of) for name, of in sweeps.items()]
-    axes = canvas((3 * len(panels), 3.4), 1, len(panels), sharey=True)
-    for axis, (label, ticks, curves) in zip(axes, panels, strict=True):
+    rows = -(-len(panels) // 2)
+    axes = canvas((6.2, 2.8 * rows + 0.7), rows, 2, sharey=True)
+    for axis in axes[len(panels) :]:
+        axis.set_axis_off()
+    for axis, (label, ticks, curves) in zip(axes, panels, strict=False):
         x = np.arange(len(ticks))
         parts.mean_and_spread(axis, x, curves["test error / mu"], ls="-", label=parts.ERROR)
         axis.plot(x, curves["all views learned"], "s--", color=STUDENT,
@@ -241,9 +243,10 @@ def sweep_panels(
         axis.plot(x, curves["winner foretold"], "^:", color=PALETTE["view 1"],
                   label="winner foretold")  # fmt: skip
         parts.theorem_1(axis, n_views)
-        axis.set_xticks(x, ticks)
+        axis.set_xticks(x, [tick.replace(", ", ",\n") for tick in ticks])  # pairs are long
         axis.set(xlabel=label, ylim=(0, 1.05))
-    axes[0].set_ylabel("share")
+    for axis in axes[::2]:
+        axis.set_ylabel("share")
     parts.legend_outside(axes[0], 3)
     said = " ".join(
         f"Along {label}: test error "
