@@ -20,12 +20,11 @@ def contrast_rows(panels: Mapping[str, Mapping[str, Sequence[np.ndarray]]]) -> s
     floor = 1e-3
     names = list(next(iter(panels.values())))
     n_draws = max(len(row) for rows in panels.values() for row in rows.values())
-    axes = canvas(
-        (min(11, 3 * len(panels) + 2), 0.62 * len(names) + 1.5), 1, len(panels), sharey=True
-    )
+    axes = canvas((6.2, (0.45 * len(names) + 0.8) * len(panels) + 0.5), len(panels), 1, sharey=True)
     for axis, (title, rows) in zip(axes, panels.items(), strict=True):
         _dots(axis, [(name, rows[name]) for name in names], floor)
-        axis.set(title=title, xlabel="test error, %")
+        axis.set_title(title)
+    axes[-1].set_xlabel("test error, %")
     axes[0].set_yticks(range(len(names)), names)
     axes[0].set_ylim(len(names) - 0.5, -0.6)
     parts.legend_outside(axes[0], n_draws + 1, parts.draw_keys(n_draws))

@@ -92,14 +92,14 @@ def race(
     (records, k, V), `predicted` (k,), the view foretold by the initialisation, and the step at
     which the network first fits and would `stop`, NaN if none is to be marked."""
     _, k, V = correlations.shape
-    columns = 5 if k % 5 == 0 else 4
+    columns = 2 if k <= 10 else 5  # to be read on a phone, as long as there are few
     rows = -(-k // columns)
-    axes = canvas((2.1 * columns, 1.9 * rows), rows, columns, sharex=True, sharey=True)
+    axes = canvas((3.1 * columns, 1.35 * rows + 0.8), rows, columns, sharex=True, sharey=True)
     for j, axis in enumerate(axes[:k]):
         for view, curve in enumerate(correlations[:, j].T):
             axis.plot(steps, curve, color=parts.view_colour(view), label=f"view {view + 1}")
         foretold = int(predicted[j])
-        axis.set_title(f"class {j}: view {foretold + 1} foretold", fontsize=9,
+        axis.set_title(f"class {j}: view {foretold + 1} foretold", fontsize=10, pad=3,
                        color=parts.view_colour(foretold))  # fmt: skip
         axis.axvline(stop, color=parts.ink(), ls=":", lw=1)
     for axis in axes[k:]:
@@ -111,7 +111,7 @@ def race(
     stopped = np.isfinite(stop)
     if stopped:
         keys.append(parts.key(parts.ink(), "first fit: networks stop", ls=":"))
-    parts.legend_outside(axes[0], len(keys), keys, place="outside upper right")
+    parts.legend_outside(axes[0], len(keys), keys)
     final = correlations[-1]
     right = int((final.argmax(axis=1) == predicted).sum())
     several = int((learned_views(torch.as_tensor(final)).sum(dim=1) > 1).sum())
@@ -144,20 +144,19 @@ def errors_over_time(
     """
     fits = fitted_at[np.isfinite(fitted_at)]
     style: dict[str, Any] = {"color": SINGLE, "alpha": 0.8}
-    left, middle, right = canvas((11, 3.4), 1, 3, sharex=True)
-    left.plot(steps, train_error, **style)
-    left.set(ylabel="training error", ylim=(0, 1))
-    left.set_yscale("symlog", linthresh=1e-3)
+    top, middle, bottom = canvas((6.2, 7.6), 3, 1, sharex=True)
+    top.plot(steps, train_error, **style)
+    top.set(ylabel="training error", ylim=(0, 1))
+    top.set_yscale("symlog", linthresh=1e-3)
     for line, (kind, residual) in zip(("-", "--"), residuals.items(), strict=False):
         middle.plot(steps, residual, line, **style)[0].set_label(kind)
-    middle.set(yscale="log", ylabel="residual $1 - p_y$, training data")
+    middle.set(yscale="log", ylabel="residual $1 - p_y$")
     middle.legend(fontsize=9)
-    right.plot(steps, test_error, **style)
-    parts.theorem_1(right, n_views)
-    right.text(steps[-1], 1.03 - 1 / n_views, "Theorem 1", ha="right", color=THEORY)
-    right.set(ylabel=parts.ERROR, ylim=(0, 1.05))
-    for axis in (left, middle, right):
-        axis.set_xlabel("step t")
+    bottom.plot(steps, test_error, **style)
+    parts.theorem_1(bottom, n_views)
+    bottom.text(steps[-1], 1.03 - 1 / n_views, "Theorem 1", ha="right", color=THEORY)
+    bottom.set(ylabel=parts.ERROR, ylim=(0, 1.05), xlabel="step t")
+    for axis in (top, middle, bottom):
         for step in fits:
             axis.axvline(step, color=parts.ink(), lw=0.6, ls=":")
     when = f"between steps {fits.min():.0f} and {fits.max():.0f}" if len(fits) else "never"
@@ -232,8 +231,11 @@ def sweep_panels(
     them: "test error / mu" (one array of networks a value), "all views learned" and "winner
     foretold" (one number a value)."""
     panels = [(_PARAMETERS.get(name, name), *of) for name, of in sweeps.items()]
-    axes = canvas((3 * len(panels), 3.4), 1, len(panels), sharey=True)
-    for axis, (label, ticks, curves) in zip(axes, panels, strict=True):
+    rows = -(-len(panels) // 2)
+    axes = canvas((6.2, 2.8 * rows + 0.7), rows, 2, sharey=True)
+    for axis in axes[len(panels) :]:
+        axis.set_axis_off()
+    for axis, (label, ticks, curves) in zip(axes, panels, strict=False):
         x = np.arange(len(ticks))
         parts.mean_and_spread(axis, x, curves["test error / mu"], ls="-", label=parts.ERROR)
         axis.plot(x, curves["all views learned"], "s--", color=STUDENT,
@@ -241,9 +243,10 @@ def sweep_panels(
         axis.plot(x, curves["winner foretold"], "^:", color=PALETTE["view 1"],
                   label="winner foretold")  # fmt: skip
         parts.theorem_1(axis, n_views)
-        axis.set_xticks(x, ticks)
+        axis.set_xticks(x, [tick.replace(", ", ",\n") for tick in ticks])  # pairs are long
         axis.set(xlabel=label, ylim=(0, 1.05))
-    axes[0].set_ylabel("share")
+    for axis in axes[::2]:
+        axis.set_ylabel("share")
     parts.legend_outside(axes[0], 3)
     said = " ".join(
         f"Along {label}: test error "
