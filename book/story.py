@@ -53,6 +53,7 @@ def data(stored: Stored) -> str:
         "CLASSES": CLASSES, "VIEWS": VIEWS, "FOUR": asdict(story.four_params()), "FEW": FEW,
         "MEMBERS": MEMBERS, "LEAD": story.LEAD, "RACE_SEED": story.RACE_SEED,
         "RACE_NUMBER": story.RACE_NUMBER, "N_TRAIN": story.PARAMS.n_train,
+        "STUDENT_STEPS": story.STUDENT_STEPS,
     }  # fmt: skip
     content = {"settings": settings, "state": story.STATE, "controls": story.CONTROLS,
                "scenes": _short(stored)}  # fmt: skip
@@ -121,6 +122,10 @@ def square(v: Values, name: str, x: float, y: float, size: float, class_: str) -
     off = "" if value(v, name) else " mv-off"
     return tag("rect", x=x, y=y, width=size, height=size, rx=2, class_=f"mv-square {class_}{off}",
                data_on=name)  # fmt: skip
+
+
+def frame(x: float, y: float, w: float, h: float, class_: str) -> str:
+    return tag("rect", x=x, y=y, width=w, height=h, rx=2, class_=f"mv-square {class_} mv-off")
 
 
 def only_if(v: Values, name: str, content: str) -> str:
@@ -234,7 +239,7 @@ def hand(v: Values) -> str:
             for f, colour in enumerate(("mv-first", "mv-second"))
             if views_shown[f]
         )
-        cross = tag("path", d=f"M{x} {y}l19 19m0-19l-19 19", class_="mv-cross")
+        cross = tag("path", d=f"M{x + 2} {y + 2}l15 15m0-15l-15 15", class_="mv-cross")
         cells.append(marks + only_if(v, f"wrong.{i}", cross))
     right = [
         text("80 show both", 226, 96), text("10 only wheels", 226, 191),
@@ -265,7 +270,7 @@ def four(v: Values) -> str:
         text(name, 112 + 24 * f + 34 * (f > 1), 44, "mv-small", transform=(
             f"rotate(-40 {112 + 24 * f + 34 * (f > 1)} 44)")) for f, name in enumerate(names)
     ]  # fmt: skip
-    parts.append(text("wrong, of new pictures", 262, 44, "mv-quiet mv-small"))
+    parts.append(text("wrong, of new pictures", 396, 44, "mv-quiet mv-small mv-end"))
     for n in range(FEW):
         y = 56 + 27 * n
         parts.append(text(f"network {n + 1}", 8, y + 13))
@@ -307,14 +312,14 @@ def names_above(x: float, dx: float, y: float) -> str:
 
 
 def board(v: Values) -> str:
-    parts = [names_above(47, 30.5, 14), text("wrong", 396, 14, "mv-quiet mv-tiny mv-end")]
+    parts = [names_above(38, 32.6, 14), text("wrong", 398, 14, "mv-quiet mv-tiny mv-end")]
     for n in range(MEMBERS):
         y = 24 + 27 * n
-        parts.append(text(str(n + 1), 20, y + 13, "mv-quiet mv-small mv-end"))
+        parts.append(text(str(n + 1), 14, y + 11, "mv-quiet mv-small mv-end"))
         for j in range(len(CLASSES)):
             for view, colour in enumerate(("mv-first", "mv-second")):
                 place = f"knows.{2 * (len(CLASSES) * n + j) + view}"
-                parts.append(square(v, place, 33.5 + 30.5 * j + 14 * view, y, 12.5, colour))
+                parts.append(square(v, place, 23.5 + 32.6 * j + 15 * view, y, 13.5, colour))
         parts.append(words(v, f"{{wrong.{n}%}}", 398, y + 11, "mv-tiny mv-end"))
     return "".join(parts)
 
@@ -323,8 +328,11 @@ def one(v: Values) -> str:
     parts = [
         car(v, 8, 6, 0.62),
         words(v, "A new car: only its", 166, 24), words(v, "{view} can be seen.", 166, 42),
-        text("network", 8, 92, "mv-quiet mv-tiny"), text("its score for “car”, and", 90, 92, "mv-quiet mv-tiny"),
-        text("its highest for anything else", 206, 92, "mv-quiet mv-tiny"),
+        text("Its score:", 8, 92, "mv-quiet mv-small"),
+        tag("rect", x=90, y=83, width=10, height=10, rx=1.5, class_="mv-single"),
+        text("for “car”", 105, 92, "mv-quiet mv-small"),
+        tag("rect", x=170, y=83, width=10, height=10, rx=1.5, class_="mv-rival"),
+        text("for the loudest other class", 185, 92, "mv-quiet mv-small"),
     ]  # fmt: skip
     for n in range(MEMBERS + 1):
         y = 100 + 21 * n + 6 * (n == MEMBERS)
@@ -336,8 +344,8 @@ def one(v: Values) -> str:
                 parts.append(
                     square(v, f"knows.{2 * n + view}", 40 + 15 * view, y + 1, 12.5, colour)
                 )
-        parts.append(bar(v, f"own.{n}", 90, y, 8, 70, "mv-ensemble" if ours else "mv-single"))
-        parts.append(bar(v, f"other.{n}", 90, y + 9, 6, 70, "mv-rival"))
+        parts.append(bar(v, f"own.{n}", 90, y, 8, 14, "mv-ensemble" if ours else "mv-single"))
+        parts.append(bar(v, f"other.{n}", 90, y + 9, 6, 14, "mv-rival"))
         verdicts = (("right", f"right.{n}", ""), ("wrong", f"right.{n}", " mv-unless"))
         parts += [
             tag("text", word, x=396, y=y + 12, data_on=name,
@@ -356,17 +364,7 @@ def average(v: Values) -> str:
     for j in range(len(CLASSES)):
         for view, colour in enumerate(("mv-first", "mv-second")):
             x, place = 27.5 + 34 * j + 15.5 * view, f"share.{2 * j + view}"
-            parts.append(
-                tag(
-                    "rect",
-                    x=x,
-                    y=22,
-                    width=13.5,
-                    height=26,
-                    rx=2,
-                    class_=f"mv-square {colour} mv-off",
-                )
-            )
+            parts.append(frame(x, 22, 13.5, 26, colour))
             parts.append(rise(v, place, x, 48, 13.5, 26, colour))
     parts += [
         tag("path", d="M40 106V286H392", class_="mv-axis"),
@@ -375,7 +373,7 @@ def average(v: Values) -> str:
         *(text(str(L), 52 + 36 * (L - 1), 300, "mv-quiet mv-tiny mv-middle") for L in (1, 2, 4, 6, 8, 10)),
         text("networks in the average", 392, 316, "mv-quiet mv-small mv-end"),
         line(v, "errors", plot, "mv-ensemble"),
-        carried(v, "at", "error", plot, tag("circle", r=6, class_="mv-ensemble") + words(v, "{error%}", 0, -14, "mv-middle mv-strong")),
+        carried(v, "at", "error", plot, tag("circle", r=6, class_="mv-ensemble") + words(v, "{error%}", 8, -11, "mv-strong")),
     ]  # fmt: skip
     return "".join(parts)
 
@@ -384,9 +382,9 @@ def student(v: Values) -> str:
     parts = [
         text("What the teacher says of one training picture of a car", 8, 14, "mv-quiet mv-small"),
         tag("path", d="M22 104H392", class_="mv-axis"),
-        text("dots: faintly in the picture, too", 392, 32, "mv-quiet mv-tiny mv-end"),
+        text("dots: faintly in the picture", 396, 144, "mv-quiet mv-tiny mv-end"),
         names_above(42, 36.5, 118),
-        text("What the student learns from it", 8, 156, "mv-quiet mv-small"),
+        text("What the student learns", 8, 160, "mv-quiet mv-small"),
     ]
     for j in range(len(CLASSES)):
         parts.append(rise(v, f"says.{j}", 32 + 36.5 * j, 104, 20, 80, "mv-ensemble"))
@@ -398,10 +396,10 @@ def student(v: Values) -> str:
             )
         for view, colour in enumerate(("mv-first", "mv-second")):
             parts.append(
-                square(v, f"knows.{2 * j + view}", 26 + 36.5 * j + 17 * view, 166, 15, colour)
+                square(v, f"knows.{2 * j + view}", 26 + 36.5 * j + 17 * view, 169, 15, colour)
             )
     parts.append(
-        text("Wrong, of new pictures that show one view only", 8, 214, "mv-quiet mv-small")
+        text("Wrong, of new pictures that show one view only", 8, 216, "mv-quiet mv-small")
     )
     for row, (name, colour) in enumerate(
         (
@@ -410,7 +408,7 @@ def student(v: Values) -> str:
             ("this student", "mv-student"),
         )
     ):
-        y = 224 + 24 * row
+        y = 226 + 24 * row
         parts += [
             text(name, 104, y + 12, "mv-end mv-small" + " mv-strong" * (row == 2)),
             bar(v, f"wrong.{row}", 112, y, 15, 480, colour),

@@ -18,7 +18,7 @@ from mvlib.paper.objectives import TAU, TEACHER_SCALE
 from mvlib.reduced.check import race_params
 from mvlib.reduced.data import FAINT, Points, RaceParams, test_points, training_points
 from mvlib.reduced.dynamics import Run, averaged_scores, learned, misclassified, softmax, train
-from mvlib.reduced.race import STUDENT_STEPS, initial_state, taught
+from mvlib.reduced.race import initial_state, taught
 
 Values = dict[str, float | str | list[float]]
 
@@ -35,6 +35,7 @@ RACE_SEED, RACE_NUMBER = 6, 3  # the network whose race is watched: its views st
 # A quarter of the book's training points: the same happens, and a browser trains ten networks while
 # one waits.
 PARAMS = RaceParams(n_train=500)
+STUDENT_STEPS = 200  # of the book's 150 some students would still be learning a last view
 
 
 def four_params() -> RaceParams:
@@ -183,7 +184,6 @@ def average(draw: int, members: int) -> Values:
         "members": float(members),
         "at": float(members - 1),
         "error": errors[members - 1],
-        "first": errors[0],
     }
 
 
@@ -243,7 +243,7 @@ CONTROLS = {
     "knows": (0, len(HANDS) - 1, 1),
     "few": (1, DRAWS, 1),
     "head": (-HEADS, HEADS, 0),
-    "draw": (1, DRAWS, 1),
+    "draw": (1, DRAWS, 2),
     "seen": (0, 1, 1),
     "members": (1, MEMBERS, 3),
     "teacher": (0, 2, 2),

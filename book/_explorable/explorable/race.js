@@ -8,7 +8,7 @@
 
   /* One slider each: the address word, what it is, its symbol, range, and where it goes.  The first
      few are always in view. */
-  const MAIN = "Sliders", NETWORK = "The network", DATA = "The data";
+  const MAIN = "Main sliders", NETWORK = "The network", DATA = "The data";
   const CONTROLS = [
     { group: MAIN, key: "L", symbol: "L", label: "networks", min: 1, max: 30, step: 1, value: 6 },
     { group: MAIN, key: "sigma0", symbol: "σ₀", label: "size of the random start",
@@ -315,7 +315,7 @@
     function race(L) {
       const run = [...game.networks, ...game.students][Math.min(chosen,
         game.networks.length + game.students.length - 1)];
-      const k = STANDARD.n_classes, w = 132, h = 84, top = Math.max(1, ...run.curve[run.steps]);
+      const k = STANDARD.n_classes, w = 132, h = 66, top = Math.max(1, ...run.curve[run.steps]);
       const panels = el("div", { class: "mv-panels" });
       for (let i = 0; i < k; i++) {
         const own = run.curve[run.steps], first = own[2 * i] >= own[2 * i + 1];
@@ -327,7 +327,7 @@
         const alt = `Class ${i}: view 1 ends at ${own[2 * i].toFixed(1)}, view 2 at `
           + `${own[2 * i + 1].toFixed(1)}.`;
         panels.append(el("div", {}, el("div", { class: "mv-panel-title" }, `class ${i}`,
-          el("i", { class: first ? "mv-view1" : "mv-view2" }), `view ${first ? 1 : 2} ahead`),
+          el("i", { class: first ? "mv-view1" : "mv-view2" }), `view ${first ? 1 : 2}`),
           el("svg", { viewBox: `0 0 ${w} ${h}`, role: "img", "aria-label": alt },
             el("path", { class: "mv-axis", d: `M2 2V${h - 3}H${w - 2}` }),
             el("path", { class: first ? "mv-line2" : "mv-line1", d: path(first ? 1 : 0) }),
@@ -427,7 +427,7 @@
           el("button", { type: "button", "data-focus": "next",
             onclick: () => { example.nth++; inspect(); } }, "Another one")),
         el("p", {}, `Shows view ${example.view + 1} of class ${y} at full strength and its view `
-          + `${2 - example.view} at ρ. Other classes in sight, at Γ: ${faint}.`),
+          + `${2 - example.view} only weakly (ρ). Faintly there as well (Γ): ${faint}.`),
         el("table", { class: "mv-errors" }, el("thead", {}, el("tr", {},
           el("th", { scope: "col" }, "who"), el("td", {}),
           el("th", { scope: "col" }, `score of class ${y}`),

@@ -461,8 +461,7 @@
   }
 
   /* source: this file once more, for a worker (shared.js). */
-  root.MVReduced = { DEFAULTS, MAX_STEPS, NODES, WEIGHTS, TAU, SELF_TAU, RATE_RATIO, TEACHER_SCALE,
-    STUDENT_STEPS, mix, uniforms, normals, trainingPoints, testPoints, averagedScores, rival, softmax,
+  root.MVReduced = { DEFAULTS, MAX_STEPS, NODES, WEIGHTS, TAU, SELF_TAU, RATE_RATIO, TEACHER_SCALE, mix, uniforms, normals, trainingPoints, testPoints, averagedScores, rival, softmax,
     errorOf, mean, learned, distillation, initialState, training, playing, play,
     source: `(${engine})(globalThis);` };
   if (typeof module === "object") module.exports = root.MVReduced;

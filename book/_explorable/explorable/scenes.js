@@ -4,7 +4,8 @@
 "use strict";
 (function scenes(root) {
   root.MVScenes = function (M, settings) {
-    const { CLASSES, VIEWS, FOUR, FEW, MEMBERS, LEAD, RACE_SEED, RACE_NUMBER, N_TRAIN } = settings;
+    const { CLASSES, VIEWS, FOUR, FEW, MEMBERS, LEAD, RACE_SEED, RACE_NUMBER, N_TRAIN,
+      STUDENT_STEPS } = settings;
     const PARAMS = { ...M.DEFAULTS, n_train: N_TRAIN }, k = PARAMS.n_classes;
     const FULL = 1, TRACE = 0.1;
     const HANDS = [[0, 2], [0, 3], [1, 2], [1, 3], null];
@@ -133,7 +134,7 @@
       });
       const known = M.mean(runs.slice(0, members).map((run) => Float64Array.from(squares(run))));
       return { share: Array.from(known), unknown: known.filter((v) => v === 0).length, errors,
-        members, at: members - 1, error: errors[members - 1], first: errors[0] };
+        members, at: members - 1, error: errors[members - 1] };
     }
 
     function* student(draw, teacher) {
@@ -146,7 +147,7 @@
         const G = teacher === 1 ? runs[0].train_scores : M.mean(runs.map((r) => r.train_scores));
         const tau = teacher === 1 ? M.SELF_TAU : M.TAU, louder = G.map((v) => M.TEACHER_SCALE * v);
         const push = M.distillation(louder, points.n, k, tau, M.RATE_RATIO);
-        run = yield* M.training(PARAMS, start, points, push, M.STUDENT_STEPS);
+        run = yield* M.training(PARAMS, start, points, push, STUDENT_STEPS);
         const own = louder.slice(shown * k, (shown + 1) * k);
         soft = Array.from(M.softmax(own.map((v) => Math.min(tau * tau * v, 1) / tau), 1, k));
         soft = soft.map((v) => v / Math.max(...soft));

@@ -65,7 +65,7 @@
     const tasks = `MVScenes(MVReduced, ${JSON.stringify(story.settings)})`;
     const sources = [MVReduced.source, MVScenes.source];
     const worker = MVWorker(sources, tasks, (scene, values, done, ms) => {
-      if (done) show(scene, values, `computed here in ${(ms / 1000).toFixed(2)} s`);
+      if (done) show(scene, values, `computed here, in ${Math.max(0.01, ms / 1000).toFixed(2)} s`);
     }, stop);
     // Ten networks are work for two.
     const helper = MVWorker(sources, tasks, (_, run, done) => {
