@@ -16,7 +16,7 @@ import json
 import re
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # this clone's mvlib, installed or not
 
 from mvlib.reduced import story  # noqa: E402
-from mvlib.reduced.story import CLASSES, DRAWS, FEW, HEADS, MEMBERS, VIEWS, Values  # noqa: E402
+from mvlib.reduced.story import CLASSES, FEW, MEMBERS, VIEWS, Values  # noqa: E402
 
 BOOK = ROOT / "book"
 DATA = BOOK / "_explorable" / "explorable" / "story-data.js"
@@ -172,18 +172,17 @@ LEAF = "M0 0q-9-3-8-12q-7-9 3-14q2-11 13-9q9-8 17 1q10-1 10 9q9 5 4 14q2 9-7 11z
 
 
 def car(v: Values, x: float, y: float, scale: float = 1, ear: bool = False) -> str:
-    """From the side, driving to the right: 190 wide, 90 high; hidden.0 covers its wheels with grass,
-    hidden.1 its headlights with a bush."""
+    """From the side, driving to the right, 190 wide and 90 high: hidden.0 covers its wheels with
+    grass, hidden.1 its headlights with a bush."""
     body = "M12 66q-4-22 12-26l34-5q14-26 40-27h22q20 1 33 27l18 4q14 4 13 26q0 4-5 4H18q-6 1-6-3z"
     windows = "M66 35q9-17 26-18h8v18zM108 17h10q12 1 20 18h-30z"
     fin = '<path d="M92 8l9-13l7 13" class="mv-trace"/>' if ear else ""
     light = '<path d="M186 46q-10-1-12 5q3 6 13 6z" class="mv-second"/>' + (
         '<path d="M192 45l16-6M193 51h18M192 57l16 6" class="mv-beam"/>'
     )
-    grass = tag("path", class_="mv-cover", d="M22 88" + "".join(
-        f"l{3 + i % 3} {-28 - 7 * (i * 5 % 3)}l{4 + (i + 1) % 3} {28 + 7 * (i * 5 % 3)}"
-        for i in range(16)) + "z")  # fmt: skip
-    bush = tag("path", class_="mv-cover", d=LEAF, transform="translate(172 88) scale(1.25 1.3)")
+    blades = "".join(f"l4 {-12 - 6 * (i * 5 % 3)}l5 {12 + 6 * (i * 5 % 3)}" for i in range(17))
+    grass = tag("path", class_="mv-cover", d=f"M18 88V56{blades}V88z")
+    bush = tag("path", class_="mv-cover", d=LEAF, transform="translate(170 88) scale(1.45 1.4)")
     parts = [
         fin,
         f'<path d="{body}" class="mv-ink"/><path d="{windows}" class="mv-ink"/>',
@@ -201,7 +200,8 @@ def cat(x: float, y: float) -> str:
     return tag("g", (
         '<path d="M16 40L14 4L44 22M84 40L86 4L56 22" class="mv-first mv-open"/>'
         '<path d="M44 22h12M16 40q-8 26 12 40q22 13 44 0q20-14 12-40" class="mv-ink"/>'
-        '<circle cx="34" cy="48" r="3.4" class="mv-dot"/><circle cx="66" cy="48" r="3.4" class="mv-dot"/>'
+        '<circle cx="34" cy="48" r="3.4" class="mv-dot"/>'
+        '<circle cx="66" cy="48" r="3.4" class="mv-dot"/>'
         '<path d="M46 59h8l-4 5zM50 64v4q-5 6-10 1M50 68q5 6 10 1" class="mv-ink"/>'
         '<path d="M30 62L2 56M30 67L0 70M70 62L98 56M70 67L100 70" class="mv-second mv-open"/>'
     ), transform=f"translate({x} {y})")  # fmt: skip
@@ -244,7 +244,7 @@ def hand(v: Values) -> str:
     right = [
         text("80 show both", 226, 96), text("10 only wheels", 226, 191),
         text("10 only headlights", 226, 212),
-        words(v, "{right}", 226, 42, "mv-huge"), text("of 100 right", 286, 42),
+        words(v, "{right}", 226, 42, "mv-huge"), text("of 100 right", 304, 42),
         text("It knows", 8, 252, "mv-quiet mv-small"),
     ]  # fmt: skip
     names = ("wheels", "headlights", "ears", "whiskers")
@@ -267,12 +267,12 @@ def hand(v: Values) -> str:
 def four(v: Values) -> str:
     names = ("wheels", "headlights", "ears", "whiskers")
     parts = [
-        text(name, 112 + 24 * f + 34 * (f > 1), 44, "mv-small", transform=(
-            f"rotate(-40 {112 + 24 * f + 34 * (f > 1)} 44)")) for f, name in enumerate(names)
+        text(name, 112 + 24 * f + 34 * (f > 1), 50, "mv-small", transform=(
+            f"rotate(-40 {112 + 24 * f + 34 * (f > 1)} 50)")) for f, name in enumerate(names)
     ]  # fmt: skip
-    parts.append(text("wrong, of new pictures", 396, 44, "mv-quiet mv-small mv-end"))
+    parts.append(text("wrong, of new pictures", 396, 50, "mv-quiet mv-small mv-end"))
     for n in range(FEW):
-        y = 56 + 27 * n
+        y = 60 + 27 * n
         parts.append(text(f"network {n + 1}", 8, y + 13))
         for f in range(4):
             x = 104 + 24 * f + 34 * (f > 1)
@@ -281,7 +281,7 @@ def four(v: Values) -> str:
             )
         parts.append(bar(v, f"wrong.{n}", 262, y + 2, 13, 600, "mv-single"))
         parts.append(words(v, f"{{wrong.{n}%}}", 392, y + 13, "mv-end mv-small"))
-    y = 66 + 27 * FEW
+    y = 70 + 27 * FEW
     parts += [
         text("their average", 8, y + 13, "mv-strong"),
         bar(v, f"wrong.{FEW}", 262, y + 2, 13, 600, "mv-ensemble"),
@@ -300,7 +300,8 @@ def race(v: Values) -> str:
         carried(v, "steps", "end.0", plot, text("wheels", 7, 4, "mv-t1")),
         carried(v, "steps", "end.1", plot, text("headlights", 7, 4, "mv-t2")),
         text("where they start", 8, 272, "mv-quiet mv-small"),
-        text("wheels", 110, 292, "mv-end mv-small"), text("headlights", 110, 312, "mv-end mv-small"),
+        text("wheels", 110, 292, "mv-end mv-small"),
+        text("headlights", 110, 312, "mv-end mv-small"),
         bar(v, "start.0", 118, 282, 12, 900, "mv-first"),
         bar(v, "start.1", 118, 302, 12, 900, "mv-second"),
     ]  # fmt: skip
@@ -315,7 +316,7 @@ def board(v: Values) -> str:
     parts = [names_above(38, 32.6, 14), text("wrong", 398, 14, "mv-quiet mv-tiny mv-end")]
     for n in range(MEMBERS):
         y = 24 + 27 * n
-        parts.append(text(str(n + 1), 14, y + 11, "mv-quiet mv-small mv-end"))
+        parts.append(text(str(n + 1), 17, y + 11, "mv-quiet mv-small mv-end"))
         for j in range(len(CLASSES)):
             for view, colour in enumerate(("mv-first", "mv-second")):
                 place = f"knows.{2 * (len(CLASSES) * n + j) + view}"
@@ -337,7 +338,7 @@ def one(v: Values) -> str:
     for n in range(MEMBERS + 1):
         y = 100 + 21 * n + 6 * (n == MEMBERS)
         ours = n == MEMBERS
-        parts.append(text("average" if ours else str(n + 1), 50 if ours else 22, y + 12,
+        parts.append(text("average" if ours else str(n + 1), 60 if ours else 22, y + 12,
                           "mv-end mv-small" + " mv-strong" * ours))  # fmt: skip
         if not ours:
             for view, colour in enumerate(("mv-first", "mv-second")):
@@ -346,17 +347,17 @@ def one(v: Values) -> str:
                 )
         parts.append(bar(v, f"own.{n}", 90, y, 8, 14, "mv-ensemble" if ours else "mv-single"))
         parts.append(bar(v, f"other.{n}", 90, y + 9, 6, 14, "mv-rival"))
-        verdicts = (("right", f"right.{n}", ""), ("wrong", f"right.{n}", " mv-unless"))
-        parts += [
-            tag("text", word, x=396, y=y + 12, data_on=name,
-                class_="mv-small mv-end mv-verdict-word" + more + ("" if value(v, name) else " mv-off"))
-            for word, name, more in verdicts
-        ]  # fmt: skip
+        for word, unless in (("right", ""), ("wrong", " mv-unless")):
+            off = "" if value(v, f"right.{n}") else " mv-off"
+            look = f"mv-small mv-end mv-verdict-word{unless}{off}"
+            parts.append(text(word, 396, y + 12, look, data_on=f"right.{n}"))
     return "".join(parts)
 
 
 def average(v: Values) -> str:
-    plot = (52, 36, 286, 330)
+    plot = (52, 33, 286, 330)
+    dot = tag("circle", r=6, class_="mv-ensemble")
+    here = dot + words(v, "{error%}", 8, -11, "mv-strong")
     parts = [
         names_above(42, 34, 14),
         text("which share of them knows each view", 8, 66, "mv-quiet mv-small"),
@@ -370,10 +371,13 @@ def average(v: Values) -> str:
         tag("path", d="M40 106V286H392", class_="mv-axis"),
         text("wrong, of new pictures that show one view only", 8, 98, "mv-quiet mv-small"),
         *(text(f"{p}%", 34, 290 - 3.3 * p, "mv-quiet mv-tiny mv-end") for p in (0, 20, 40)),
-        *(text(str(L), 52 + 36 * (L - 1), 300, "mv-quiet mv-tiny mv-middle") for L in (1, 2, 4, 6, 8, 10)),
+        *(
+            text(str(L), 19 + 33 * L, 300, "mv-quiet mv-tiny mv-middle")
+            for L in (1, 2, 4, 6, 8, 10)
+        ),
         text("networks in the average", 392, 316, "mv-quiet mv-small mv-end"),
         line(v, "errors", plot, "mv-ensemble"),
-        carried(v, "at", "error", plot, tag("circle", r=6, class_="mv-ensemble") + words(v, "{error%}", 8, -11, "mv-strong")),
+        carried(v, "at", "error", plot, here),
     ]  # fmt: skip
     return "".join(parts)
 
@@ -445,72 +449,139 @@ def again(name: str, label: str) -> str:
     return tag("div", f'<button type="button">{label}</button>', data_control=name)
 
 
-# Scene -> drawing, height, what is seen, caption (a template), control.
-FIGURES: dict[str, tuple[Callable[[Values], str], int, str, str, str]] = {
-    "views": (
-        views, 284,
-        "A car with its wheels and headlights marked, a cat with its ears and whiskers, and four bars: how strongly the picture shows each.",
-        "This picture shows {seen}, and faintly something that could be the ear of a cat.",
-        choice("shows", "What can be seen of the car?", ["both", "wheels only", "headlights only"]),
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Figure:
+    """A scene's picture: what draws it, its height (it is 400 wide), what is seen, in words, what
+    came out, as a template, and its control."""
+
+    draw: Callable[[Values], str]
+    height: int
+    seen: str
+    caption: str
+    control: str
+
+
+FIGURES = {
+    "views": Figure(
+        draw=views,
+        height=284,
+        seen=(
+            "A car with its wheels and headlights marked, a cat with its ears and whiskers, and "
+            "four bars: how strongly the picture shows each."
+        ),
+        caption=(
+            "This picture shows {seen}, and faintly something that could be the ear of a cat."
+        ),
+        control=choice(
+            "shows", "What can be seen of the car?", ["both", "wheels only", "headlights only"]
+        ),
     ),
-    "hand": (
-        hand, 304,
-        "A hundred small pictures of cars: eighty show wheels and headlights, ten only wheels, ten only headlights; those answered wrongly are crossed out.",
-        "Right on {right} of 100. Asked about a car with a faint ear it answers {answer.0} : {answer.1:1}, car to cat.",
-        choice("knows", "What does it know?", ["wheels, ears", "wheels, whiskers", "headlights, ears", "headlights, whiskers", "<b>average of these four</b>"]),
+    "hand": Figure(
+        draw=hand,
+        height=304,
+        seen=(
+            "A hundred small pictures of cars: eighty show wheels and headlights, ten only "
+            "wheels, ten only headlights; those answered wrongly are crossed out."
+        ),
+        caption=(
+            "Right on {right} of 100. Asked about a car with a faint ear it answers {answer.0} : "
+            "{answer.1:1}, car to cat."
+        ),
+        control=choice(
+            "knows",
+            "What does it know?",
+            [
+                "wheels, ears",
+                "wheels, whiskers",
+                "headlights, ears",
+                "headlights, whiskers",
+                "<b>average of these four</b>",
+            ],
+        ),
     ),
-    "four": (
-        four, 256,
-        "Six networks as rows: which of four features each has learned, and its share of errors; last their average.",
-        "Trained: six networks, and their average, which is wrong on {wrong.6%}.",
-        again("few", "Train six others"),
+    "four": Figure(
+        draw=four,
+        height=262,
+        seen=(
+            "Six networks as rows: which of four features each has learned, and its share of "
+            "errors; last their average."
+        ),
+        caption="The average of these six is wrong on {wrong.6%} of new pictures.",
+        control=again("few", "Train six others"),
     ),
-    "race": (
-        race, 320,
-        "Two curves over the steps of training: one rises, the other stays low.",
-        "The {winner} win the race and the {loser} stay behind. After {steps} steps every training picture is right.",
-        slider("head", "A little more luck at the start for", "wheels", "headlights"),
+    "race": Figure(
+        draw=race,
+        height=320,
+        seen="Two curves over the steps of training: one rises, the other stays low.",
+        caption=(
+            "The {winner} win the race and the {loser} stay behind. After {steps} steps every "
+            "training picture is right."
+        ),
+        control=slider("head", "A little more luck at the start for", "wheels", "headlights"),
     ),
-    "board": (
-        board, 296,
-        "Ten networks as rows, ten classes as columns; in each cell a square for each of two views, filled where it is learned.",
-        "{car.0} of the ten learned a car by its wheels, {car.1} by its headlights. Of 20 views a network knows {mean:1}.",
-        again("draw", "Draw ten new networks"),
+    "board": Figure(
+        draw=board,
+        height=296,
+        seen=(
+            "Ten networks as rows, ten classes as columns; in each cell a square for each of two "
+            "views, filled where it is learned."
+        ),
+        caption=(
+            "{car.0} of the ten learned a car by its wheels, {car.1} by its headlights. Of all 20"
+            " views a network knows {mean:1}, on average."
+        ),
+        control=again("draw", "Draw ten new networks"),
     ),
-    "one": (
-        one, 340,
-        "For each of ten networks and for their average two bars: its score for the right class and its highest score for another.",
-        "{count} of 10 networks are right. Faintly in the picture, too: {faint}.",
-        choice("seen", "What can be seen?", ["only wheels", "only headlights"]),
+    "one": Figure(
+        draw=one,
+        height=340,
+        seen=(
+            "For each of ten networks and for their average two bars: its score for the right "
+            "class and its highest score for another."
+        ),
+        caption="{count} of 10 networks are right. Faintly in the picture, too: {faint}.",
+        control=choice("seen", "What can be seen?", ["only wheels", "only headlights"]),
     ),
-    "average": (
-        average, 320,
-        "How many of the averaged networks know each view, and a curve of errors that falls with the number of networks.",
-        "An average of {members} is wrong on {error%}. Views that nobody in it knows: {unknown} of 20.",
-        slider("members", "Networks in the average", "1", "10"),
+    "average": Figure(
+        draw=average,
+        height=320,
+        seen=(
+            "How many of the averaged networks know each view, and a curve of errors that falls "
+            "with the number of networks."
+        ),
+        caption=(
+            "An average of {members} is wrong on {error%}. Views that nobody in it knows: "
+            "{unknown} of 20."
+        ),
+        control=slider("members", "Networks in the average", "1", "10"),
     ),
-    "student": (
-        student, 300,
-        "The teacher's answer as ten bars, the views that the student learns as squares, and three bars of errors.",
-        "Taught by {teacher}, it knows {count} of 20 views and is wrong on {wrong.2%}.",
-        choice("teacher", "Who is the teacher?", ["labels alone", "one network", "average of ten"]),
+    "student": Figure(
+        draw=student,
+        height=300,
+        seen=(
+            "The teacher's answer as ten bars, the views that the student learns as squares, and "
+            "three bars of errors."
+        ),
+        caption="Taught by {teacher}, it knows {count} of 20 views and is wrong on {wrong.2%}.",
+        control=choice(
+            "teacher", "Who is the teacher?", ["labels alone", "one network", "average of ten"]
+        ),
     ),
-}  # fmt: skip
+}
 
 
 def figure(scene: str, v: Values) -> str:
     """A scene as HTML: it stands still without a script."""
-    draw, height, seen, caption, control = FIGURES[scene]
-    picture = tag("svg", draw(v), viewBox=f"0 0 400 {height}", role="img", aria_label=seen)
-    said = html.escape(fill(v, caption))
-    below = tag("span", said, data_text=caption, aria_live="polite")
-    return tag(
-        "figure",
-        f'\n{picture}\n<div class="mv-control">{control}<p class="mv-source">&nbsp;</p></div>\n'
-        f"<figcaption>{below}</figcaption>\n",
-        class_="mv-scene",
-        data_scene=scene,
-    ) + "\n"  # fmt: skip
+    this = FIGURES[scene]
+    box = f"0 0 400 {this.height}"
+    picture = tag("svg", this.draw(v), viewBox=box, role="img", aria_label=this.seen)
+    said = html.escape(fill(v, this.caption))
+    below = tag("span", said, data_text=this.caption, aria_live="polite")
+    inside = (
+        f'\n{picture}\n<div class="mv-control">{this.control}'
+        f'<p class="mv-source">&nbsp;</p></div>\n<figcaption>{below}</figcaption>\n'
+    )
+    return tag("figure", inside, class_="mv-scene", data_scene=scene) + "\n"
 
 
 def files(kept: Stored) -> dict[str, str]:

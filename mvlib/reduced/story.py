@@ -48,13 +48,20 @@ def four_params() -> RaceParams:
 
 # Of Section 2.3's example: the weights of wheels, headlights, ears and whiskers in a picture.
 FULL, TRACE = 1.0, 0.1
-# What a network may know, one feature of each class; last all four of these networks.
-HANDS = (*itertools.product((0, 1), (2, 3)), None)
+# What a network may know, one feature of each class; the last position averages all of them.
+HANDS = tuple(itertools.product((0, 1), (2, 3)))
+
+
+def _weights(shows: int, cat: int) -> list[float]:
+    """Of the four features in a car that shows both views (0), wheels alone (1) or headlights
+    alone (2), and faintly a feature of a cat."""
+    traces = [TRACE * (cat == feature) for feature in (2, 3)]
+    return [FULL * (shows != 2), FULL * (shows != 1), *traces]
 
 
 def views(shows: int) -> Values:
-    """A car that shows both views (0), wheels alone (1) or headlights alone (2)."""
-    weights = [FULL * (shows != 2), FULL * (shows != 1), TRACE, 0.0]
+    """One car with a faint ear."""
+    weights = _weights(shows, cat=2)
     return {
         "weights": weights,
         "hidden": [1 - weights[0], 1 - weights[1]],
@@ -64,11 +71,9 @@ def views(shows: int) -> Values:
 
 def hand(knows: int) -> Values:
     """A hundred cars as Section 2.3 has them, judged by a network that adds up what it knows."""
-    hundred = np.array([
-        views(shows)["weights"][:2] + [TRACE * (i % 2 == 0), TRACE * (i % 2 == 1)]  # type: ignore[index]
-        for i, shows in enumerate(80 * [0] + 10 * [1] + 10 * [2])
-    ])  # fmt: skip
-    pairs = HANDS[:-1] if HANDS[knows] is None else [HANDS[knows]]
+    shown = 80 * [0] + 10 * [1] + 10 * [2]
+    hundred = np.array([_weights(shows, cat=2 + i % 2) for i, shows in enumerate(shown)])
+    pairs = HANDS[knows : knows + 1] or HANDS
     known = np.mean([np.isin(np.arange(4), pair) for pair in pairs], axis=0)
     heard = hundred * known
     car, cat = heard[:, :2].sum(axis=1), heard[:, 2:].sum(axis=1)
@@ -240,7 +245,7 @@ STATE = {
 # First, last and first shown position of each control.
 CONTROLS = {
     "shows": (0, 2, 0),
-    "knows": (0, len(HANDS) - 1, 1),
+    "knows": (0, len(HANDS), 1),
     "few": (1, DRAWS, 1),
     "head": (-HEADS, HEADS, 0),
     "draw": (1, DRAWS, 2),

@@ -29,10 +29,10 @@ chapters:
 - file: story
 - file: chapters/00-play
 """
-# Training amplifies what rounding leaves, as test_explorable.py says: a network may need a few steps
-# more or fewer, and judge an input in fifty otherwise.  A race is the same until a view takes off;
-# then steps are as large as they can be, and only winner and end are the same.  A view at the edge of
-# being learned decides over its inputs, one in twenty; squares differ in one of a hundred.
+# Training amplifies what rounding leaves, as test_explorable.py says: a network may need a few
+# steps more or fewer, and judge an input in fifty otherwise.  A race is the same until a view takes
+# off; then steps are as large as they can be, and only winner and end are the same.  A view at the
+# edge of being learned decides over its inputs, one in twenty; squares differ in one of a hundred.
 ERROR, SQUARES, CALM, STEPS = 0.05, 0.01, 60, 6
 # Milliseconds from a move to the first picture, to the exact one, and to that with a processor
 # four times as slow.
@@ -194,8 +194,10 @@ class Visit:
         origin = self.address.split("#")[0].rsplit("/", 2)[0]
         self.page.on(
             "console",
-            lambda m: m.type in ("error", "warning")
-            and self.faults.append(f"console: {m.text} {m.location.get('url')}"),
+            lambda m: (
+                m.type in ("error", "warning")
+                and self.faults.append(f"console: {m.text} {m.location.get('url')}")
+            ),
         )
         self.page.on("pageerror", lambda e: self.faults.append(f"error: {e}"))
         self.page.on(
@@ -221,9 +223,11 @@ class Visit:
         self.scene(name).scroll_into_view_if_needed()
         self.page.wait_for_selector(f"[data-scene={name}][data-computed=true]", timeout=30_000)
         return self.page.evaluate(
-            "name => JSON.parse(JSON.stringify(document.querySelector(`[data-scene=${name}]`).values,"
-            "(_, v) => ArrayBuffer.isView(v) ? Array.from(v) : v))", name,
-        )  # fmt: skip
+            """name => JSON.parse(JSON.stringify(
+                document.querySelector(`[data-scene=${name}]`).values,
+                (_, value) => ArrayBuffer.isView(value) ? Array.from(value) : value))""",
+            name,
+        )
 
     def shown(self, name: str) -> str:
         """The picture and its caption."""
@@ -388,7 +392,7 @@ def test_a_picture_stays_beside_its_text(browser: Browser, origin: str) -> None:
         figure = visit.scene("hand")
         words = visit.page.locator("[data-scene=hand] ~ .mv-telling")
         figure.evaluate("e => e.scrollIntoView()")
-        visit.page.evaluate("scrollBy(0, 40)")
+        visit.page.evaluate("scrollBy(0, 100)")
         place, text = figure.bounding_box(), words.bounding_box()
         assert place and text and place["x"] + place["width"] <= text["x"]
         assert text["y"] < 0 < place["y"]  # the text has gone on, the picture has not
@@ -427,7 +431,9 @@ def test_axe_finds_nothing(browser: Browser, origin: str, page: str, theme: Any)
         visit.page.add_style_tag(content="* { transition: none !important; }")
         place = ".mv-scene" if page == "story.html" else "#mv-race"
         # Without preload: axe would fetch imported style sheets, from the wrong folder.
-        found = Axe().run(visit.page, context=place, options={"preload": False}).response["violations"]
+        found = (
+            Axe().run(visit.page, context=place, options={"preload": False}).response["violations"]
+        )
         assert [(v["id"], [n["html"] for n in v["nodes"]]) for v in found] == []
 
 
