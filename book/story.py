@@ -181,7 +181,7 @@ def car(v: Values, x: float, y: float, scale: float = 1, ear: bool = False) -> s
         '<path d="M192 45l16-6M193 51h18M192 57l16 6" class="mv-beam"/>'
     )
     blades = "".join(f"l4 {-12 - 6 * (i * 5 % 3)}l5 {12 + 6 * (i * 5 % 3)}" for i in range(17))
-    grass = tag("path", class_="mv-cover", d=f"M18 88V56{blades}V88z")
+    grass = tag("path", class_="mv-cover", d=f"M12 88L18 56{blades}L178 88z")
     bush = tag("path", class_="mv-cover", d=LEAF, transform="translate(170 88) scale(1.45 1.4)")
     parts = [
         fin,

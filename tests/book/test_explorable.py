@@ -232,7 +232,7 @@ def test_a_link_restores_the_state(visit: Visit, address: str) -> None:
     visit.page.locator("#mv-race-share").click()
     visit.page.wait_for_function("document.querySelector('.mv-note').textContent !== ''")
     link = visit.page.url
-    assert link == f"{address}#race:varrho=1.55&s=3.5&L=2"
+    assert link == f"{address}#race:L=2&varrho=1.55&s=3.5"
     other = Visit(visit.page.context, link)
     assert other.result() == before
     assert (other.value("varrho"), other.value("s"), other.value("L")) == (1.55, 3.5, 2)
