@@ -244,7 +244,7 @@ def hand(v: Values) -> str:
     right = [
         text("80 show both", 226, 96), text("10 only wheels", 226, 191),
         text("10 only headlights", 226, 212),
-        words(v, "{right}", 226, 42, "mv-huge"), text("of 100 right", 304, 42),
+        words(v, "{right}", 226, 42, "mv-huge"), text("of 100 right", 228, 62),
         text("It knows", 8, 252, "mv-quiet mv-small"),
     ]  # fmt: skip
     names = ("wheels", "headlights", "ears", "whiskers")
