@@ -24,7 +24,7 @@ STAMP := .venv/.installed
 BOOK_OPTIONS = $(if $(JOBS),--jobs $(JOBS))
 # The site is built from book/ alone, which is why two files stand there too; links do not travel.
 PAGES = cp _config.yml _toc.yml book/ && $(BIN)/python book/paper_to_code.py && $(BIN)/python book/api.py && $(BIN)/python book/trust_lists.py && \
-    $(BIN)/python book/answer.py && $(BIN)/python book/opening.py
+    $(BIN)/python book/answer.py && $(BIN)/python book/opening.py && $(BIN)/python book/story.py
 BUILD = cp _config.yml _toc.yml book/ && $(BIN)/jupyter-book build book/ -W -n --keep-going
 
 # Whatever the language of this machine, files are read and written as UTF-8.

@@ -3,35 +3,36 @@
 "use strict";
 (function () {
   const M = globalThis.MVReduced;
-  const SLICE_MS = 24, WAIT_MS = 160;
+  const WAIT_MS = 120;
   const STANDARD = M.DEFAULTS;
 
-  /* One slider each: the address word, symbol, what it is, range, and where it goes. */
+  /* One slider each: the address word, what it is, its symbol, range, and where it goes.  The first
+     few are always in view. */
+  const MAIN = "Main sliders", NETWORK = "The network", DATA = "The data";
   const CONTROLS = [
-    { group: "The network", key: "sigma0", symbol: "σ₀", label: "spread of the initial weights",
+    { group: MAIN, key: "L", symbol: "L", label: "networks", min: 1, max: 30, step: 1, value: 6 },
+    { group: MAIN, key: "sigma0", symbol: "σ₀", label: "size of the random start",
       min: 0.03, max: 0.6, step: 0.01, at: "init_std" },
-    { group: "The network", key: "varrho", symbol: "ϱ", label: "threshold of the smoothed ReLU",
-      min: 0.25, max: 3, step: 0.05, at: "threshold" },
-    { group: "The network", key: "q", symbol: "q", label: "power of the smoothed ReLU",
-      min: 2, max: 5, step: 1, at: "power" },
-    { group: "The data", key: "view1", symbol: "z₁", label: "strength of view 1",
+    { group: MAIN, key: "view1", symbol: "z₁", label: "strength of view 1",
       min: 1, max: 1.8, step: 0.05, at: "own_strengths", index: 0 },
-    { group: "The data", key: "view2", symbol: "z₂", label: "strength of view 2",
-      min: 1, max: 1.8, step: 0.05, at: "own_strengths", index: 1 },
-    { group: "The data", key: "other", symbol: "z′", label: "other classes’ views, multi-view",
-      min: 0.1, max: 0.5, step: 0.005, at: "other_strength" },
-    { group: "The data", key: "rho", symbol: "ρ", label: "weak own view, single-view",
-      min: 0.05, max: 0.5, step: 0.05, at: "weak_strength" },
-    { group: "The data", key: "Gamma", symbol: "Γ", label: "other classes’ views, single-view",
+    { group: MAIN, key: "Gamma", symbol: "Γ", label: "faint traces of other classes",
       min: 0.03, max: 0.6, step: 0.03, at: "faint_strength" },
-    { group: "The data", key: "s", symbol: "s", label: "how often these are present",
-      min: 0, max: 8, step: 0.5, at: "sparsity" },
-    { group: "The data", key: "noise", symbol: "ν", label: "length of a patch’s noise",
-      min: 0, max: 1.6, step: 0.1, at: "noise_norm" },
-    { group: "The draw", key: "L", symbol: "L", label: "networks", min: 1, max: 30, step: 1,
-      value: 6 },
-    { group: "The draw", key: "seed", symbol: "seed", label: "of data and initial weights",
+    { group: NETWORK, key: "varrho", symbol: "ϱ", label: "threshold from which answers grow evenly",
+      min: 0.25, max: 3, step: 0.05, at: "threshold" },
+    { group: NETWORK, key: "q", symbol: "q", label: "power with which they grow below it",
+      min: 2, max: 5, step: 1, at: "power" },
+    { group: NETWORK, key: "seed", symbol: "seed", label: "number of the draw",
       min: 1, max: 99, step: 1, value: 1 },
+    { group: DATA, key: "view2", symbol: "z₂", label: "strength of view 2",
+      min: 1, max: 1.8, step: 0.05, at: "own_strengths", index: 1 },
+    { group: DATA, key: "rho", symbol: "ρ", label: "the other own view, where one view shows",
+      min: 0.05, max: 0.5, step: 0.05, at: "weak_strength" },
+    { group: DATA, key: "other", symbol: "z′", label: "other classes, where both views show",
+      min: 0.1, max: 0.5, step: 0.005, at: "other_strength" },
+    { group: DATA, key: "s", symbol: "s", label: "how many views of other classes",
+      min: 0, max: 8, step: 0.5, at: "sparsity" },
+    { group: DATA, key: "noise", symbol: "ν", label: "noise",
+      min: 0, max: 1.6, step: 0.1, at: "noise_norm" },
   ];
   for (const c of CONTROLS) {
     if (c.at) c.value = c.index === undefined ? STANDARD[c.at] : STANDARD[c.at][c.index];
@@ -47,7 +48,30 @@
     ["Easy test", { s: 0.5 }],
   ];
   const FIRST = Object.fromEntries(CONTROLS.map((c) => [c.key, c.value]));
+  const RANGES = Object.fromEntries(CONTROLS.map((c) =>
+    [c.key, [c.min, c.max, c.value, c.step, c.digits]]));
   const PREFIX = "#race:";
+  const STILL = "This browser has no workers, which the sliders need. The pictures and tables below "
+    + "show the book’s own setting.";
+
+  /* In the worker: what there is so far after every run, then all. */
+  function* played(p, L, seed) {
+    const slim = (runs) => runs.map(({ curve, steps, fitted }) => ({ curve, steps, fitted }));
+    const playing = globalThis.MVReduced.playing(p, L, seed);
+    for (let shown = 0; ;) {
+      const { value: game, done } = playing.next();
+      const runs = game.networks.length + game.students.length;
+      if (!done && runs === shown) {
+        yield;
+        continue;
+      }
+      shown = runs;
+      const found = { ...game, networks: slim(game.networks), students: slim(game.students),
+        params: p, L, seed };
+      if (done) return found;
+      yield found;
+    }
+  }
 
   // -- little helpers ------------------------------------------------------------------------
 
@@ -68,21 +92,6 @@
 
   // -- state: a value for every slider, kept in the address ------------------------------------
 
-  function stateFromAddress() {
-    const state = { ...FIRST };
-    const hash = decodeURIComponent(location.hash);
-    if (!hash.startsWith(PREFIX)) return state;
-    for (const part of hash.slice(PREFIX.length).split("&")) {
-      const [key, text] = part.split("=");
-      const c = CONTROLS.find((each) => each.key === key), value = Number(text);
-      // What does not fit a slider is moved to where one can stand.
-      if (c && text && Number.isFinite(value)) {
-        const whole = Math.round((Math.min(c.max, Math.max(c.min, value)) - c.min) / c.step);
-        state[key] = Number((c.min + whole * c.step).toFixed(c.digits));
-      }
-    }
-    return state;
-  }
   function addressOf(state) {
     const parts = CONTROLS.filter((c) => state[c.key] !== FIRST[c.key])
       .map((c) => `${c.key}=${show(c, state[c.key])}`);
@@ -97,30 +106,31 @@
   // -- the page ----------------------------------------------------------------------------------
 
   function start(root) {
-    let state = stateFromAddress();
-    let game = null, timer = 0, chosen = 0, example = { label: 0, view: 0, nth: 0 };
+    let { state, moved } = MVAddress(PREFIX, RANGES);
+    let game = null, done = null;  // what there is of the newest game, and the last complete one
+    let timer = 0, chosen = 0, example = { label: 0, view: 0, nth: 0 };
     const inputs = {}, outputs = {};
+    const worker = MVWorker([M.source], `{ played: ${played} }`, arrive, stop);
 
-    const left = el("div"), controls = el("div", { class: "mv-controls" }, left);
-    for (const group of ["The network", "The draw", "The data"]) {
-      const box = el("fieldset", {}, el("legend", {}, group));
-      for (const c of CONTROLS.filter((each) => each.group === group)) {
+    const box = (group) => el("fieldset", {}, el("legend", {}, group),
+      ...CONTROLS.filter((each) => each.group === group).map((c) => {
         const id = `mv-race-${c.key}`;
         outputs[c.key] = el("output", { for: id });
         inputs[c.key] = el("input", { type: "range", id, min: c.min, max: c.max, step: c.step,
           oninput: () => change({ [c.key]: Number(inputs[c.key].value) }) });
-        box.append(el("div", { class: "mv-control" },
-          el("label", { for: id }, el("b", {}, c.symbol), ` ${c.label}`), outputs[c.key],
-          inputs[c.key]));
-      }
-      (group === "The data" ? controls : left).append(box);
-    }
-    const note = el("span", { class: "mv-note", role: "status" });
-    left.lastElementChild.append(el("div", { class: "mv-actions" },
+        return el("div", { class: "mv-control" },
+          el("label", { for: id }, `${c.label} `, el("b", {}, c.symbol)), outputs[c.key],
+          inputs[c.key]);
+      }));
+    const note = el("p", { class: "mv-note", role: "status" });
+    const actions = el("div", { class: "mv-actions" },
       el("button", { type: "button", id: "mv-race-again",
         onclick: () => change({ seed: (state.seed % 99) + 1 }) }, "Draw again"),
       el("button", { type: "button", id: "mv-race-reset", onclick: () => reset() }, "Reset"),
-      el("button", { type: "button", id: "mv-race-share", onclick: share }, "Copy link"), note));
+      el("button", { type: "button", id: "mv-race-share", onclick: share }, "Copy link"));
+    const all = el("summary", {});
+    const controls = el("div", { class: "mv-side" }, box(MAIN), actions, note,
+      el("details", {}, all, box(NETWORK), box(DATA)));
 
     const presets = el("div", { class: "mv-presets", role: "group", "aria-label": "Settings" });
     for (const [name, changes] of PRESETS) {
@@ -130,13 +140,18 @@
     const bar = el("span");
     const progress = el("div", { class: "mv-progress", "aria-hidden": "true" }, bar);
     const summary = el("p", { class: "mv-summary", "aria-live": "polite" });
-    const pictures = el("div", { class: "mv-pictures" });
+    // Every picture keeps its place, and what it showed until there is something newer.
+    const [lotteryAt, raceAt, errorsAt, inputAt] = ["lottery", "race", "errors", "input"].map((name) =>
+      el("div", { class: `mv-at-${name}` }));
     // The figures of the summary once more, in sight while sliders move.
     const board = el("div", { class: "mv-board", "aria-hidden": "true" });
-    root.replaceChildren(presets, controls, progress, summary, pictures, board);
+    root.replaceChildren(presets, el("div", { class: "mv-desk" }, controls,
+      el("div", { class: "mv-pictures" }, progress, lotteryAt, raceAt)), summary,
+    el("div", { class: "mv-pictures" }, errorsAt, inputAt), board);
 
     function change(changes, linked = false) {
       state = { ...state, ...changes };
+      note.textContent = "";
       // The address never says what the sliders do not: the same link can be followed again.
       if (!linked && location.hash.startsWith(PREFIX)) {
         history.replaceState(null, "", location.pathname + location.search);
@@ -159,12 +174,13 @@
         inputs[c.key].setAttribute("aria-valuetext", show(c, state[c.key]));
         inputs[c.key].classList.toggle("mv-moved", state[c.key] !== FIRST[c.key]);
       }
+      const away = CONTROLS.filter((c) => c.group !== MAIN && state[c.key] !== FIRST[c.key]).length;
+      all.textContent = `All parameters${away ? ` (${away} moved)` : ""}`;
       [...presets.children].forEach((button, j) => {
         const wanted = { ...FIRST, seed: state.seed, L: state.L, ...PRESETS[j][1] };
         const on = CONTROLS.every((c) => wanted[c.key] === state[c.key]);
         button.setAttribute("aria-pressed", String(on));
       });
-      note.textContent = "";
     }
     function share() {
       const text = location.href.split("#")[0] + addressOf(state);
@@ -176,31 +192,27 @@
       } else shown();
     }
 
-    /* A slice of work, then a breath: no worker, which could not be loaded from file://. */
     function compute() {
       root.dataset.state = "computing";
-      const { L, seed } = state, p = paramsOf(state);
-      const playing = M.playing(p, L, seed);
-      let steps = 0, shownRuns = -1;
-      chosen = Math.min(chosen, L + 1);
-      const go = () => {
-        const end = performance.now() + SLICE_MS;
-        let turn;
-        do { turn = playing.next(); steps++; } while (!turn.done && performance.now() < end);
-        game = turn.value;
-        const runs = game.networks.length + game.students.length;
-        const expected = (game.networks.length ? average(game.networks.map((r) => r.steps)) : 70);
-        bar.style.width = percent(Math.min(1, turn.done ? 1 : steps / (expected * (L + 2.3))));
-        if (turn.done || (runs !== shownRuns && runs > chosen)) render(L);
-        shownRuns = runs;
-        if (turn.done) finish(p, L, seed);
-        else timer = setTimeout(go, 0);
-      };
-      go();
+      bar.style.width = "0";
+      worker.ask("played", "play", paramsOf(state), state.L, state.seed);
     }
-    function finish(p, L, seed) {
+    function arrive(_, found, complete) {
+      game = found;
+      chosen = Math.min(chosen, game.L + 1);
+      const runs = game.networks.length + game.students.length;
+      bar.style.width = percent(complete ? 1 : runs / (game.L + 4));
+      if (complete) finish();
+      else if (runs > chosen) render();
+    }
+    function stop() {
+      root.replaceChildren(el("p", { class: "mv-still" }, STILL));
+    }
+    function finish() {
+      const { L } = done = game;
+      render();
       root.dataset.result = JSON.stringify({
-        params: p, n_networks: L, seed,
+        params: game.params, n_networks: L, seed: game.seed,
         single_error: game.single_error, multi_error: game.multi_error,
         steps: [...game.networks, ...game.students].map((run) => run.steps),
         ends: [...game.networks, ...game.students].map((run) => Array.from(run.curve[run.steps])),
@@ -216,14 +228,14 @@
     function sentences(L) {
       const k = STANDARD.n_classes;
       let first = 0, both = 0;
-      game.networks.forEach((run, n) => {
+      done.networks.forEach((run, n) => {
         const own = run.curve[run.steps];
         for (let i = 0; i < k; i++) {
-          if (game.learned[n][2 * i] && game.learned[n][2 * i + 1]) both++;
+          if (done.learned[n][2 * i] && done.learned[n][2 * i + 1]) both++;
           else if (own[2 * i] > own[2 * i + 1]) first++;
         }
       });
-      const late = game.networks.filter((run) => !run.fitted).length;
+      const late = done.networks.filter((run) => !run.fitted).length;
       const unfit = late ? `${late} of ${L} networks do not fit their training points in `
         + `${M.MAX_STEPS} steps. ` : "";
       const parts = [`${unfit}Of ${L * k} races, view 1 won ${first} alone, view 2 won `
@@ -238,14 +250,26 @@
     const rowName = (n, L) => n < L ? `network ${n + 1}`
       : n === L ? "student of the average" : "student of network 1";
 
-    function render(L) {
+    function render() {
       const focused = document.activeElement && document.activeElement.dataset.focus;
-      pictures.replaceChildren(...[lottery(L), race(L), game.done ? errors(L) : null,
-        game.done ? input(L) : null].filter(Boolean));
+      lotteryAt.replaceChildren(lottery(game.L));
+      raceAt.replaceChildren(race(game.L));
+      if (game === done) {
+        errorsAt.replaceChildren(errors(done.L));
+        inputAt.replaceChildren(input(done.L));
+      }
       if (focused) {
-        const again = pictures.querySelector(`[data-focus="${focused}"]`);
+        const again = root.querySelector(`[data-focus="${focused}"]`);
         if (again) again.focus({ preventScroll: true });
       }
+    }
+
+    /* Another input of the same game. */
+    function inspect() {
+      const { focus } = document.activeElement.dataset;
+      inputAt.replaceChildren(input(done.L));
+      const again = inputAt.querySelector(`[data-focus="${focus}"]`);
+      if (again) again.focus({ preventScroll: true });
     }
 
     /* Who learned what: a table, two squares a cell. */
@@ -258,7 +282,7 @@
       const row = (name, known, n) => {
         const label = n === null ? name : el("button", { type: "button", "data-focus": `row${n}`,
           "aria-pressed": String(n === chosen), disabled: known ? false : "",
-          onclick: () => { chosen = n; render(L); } }, name);
+          onclick: () => { chosen = n; render(); } }, name);
         const line = el("tr", { class: n === chosen ? "mv-chosen" : "" },
           el("th", { scope: "row" }, label));
         for (let i = 0; i < k; i++) {
@@ -284,15 +308,14 @@
           "aria-label": "Views learned" },
           el("table", { class: "mv-lottery" }, el("thead", {}, head), body)),
         [key("mv-view1", "view 1"), key("mv-view2", "view 2"),
-          " Left square: view 1; right square: view 2. Choose a row to see its race."]);
+          " A filled square is a view that is learned. Choose a row to see its race."]);
     }
 
     /* The race of one network: correlations with both views, a panel a class. */
     function race(L) {
       const run = [...game.networks, ...game.students][Math.min(chosen,
         game.networks.length + game.students.length - 1)];
-      if (!run) return null;
-      const k = STANDARD.n_classes, w = 132, h = 84, top = Math.max(1, ...run.curve[run.steps]);
+      const k = STANDARD.n_classes, w = 132, h = 66, top = Math.max(1, ...run.curve[run.steps]);
       const panels = el("div", { class: "mv-panels" });
       for (let i = 0; i < k; i++) {
         const own = run.curve[run.steps], first = own[2 * i] >= own[2 * i + 1];
@@ -304,7 +327,7 @@
         const alt = `Class ${i}: view 1 ends at ${own[2 * i].toFixed(1)}, view 2 at `
           + `${own[2 * i + 1].toFixed(1)}.`;
         panels.append(el("div", {}, el("div", { class: "mv-panel-title" }, `class ${i}`,
-          el("i", { class: first ? "mv-view1" : "mv-view2" }), `view ${first ? 1 : 2} ahead`),
+          el("i", { class: first ? "mv-view1" : "mv-view2" }), `view ${first ? 1 : 2}`),
           el("svg", { viewBox: `0 0 ${w} ${h}`, role: "img", "aria-label": alt },
             el("path", { class: "mv-axis", d: `M2 2V${h - 3}H${w - 2}` }),
             el("path", { class: first ? "mv-line2" : "mv-line1", d: path(first ? 1 : 0) }),
@@ -318,7 +341,7 @@
 
     /* Who errs how often: mean of the networks, their average, the students. */
     function scores(L) {
-      const single = game.single_error, multi = game.multi_error, members = single.slice(0, L);
+      const single = done.single_error, multi = done.multi_error, members = single.slice(0, L);
       const rows = [
         { name: L > 1 ? "one network, mean" : "the network", short: "one network",
           error: average(members), other: average(multi.slice(0, L)), colour: "mv-single",
@@ -335,7 +358,7 @@
 
     /* Errors: a table with bars. */
     function errors(L) {
-      const rows = scores(L), full = Math.max(0.6, ...game.single_error);
+      const rows = scores(L), full = Math.max(0.6, ...done.single_error);
       const place = (v) => `left:${percent(v / full)}`;
       const body = el("tbody");
       for (const { name, error, other, colour, theory, dots } of rows) {
@@ -357,7 +380,7 @@
 
     /* One test input, and what everybody makes of it. */
     function input(L) {
-      const k = STANDARD.n_classes, fresh = game.single, views = 2 * k;
+      const k = STANDARD.n_classes, fresh = done.single, views = 2 * k;
       const places = [];
       for (let x = 0; x < fresh.n; x++) {
         if (fresh.labels[x] === example.label && fresh.dominant_view[x] === example.view) places.push(x);
@@ -374,7 +397,7 @@
       if (L > 1) rows.push([`average of ${L}`, L, "mv-ensemble"]);
       rows.push([rowName(L, L), L + 1, "mv-student"], [rowName(L + 1, L), L + 2, "mv-student"]);
       const scores = rows.map(([, at]) => {
-        const F = game.single_scores[at];
+        const F = done.single_scores[at];
         return [F[x * k + y], M.rival(F, x, y, k)];
       });
       const top = Math.max(...scores.flat(), 1e-9);
@@ -388,7 +411,7 @@
           el("td", {}, own.toFixed(2)), el("td", {}, rival.toFixed(2)),
           el("td", { class: own > rival ? "" : "mv-wrong" }, own > rival ? "right" : "wrong")));
       });
-      const again = () => { example.nth = 0; render(L); };
+      const again = () => { example.nth = 0; inspect(); };
       const classes = el("select", { id: "mv-race-class", "data-focus": "class",
         onchange: () => { example.label = Number(classes.value); again(); } });
       for (let i = 0; i < k; i++) {
@@ -402,9 +425,9 @@
         el("div", { class: "mv-choose" }, el("label", { for: "mv-race-class" }, "class"), classes,
           el("label", { for: "mv-race-shown" }, "showing"), shown,
           el("button", { type: "button", "data-focus": "next",
-            onclick: () => { example.nth++; render(L); } }, "Another one")),
+            onclick: () => { example.nth++; inspect(); } }, "Another one")),
         el("p", {}, `Shows view ${example.view + 1} of class ${y} at full strength and its view `
-          + `${2 - example.view} at ρ. Other classes in sight, at Γ: ${faint}.`),
+          + `${2 - example.view} only weakly (ρ). Faintly there as well (Γ): ${faint}.`),
         el("table", { class: "mv-errors" }, el("thead", {}, el("tr", {},
           el("th", { scope: "col" }, "who"), el("td", {}),
           el("th", { scope: "col" }, `score of class ${y}`),
@@ -422,7 +445,9 @@
 
     window.addEventListener("hashchange", () => {
       if (!location.hash.startsWith(PREFIX)) return;
-      change(stateFromAddress(), true);
+      const asked = MVAddress(PREFIX, RANGES);
+      change(asked.state, true);
+      note.textContent = asked.moved.length ? MVMoved(asked.moved) : "";
       come();
     });
     function come() {
@@ -430,14 +455,19 @@
       root.scrollIntoView({ behavior: still ? "auto" : "smooth", block: "start" });
     }
     if (location.hash.startsWith(PREFIX)) come();
+    if (moved.length) note.textContent = MVMoved(moved);
     mirror();
     compute();
   }
 
-  const ready = () => {
+  document.addEventListener("DOMContentLoaded", () => {
     const root = document.getElementById("mv-race");
-    if (root) start(root);
-  };
-  if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", ready);
-  else ready();
+    if (!root) return;
+    try {
+      start(root);
+    } catch (error) {
+      if (typeof Worker === "function") throw error;
+      root.replaceChildren(el("p", { class: "mv-still" }, STILL));
+    }
+  });
 })();

@@ -4,7 +4,7 @@
 
    A classic script, not a module: modules do not load from file://, where books are read too. */
 "use strict";
-(function (root) {
+(function engine(root) {
   // -- portable.py: random numbers ---------------------------------------------------------
 
   const GOLDEN = 0x9e3779b9;
@@ -205,11 +205,11 @@
 
   function softmax(F, n, k) {
     const probability = new Float64Array(n * k);
-    for (let x = 0; x < n; x++) {
+    for (let start = 0; start < n * k; start += k) {
       let top = -Infinity, sum = 0;
-      for (let i = 0; i < k; i++) if (F[x * k + i] > top) top = F[x * k + i];
-      for (let i = 0; i < k; i++) sum += probability[x * k + i] = Math.exp(F[x * k + i] - top);
-      for (let i = 0; i < k; i++) probability[x * k + i] /= sum;
+      for (let e = start; e < start + k; e++) if (F[e] > top) top = F[e];
+      for (let e = start; e < start + k; e++) sum += probability[e] = Math.exp(F[e] - top);
+      for (let e = start; e < start + k; e++) probability[e] /= sum;
     }
     return probability;
   }
@@ -320,7 +320,8 @@
   /* 1_{i=y} - softmax_i(F), plus what a teacher adds. */
   function residuals(F, points, extra, k) {
     const a = softmax(F, points.n, k), more = extra && extra(F);
-    for (let e = 0; e < a.length; e++) a[e] = (more ? more[e] : 0) - a[e];
+    for (let e = 0; e < a.length; e++) a[e] = -a[e];
+    if (more) for (let e = 0; e < a.length; e++) a[e] += more[e];
     for (let x = 0; x < points.n; x++) a[x * k + points.labels[x]] += 1;
     return a;
   }
@@ -459,8 +460,9 @@
     }
   }
 
-  const MVReduced = { DEFAULTS, MAX_STEPS, NODES, WEIGHTS, mix, uniforms, normals, trainingPoints,
-    testPoints, averagedScores, rival, learned, initialState, training, playing, play };
-  if (typeof module === "object" && module.exports) module.exports = MVReduced;
-  else root.MVReduced = MVReduced;
+  /* source: this file once more, for a worker (shared.js). */
+  root.MVReduced = { DEFAULTS, MAX_STEPS, NODES, WEIGHTS, TAU, SELF_TAU, RATE_RATIO, TEACHER_SCALE, mix, uniforms, normals, trainingPoints, testPoints, averagedScores, rival, softmax,
+    errorOf, mean, learned, distillation, initialState, training, playing, play,
+    source: `(${engine})(globalThis);` };
+  if (typeof module === "object") module.exports = root.MVReduced;
 })(globalThis);
