@@ -38,6 +38,9 @@ def setting_values(study: ImageStudy, size: ImageSize) -> Record:
         "n-kernel-test": size.n_kernel_test,
         "n-learners": study.n_learners,
         "n-averages": size.n_averages,
+        "n-sets": size.n_sets,
+        "n-set-learners": size.n_set_learners,
+        "n-students": size.n_students,
         "epochs": study.schedule.epochs,
         "width": study.width,
         "temperature": study.temperature,
@@ -105,7 +108,6 @@ def gain_values(world: World, ntk: World) -> Record:
     gained = gain(world, "ensemble")
     again = gain(world, "ensemble_of_distilled", base="distilled")
     return {
-        "n-sets": len(world.draws),
         "removed": with_interval(removed(world)),
         "gain": with_interval(gained, ".2%"),
         "gain-again": with_interval(again, ".2%"),

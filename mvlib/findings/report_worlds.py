@@ -16,6 +16,12 @@ from mvlib.store.entries import Store
 
 MULTI_VIEW, GAUSSIAN, PHOTOGRAPHS = "multi-view data", "Gaussian inputs", "photographs"
 
+ROWS = {
+    **{row: f"student of {what}" for row, what in worlds.STUDENTS.items()},
+    "average": "networks trained as one",
+    "wide": "one network, as many weights",
+}
+
 Shares = dict[str, dict[str, Measured]]  # what -> world -> share of its ensemble's gain
 
 
@@ -131,6 +137,23 @@ def values(asked: Shares) -> Record:
             if world in found:
                 said[f"{name}-{tag}"] = with_interval(found[world], ".2f")
     return said
+
+
+def share_table(world: World) -> list[Record]:
+    """Who has which share of the ensemble's gain in one world."""
+    return [
+        {"who": what, "test error": mean_error(world, row), "learners": learners}
+        | {"share of the ensemble's gain": share}
+        for row, what in ROWS.items()
+        if world.has(row)
+        for learners in [sum(len(draw[row]) for draw in world.has(row))]
+        for share in [with_interval(share_of_gain(world, row), ".2f")]
+    ]
+
+
+def share_values(world: World) -> Record:
+    """These shares in the text."""
+    return {row: with_interval(share_of_gain(world, row), ".2f") for row in ROWS if world.has(row)}
 
 
 def count_table(by_n: Mapping[int, World]) -> list[Record]:

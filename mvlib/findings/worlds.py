@@ -209,8 +209,11 @@ def photographs(found: Family) -> World:
             draw[TOGETHER[row]] = a["ensemble_wrong"][None]
         if row == "single":
             curves.append(np.nanmean(a["size_curve"], axis=1))
-    return World(name="photographs", draws=list(draws.values()), curve=np.mean(curves, axis=0),
-                 same_inputs=True)  # fmt: skip
+    # Means over all training sets, as far as each has networks.
+    curve = np.mean([*zip(*curves, strict=False)], axis=1)
+    return World(
+        name="photographs", draws=list(draws.values()), curve=curve, same_inputs=True
+    )  # fmt: skip
 
 
 def by_count(found: Family) -> dict[int, World]:
