@@ -44,6 +44,7 @@ class GridSize:
         equal_weights: width of a fully connected network with about as many weights as
             `n_networks` of `widths` have together.
         averages: how many times `n_networks` networks are trained as one.
+        n_compared: data draws on which students and averages are trained.
     """
 
     dim: int
@@ -60,6 +61,7 @@ class GridSize:
     learning_rate: float = 0.004
     equal_weights: int
     averages: int = 1
+    n_compared: int = 8
 
 
 GRID_SIZES: dict[str, GridSize] = {
@@ -67,6 +69,7 @@ GRID_SIZES: dict[str, GridSize] = {
         dim=12, positions=4, widths=(48, 32, 16), n_train=200, n_networks=4, n_test=500,
         epochs=30, labels=(LABELS[0], LABELS[3]), conditions=("clean", "label noise"),
         sample_counts=(100,), sweep_widths=(24, 48), learning_rate=0.015, equal_weights=104,
+        n_compared=2,
     ),
     "book": GridSize(
         dim=32, positions=8, widths=(128, 96, 48), n_train=1000, n_test=6000,
@@ -128,8 +131,11 @@ def gaussian_families(scale: Scale) -> Families:
     compared = {
         label: study
         for label, study in grid.items()
-        if condition_name(study) == "clean"
-        or (condition_name(study) == MOST and study.data.labels.kind == "linear")
+        if study.draw < FIRST_DRAW + size.n_compared
+        and (
+            condition_name(study) == "clean"
+            or (condition_name(study) == MOST and study.data.labels.kind == "linear")
+        )
     }
     return {
         "gaussian": grid,

@@ -55,7 +55,7 @@ IMAGE_SIZES: dict[str, ImageSize] = {
     "smoke": ImageSize(dataset="digits", n_train=100, n_test=200, n_kernel_test=100, width=4,
                        wide=8, n_filters=16, epochs=20, n_learners=3, n_averages=2,
                        n_view_learners=2, view_shares=(0.0, 0.4), n_sets=2,
-                       n_set_learners=2, n_students=2, other_counts=((50, 3, 2, 1),)),
+                       n_set_learners=2, n_students=2, other_counts=((50, 2, 1, 1),)),
     "book": ImageSize(dataset="fashion-mnist", n_train=1000, n_test=10000, n_kernel_test=5000,
                       width=16, wide=50, n_filters=256, epochs=30, n_learners=10, n_averages=3,
                       n_view_learners=5, view_shares=(0.0, 0.1, 0.2, 0.4), n_sets=3,

@@ -158,7 +158,7 @@ def multi_view_removed(study: SingleModelStudy, draws: Sequence[Arrays]) -> floa
 def gaussian_ensemble_gain(
     rows: Sequence[Row], multi_view: SingleModelStudy, draws: Sequence[Arrays]
 ) -> Finding:
-    """Averaging networks on Gaussian-like inputs hardly lowers the test error (Section 2.2)."""
+    """Averaging networks on Gaussian-like inputs does not remove their errors (Section 2.2)."""
     gains, single, shares = (
         np.concatenate([f(a) for _, a in rows]) for f in (gain, single_mean, share_removed)
     )
@@ -166,7 +166,7 @@ def gaussian_ensemble_gain(
     on_views = multi_view_removed(multi_view, draws)
     return Finding(
         claim="gaussian-ensemble-gain",
-        statement="Where inputs have no views, an ensemble hardly lowers the error.",
+        statement="Where inputs have no views, an ensemble does not remove errors.",
         predicted=0.0,
         source="the paper's words",
         turn=on_views / 2,

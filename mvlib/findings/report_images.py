@@ -114,7 +114,6 @@ def gain_values(world: World, ntk: World) -> Record:
         "gain-again-share": number(again[0] / gained[0], 2),
         "ntk-average-share": with_interval(share_of_gain(ntk, "average"), ".2f"),
         "ntk-distilled-gain": with_interval(gain(ntk, "distilled", base="hard_student"), ".2%"),
-        "wide-share": with_interval(share_of_gain(world, "wide"), ".2f"),
     }
 
 

@@ -77,12 +77,13 @@ def joint_shares(of: Mapping[str, World]) -> Shares:
     }
 
 
-def beyond_labels(of: Mapping[str, World]) -> dict[str, Measured]:
-    """World -> share of the gain that a student of the ensemble has beyond one of the labels."""
+def beyond(of: Mapping[str, World], *, best: bool = False) -> dict[str, Measured]:
+    """World -> share of the gain that a student of the ensemble has beyond one of one-hot labels,
+    or of the best control."""
     return {
-        w.name: share_of_gain(w, "distilled", base="one_hot")
-        for w in of.values() if w.has("distilled", "one_hot")
-    }  # fmt: skip
+        w.name: share_of_gain(w, "distilled", base=worlds.best_control(w) if best else "one_hot")
+        for w in of.values()
+    }
 
 
 def apart(a: Measured, b: Measured) -> bool:
@@ -105,7 +106,8 @@ def questions(of: Mapping[str, World], students: Shares, joint: Shares) -> Share
     return {
         "errors that the ensemble removes": {w.name: worlds.removed(w) for w in of.values()},
         **{f"one student of {what}": found for what, found in students.items()},
-        "of the ensemble, beyond one-hot labels": beyond_labels(of),
+        "of the ensemble, beyond one-hot labels": beyond(of),
+        "of the ensemble, beyond its best control": beyond(of, best=True),
         **{f"trained as one: {what}": found for what, found in joint.items()},
     }
 
@@ -128,7 +130,7 @@ def table(of: Mapping[str, World], asked: Shares) -> list[Record]:
 def values(asked: Shares) -> Record:
     """The answers in the text, "removed-photographs" and the like."""
     short = {MULTI_VIEW: "views", GAUSSIAN: "gaussian", PHOTOGRAPHS: "photographs"}
-    names = ("removed", "ensemble", "network", "one-hot", "shuffled", "smoothed", "beyond",
+    names = ("removed", "ensemble", "network", "one-hot", "shuffled", "smoothed", "beyond", "best",
              "average", "wide", "equal")  # fmt: skip
     said: dict[str, object] = {}
     for name, found in zip(names, asked.values(), strict=True):

@@ -235,13 +235,19 @@ def beside(world: World) -> str:
     return "; ".join(shares)
 
 
-def distilled_share(world: World, slug: str) -> Finding:
+def best_control(world: World) -> str:
+    """The control whose students err least, chosen after the fact: as hard a test as there is."""
+    return min((c for c in CONTROLS if world.has(c)), key=lambda c: mean_error(world, c))
+
+
+def distilled_share(world: World, slug: str, note: str = "") -> Finding:
     """What one student holds of the ensemble's gain beyond the same student of one-hot labels.
 
     Choice: the difference, by one rule in every world, because the loss of distillation alone can
     gain without a teacher that knows anything.
     """
-    draws = world.has("distilled", "one_hot")
+    draws, best = world.has("distilled", "one_hot"), best_control(world)
+    beyond_best = with_interval(share_of_gain(world, "distilled", base=best), ".2f")
     return Finding(
         claim=f"worlds-distilled-share-{slug}",
         statement=f"One student of the ensemble has more of its gain than one of the labels: "
@@ -255,7 +261,8 @@ def distilled_share(world: World, slug: str) -> Finding:
         unit=UNIT_SHARE,
         caveat=(
             f"Share of the gain by what students are taught: the ensemble "
-            f"{with_interval(share_of_gain(world, 'distilled'), '.2f')}; {beside(world)}. "
+            f"{with_interval(share_of_gain(world, 'distilled'), '.2f')}; {beside(world)}. Beyond "
+            f"the best of these controls, {STUDENTS[best]}, {beyond_best}.{note} "
             f"Bootstrap over {len(draws)} draws, then learners"
             f"{' and test inputs' if draws[0]['distilled'].ndim == 2 else ''}.{rough(draws)}"
         ),
