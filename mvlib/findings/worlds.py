@@ -29,7 +29,7 @@ STUDENTS = {
     "distilled": "the ensemble",
     "self_distilled": "one network",
     "one_hot": "one-hot labels",
-    "shuffled": "shuffled within a class",
+    "shuffled": "outputs shuffled within a class",
     "smoothed": "smoothed labels",
 }
 CONTROLS = ("one_hot", "shuffled", "smoothed")

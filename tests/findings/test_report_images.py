@@ -1,5 +1,6 @@
 """What the book shows of photographs, on made-up arrays small enough to do by hand."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -75,9 +76,13 @@ def test_claims() -> None:
 
 
 def test_gains() -> None:
-    values = report.gain_values(WORLD, ALL["ntk"])
+    (first,) = WORLD.draws
+    half = replace(WORLD, draws=[first, first | {"average": wrong(0.35)}])
+    assert str(report.gain_values(half, ALL["ntk"])["average-others"]).startswith("0.50 [")
+    values = report.gain_values(replace(WORLD, draws=[first, first]), ALL["ntk"])
     # The ensemble gains .5 - .2, the students' .3 - .25; wide networks .5 - .4; frozen .1 and 0.
-    starts = {"removed": "0.600 [", "gain": "30.00% [", "gain-again": "5.00% [",
+    starts = {"removed": "0.600 [", "average-first": "0.67 [",
+              "gain": "30.00% [", "gain-again": "5.00% [",
               "ntk-average-share": "1.00 [", "ntk-distilled-gain": "10.00% ["}  # fmt: skip
     assert all(str(values[name]).startswith(start) for name, start in starts.items())
     assert values["gain-again-share"] == "0.17"
