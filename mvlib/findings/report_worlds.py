@@ -9,7 +9,7 @@ import numpy as np
 from mvlib.experiments.settings import Scale, base_study
 from mvlib.findings import worlds
 from mvlib.findings.claims import IMAGES
-from mvlib.findings.formatting import Record, number, with_interval
+from mvlib.findings.formatting import Record, number, percent, with_interval
 from mvlib.findings.worlds import Measured, World, mean_error, share_of_gain
 from mvlib.run.sweep import load_family
 from mvlib.store.entries import Store
@@ -177,6 +177,17 @@ def count_table(by_n: Mapping[int, World]) -> list[Record]:
         }
         for n, world in by_n.items()
     ]  # fmt: skip
+
+
+def count_values(by_n: Mapping[int, World]) -> Record:
+    """Both ends of the table in the text, and at every N what is taught beyond one-hot labels."""
+    said: dict[str, object] = {}
+    for end, n in (("first", min(by_n)), ("last", max(by_n))):
+        said[end] = n
+        said[f"single-{end}"] = percent(mean_error(by_n[n], "single"))
+        said[f"removed-{end}"] = with_interval(worlds.removed(by_n[n]), ".2f")
+    taught = (share_of_gain(world, "distilled", base="one_hot") for world in by_n.values())
+    return said | {"beyond": ", ".join(with_interval(share, ".2f") for share in taught)}
 
 
 def load_counts(scale: Scale, store: Store) -> dict[int, World]:

@@ -221,6 +221,9 @@ def test_tables() -> None:
     assert of_students[0]["learners"] == 4
     assert str(report_worlds.share_values(PHOTOGRAPHS)["wide"]).startswith("0.62 [")
     (row,) = report_worlds.count_table({100: PHOTOGRAPHS})
+    values = report_worlds.count_values({100: PHOTOGRAPHS, 400: PHOTOGRAPHS})
+    assert values["first"] == 100 and values["last"] == 400 and values["single-last"] == "25.0%"
+    assert str(values["beyond"]).count("[") == 2
     assert row["training images"] == 100 and row["ensemble, %"] == pytest.approx(17)
     assert str(row["training the average"]).startswith("0.75 [")
 
