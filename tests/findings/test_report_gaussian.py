@@ -159,6 +159,7 @@ def test_gain_and_scatter() -> None:
 
 def test_what_foretells_the_gain() -> None:
     some = [replace(CELLS[0], scatter=s, removed=s / 2, variance=-s) for s in (0.2, 0.6, 0.4)]
+    some[2] = replace(some[2], labels="residual")
     points = {name: np.array([[0.1], [0.3], [0.4]])
               for name in ("linear labels", "network labels", *report.KINDS.values())}  # fmt: skip
     values = report.scatter_values(some, points)

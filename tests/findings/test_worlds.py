@@ -185,7 +185,13 @@ def test_claims_on_photographs() -> None:
     assert found["images-train-average-at-equal-weights"].measured == pytest.approx(2 / 16)
     assert found["images-ntk-distilled-share-of-gain"].measured == pytest.approx(0.2)
     assert "2 training sets" in found["images-distilled-share-of-gain"].caveat
-    assert "1 training set," in found["images-self-distilled-gain"].caveat
+    for alone in ("self-distilled-gain", "ntk-distilled-share-of-gain"):
+        assert "1 training set," in found[f"images-{alone}"].caveat
+    only = replace(shared, draws=[shared.draws[0], {k: v for k, v in shared.draws[1].items()
+                                                    if k != "wide"}])  # fmt: skip
+    again = {f.claim: f for f in images.image_claims(only, kernels, 0.9)}
+    assert "1 training set," in again["images-train-average-at-equal-weights"].caveat
+    assert "2 training sets" in again["images-train-average-share-of-gain"].caveat
 
 
 def test_what_photographs_are_apart_from() -> None:
