@@ -106,20 +106,21 @@ def who_is_followed(groups: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> str:
 
 @picture
 def gain_and_scatter(groups: Mapping[str, np.ndarray]) -> str:
-    """What averaging removes against the variance, and against what votes are foretold to remove,
-    one marker a cell; `groups`: name -> variance share, share foretold and share of errors removed,
-    (3, cells), NaN where the variance is not known."""
+    """What averaging removes against the variance, and against what votes would remove, one marker
+    a cell; `groups`: name -> variance share, share of errors that votes remove and share that the
+    average removes, (3, cells), NaN where the variance is not known."""
     left, right = canvas((10, 3.8), 1, 2, sharey=True)
     for marker, (name, (variance, votes, removed)) in zip(
         parts.MARKERS, groups.items(), strict=False
     ):
         for axis, x in ((left, variance), (right, votes)):
-            axis.plot(x, removed, marker, color=ENSEMBLE, label=name, ms=6,
-                      alpha=0.75, mec=parts.ink(), mew=0.5)  # fmt: skip
+            cell = name.endswith("labels")
+            axis.plot(x, removed, marker, color=ENSEMBLE if cell else parts.ink(), label=name,
+                      ms=6 if cell else 8, alpha=0.75, mec=parts.ink(), mew=0.5)  # fmt: skip
     right.plot([0, 1], [0, 1], ":", color=THEORY)
     left.set(xlabel="variance between networks / mean square", xlim=(0, None),
              ylabel="share of errors removed", ylim=(-0.05, 1.05))  # fmt: skip
-    right.set(xlabel="share that votes would remove, from pairs of networks")
+    right.set(xlabel="share that votes would remove")
     right.legend(fontsize=9)
     said = "; ".join(
         f"{name}: votes {v.mean():.2f}, average {e.mean():.2f}"
@@ -127,7 +128,7 @@ def gain_and_scatter(groups: Mapping[str, np.ndarray]) -> str:
     )
     return (
         "One marker a cell: share of errors that the average removes, against the variance of the "
-        "outputs (left) and against the share that votes are foretold to remove (right), with a "
+        "outputs (left) and against the share that votes would remove (right), with a "
         f"line where both are equal. Means: {said}."
     )
 

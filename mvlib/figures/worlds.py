@@ -26,7 +26,7 @@ def three_worlds(curves: Mapping[str, np.ndarray], students: Shares, joint: Shar
         left.plot(range(1, len(curve) + 1), curve, parts.MARKERS[i], ls=parts.LINES[i],
                   color=ENSEMBLE, label=name, ms=5)  # fmt: skip
     left.set(xlabel="networks averaged, K", ylabel="share of errors left", ylim=(-0.03, 1.05),
-             title="averages")  # fmt: skip
+             title="averages", xticks=range(1, most + 1))  # fmt: skip
     left.legend(fontsize=9)
     colours = {what: STUDENT if what in _KNOWS else parts.ink() for what in students}
     _shares(middle, students, colours, list(curves))

@@ -143,6 +143,13 @@ def removed_by_votes(error: float, scatter: float) -> float:
     return 1 - float(betainc(s * (1 - error), s * error, 0.5)) / error
 
 
+def removed_by_majority(every: np.ndarray) -> float:
+    """Share of errors that a majority of all networks removes, counted; a tie is an error."""
+    members = len(every) - 1
+    errors = every * (members - np.arange(members + 1)) / members
+    return float(1 - every[: members // 2 + 1].sum() / errors.sum())
+
+
 def minority_followed(every: np.ndarray, known: np.ndarray) -> float:
     """How often the average is right where some networks are, but fewer than half."""
     few = slice(1, -(-(len(every) - 1) // 2))

@@ -89,8 +89,8 @@ def image_claims(world: World, ntk: Arrays, on_views: float) -> list[Finding]:
         ),
         _finding(
             "distilled-share-of-gain", world, "distilled", share_of_gain(world, "distilled"),
-            f"A student errs on {said['distilled']}; averaging those of the first training set gains "
-            f"{again} more. "
+            f"A student errs on {said['distilled']}; averaging those of the first training set "
+            f"gains {again} more. "
             f"The same students without its knowledge: {worlds.beside(world)}.",
             statement="A distilled student has at least half of the ensemble's gain.",
             direction="at least", predicted=0.5, turn=0.0,

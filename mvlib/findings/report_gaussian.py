@@ -17,10 +17,10 @@ from mvlib.findings.gaussian import (
     minority_followed,
     multi_view_removed,
     removed,
+    removed_by_majority,
     removed_by_votes,
     second_right,
     share_removed,
-    single_mean,
     variance_share,
 )
 from mvlib.findings.report_networks import size_curves
@@ -213,8 +213,9 @@ def gain_and_scatter(
     cells: Sequence[Cell], draws: Sequence[Arrays], photographs: World
 ) -> dict[str, np.ndarray]:
     """Kind of data -> variance between networks over the mean square (of photographs not known),
-    share of errors that votes are foretold to remove, and share that the average removes,
-    (3, cells, data draws or training sets)."""
+    share of errors that votes remove, and share that the average removes, (3, cells, data draws or
+    training sets).  Votes are foretold from pairs of networks; on single-view inputs, where
+    networks err on about half and a foretold vote is a coin, they are counted."""
     points = {
         name: [(c.variance, removed_by_votes(c.single.mean(), c.scatter), c.removed) for c in some]
         for name, some in by_labels(cells).items()
@@ -225,7 +226,7 @@ def gain_and_scatter(
     points["single-view inputs"] = [
         (
             variance_share(e)[0],
-            removed_by_votes(single_mean(e)[0], second_right(e["agreement"][0])),
+            removed_by_majority(e["agreement"][0]),
             share_removed(e)[0],
         )
         for e in single_view_examples(draws)
