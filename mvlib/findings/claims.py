@@ -77,13 +77,11 @@ def findings(scale: Scale, run: Callable[[Experiment], Arrays]) -> list[Finding]
             of["classifiers"],
         ),
         *image_claims(photographs, of["images-kernels"][0], multi_view_removed(study, single)),
-        worlds.distilled_share(
+        *worlds.world_claims(
             worlds.multi_view(study, families),
-            "multi-view",
-            " The loss is the capped form of (4.3); chapter 8 has Hinton's beside it.",
+            worlds.gaussian(families["gaussian-students"]),
+            photographs,
         ),
-        worlds.distilled_share(worlds.gaussian(families["gaussian-students"]), "gaussian"),
-        worlds.distilled_share(photographs, "photographs"),
         *robustness.robustness_findings(*(families[name] for name in ROBUSTNESS)),
     ]
 

@@ -267,3 +267,13 @@ def distilled_share(world: World, slug: str, note: str = "") -> Finding:
             f"{' and test inputs' if draws[0]['distilled'].ndim == 2 else ''}.{rough(draws)}"
         ),
     )
+
+
+def world_claims(views: World, inputs: World, pictures: World) -> list[Finding]:
+    """What one student holds of multi-view data, of Gaussian inputs and of photographs."""
+    note = " The loss is the capped form of (4.3); chapter 8 has Hinton's beside it."
+    return [
+        distilled_share(views, "multi-view", note),
+        distilled_share(inputs, "gaussian"),
+        distilled_share(pictures, "photographs"),
+    ]
