@@ -42,13 +42,15 @@ def errors(name: str, rate: float, n: int, *, weight: float = 1.0) -> Counts:
 
 
 def resample(
-    draws: Sequence[Draw], *, n_resamples: int = RESAMPLES, seed: int = 0
-) -> dict[str, np.ndarray]:
+    draws: Sequence[Draw], *, n_resamples: int = RESAMPLES, seed: int = 0,
+    same_inputs: bool = False,
+) -> dict[str, np.ndarray]:  # fmt: skip
     """What every named quantity comes to in resamples: mean over draws of the sum over a draw's
     groups of the mean over learners and inputs.
 
     Each group is resampled by itself, so quantities that belong together (a student on two kinds
-    of labels) are put into one.
+    of labels) are put into one.  Where all draws are tested on the `same_inputs`, these are
+    resampled once for all; every quantity is then (learners, inputs).
 
     Returns:
         name -> (resamples,); resample b is the same draws, learners and inputs for all names.
@@ -56,6 +58,11 @@ def resample(
     rng = np.random.default_rng(seed)
     chosen = rng.integers(0, len(draws), (n_resamples, len(draws)))
     found: dict[str, np.ndarray] = {}
+    if same_inputs:
+        for part in np.split(chosen, range(AT_ONCE, n_resamples, AT_ONCE)):
+            for name, means in _on_same_inputs(rng, draws, part).items():
+                found[name] = np.concatenate([found.get(name, means[:0]), means])
+        return found
     for i, groups in enumerate(draws):
         at = chosen == i
         for name, means in _within(rng, groups, int(at.sum())):
@@ -96,6 +103,27 @@ def _on_inputs(
             means = np.take_along_axis(share @ values, rows[start : start + AT_ONCE], axis=1)
             for_all[name].append(means.mean(axis=1))
     yield from ((name, np.concatenate(parts)) for name, parts in for_all.items())
+
+
+def _on_same_inputs(
+    rng: np.random.Generator, draws: Sequence[Draw], chosen: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Resamples of every quantity where they hold the `chosen` draws, (resamples, draws)."""
+    found: dict[str, np.ndarray] = {}
+    share = np.empty((0, 0))
+    for i, group in ((i, group) for i, groups in enumerate(draws) for group in groups):
+        assert not isinstance(group, Counts), "inputs that are counted are not known one by one"
+        learners, n = next(iter(group.values())).shape
+        if not share.size:
+            drawn = rng.integers(0, n, (len(chosen), n))
+            share = np.stack([np.bincount(inputs, minlength=n) for inputs in drawn]) / n
+        rows = rng.integers(0, learners, (*chosen.shape, learners))
+        for name, values in group.items():
+            by_learner = (share @ values.T.astype(float))[:, None]
+            means = np.take_along_axis(by_learner, rows, axis=2).mean(axis=2)
+            added = np.where(chosen == i, means, 0).mean(axis=1)
+            found[name] = found.get(name, 0) + added
+    return found
 
 
 def interval(resampled: np.ndarray) -> tuple[float, float]:

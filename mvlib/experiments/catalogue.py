@@ -46,8 +46,8 @@ SWEEPS: dict[str, tuple[Any, ...]] = {
 }
 COMPARED: tuple[Precision, ...] = ("float32", "bfloat16")
 # What students are taught, by experiment name.  All start from the same weights.  "hard-labels" has
-# no teacher and stops as networks do; all others take the same number of steps, and the two
-# controls have a teacher that knows nothing but the labels (see `DistillationStudy`).
+# no teacher and stops as networks do; all others take the same number of steps, and the controls
+# have a teacher that knows nothing but the labels (see `DistillationStudy`).
 STUDENTS: dict[str, dict[str, Any]] = {
     "hard-labels": {"target": "labels"},
     "distilled": {"target": "average"},
@@ -55,6 +55,7 @@ STUDENTS: dict[str, dict[str, Any]] = {
     "self-control": {"target": "one-hot", "tau": SELF_TAU},
     "control-one-hot": {"target": "one-hot"},
     "control-shuffled": {"target": "shuffled"},
+    "control-smoothed": {"target": "smoothed"},
     "printed": {"target": "average", "form": "printed"},
     "printed-one-hot": {"target": "one-hot", "form": "printed"},
     "temperature": {"target": "average", "form": "temperature"},
@@ -146,11 +147,11 @@ def student_families(scale: Scale) -> Families:
     size, first, made = SIZES[scale], base_study(scale), Families()
     for name, taught in STUDENTS.items():
         # The claims do not rest on other forms of the loss: two students of the first draw.
-        compared = "form" in taught
+        compared, beside = "form" in taught, name in ("control-shuffled", "control-smoothed")
         n = min(size.n_students, 2) if compared else size.n_students
         made[name] = {
             f"draw {teacher.draw}": student_study(scale, teacher, n_students=n, **taught)
-            for teacher in all_draws(scale)[: 1 if compared or name == "control-shuffled" else None]
+            for teacher in all_draws(scale)[: 1 if compared or beside else None]
         }
     # What holds for most steps t <= T, and what does not.
     made["student-time"] = {

@@ -11,7 +11,7 @@ from itertools import product
 from mvlib.deep.networks import Architecture, Form
 from mvlib.deep.optimisers import Adam, Plan
 from mvlib.experiments.settings import FIRST_DRAW, Families, Scale
-from mvlib.studies.gaussian import GaussianData, GaussianStudy
+from mvlib.studies.gaussian import TARGETS, GaussianData, GaussianStudy
 
 # name -> (label noise, margin)
 CONDITIONS: dict[str, tuple[float, float]] = {
@@ -26,6 +26,7 @@ LABELS: tuple[Architecture, ...] = (
     Architecture(kind="residual", width=32, depth=1),
     Architecture(kind="convolutional", width=8, depth=1),
 )
+MOST = "margin"  # where, with linear labels, averaging removes most errors
 LEARNERS: tuple[Form, ...] = ("fully connected", "residual", "convolutional")
 
 
@@ -40,6 +41,10 @@ class GridSize:
         sample_counts: N of the sweep, beside the grid's own.
         sweep_widths: of the fully connected learner.
         learning_rate: of Adam, at the start.
+        equal_weights: width of a fully connected network with about as many weights as
+            `n_networks` of `widths` have together.
+        averages: how many times `n_networks` networks are trained as one.
+        n_compared: data draws on which students and averages are trained.
     """
 
     dim: int
@@ -54,21 +59,25 @@ class GridSize:
     sample_counts: tuple[int, ...]
     sweep_widths: tuple[int, ...]
     learning_rate: float = 0.004
+    equal_weights: int
+    averages: int = 1
+    n_compared: int = 8
 
 
 GRID_SIZES: dict[str, GridSize] = {
     "smoke": GridSize(
         dim=12, positions=4, widths=(48, 32, 16), n_train=200, n_networks=4, n_test=500,
         epochs=30, labels=(LABELS[0], LABELS[3]), conditions=("clean", "label noise"),
-        sample_counts=(100,), sweep_widths=(24, 48), learning_rate=0.015,
+        sample_counts=(100,), sweep_widths=(24, 48), learning_rate=0.015, equal_weights=104,
+        n_compared=2,
     ),
     "book": GridSize(
         dim=32, positions=8, widths=(128, 96, 48), n_train=1000, n_test=6000,
-        sample_counts=(250, 500, 2000, 4000), sweep_widths=(32, 64, 128, 256),
+        sample_counts=(250, 500, 2000, 4000), sweep_widths=(32, 64, 128, 256), equal_weights=442,
     ),
     "paper": GridSize(
         dim=512, positions=32, widths=(1024, 512, 128), n_train=50000, n_test=50000,
-        sample_counts=(5000, 20000, 100000), sweep_widths=(128, 512, 2048),
+        sample_counts=(5000, 20000, 100000), sweep_widths=(128, 512, 2048), equal_weights=3723,
     ),
 }  # fmt: skip
 
@@ -118,6 +127,16 @@ def gaussian_families(scale: Scale) -> Families:
     swept = [grid[f"one Gaussian, {labels.kind} labels, clean"] for labels in size.labels[:2]]
     full = learners[0]
     widths = tuple(replace(full, width=width) for width in size.sweep_widths)
+    # Students and averages: the first learner on every kind of data, and where most is gained.
+    compared = {
+        label: study
+        for label, study in grid.items()
+        if study.draw < FIRST_DRAW + size.n_compared
+        and (
+            condition_name(study) == "clean"
+            or (condition_name(study) == MOST and study.data.labels.kind == "linear")
+        )
+    }
     return {
         "gaussian": grid,
         "gaussian-samples": {
@@ -128,6 +147,15 @@ def gaussian_families(scale: Scale) -> Families:
         "gaussian-width": {
             f"{study.data.labels.kind} labels, widths": replace(study, learners=widths)
             for study in swept
+        },
+        "gaussian-students": {
+            label: replace(
+                study,
+                learners=(full, replace(full, width=size.equal_weights)),
+                students=TARGETS,
+                averages=size.averages,
+            )
+            for label, study in compared.items()
         },
     }
 

@@ -13,6 +13,7 @@ from mvlib.studies.image_inside import InsideStudy
 from mvlib.studies.image_kernels import ImageKernelStudy
 from mvlib.studies.image_views import ViewStudy
 from mvlib.studies.images import ImageStudy
+from mvlib.studies.teachers import CONTROLS
 
 # Seeds of networks, students and averages; settings were chosen with seeds below 10 (students:
 # 100 to 109) on draws 0 to 5, and tested on the last sixth of the training files.
@@ -21,8 +22,14 @@ NETWORKS, STUDENTS, AVERAGES = 10, 200, 300
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImageSize:
-    """What a scale changes; `wide` is the width of a network with about as many weights as the
-    trained average has in all its members."""
+    """What a scale changes.
+
+    `wide` is the width of a network with about as many weights as the trained average has in all
+    its members.  Of the `n_sets` training sets the first has all learners; the others have
+    `n_set_learners` networks and one average of as many.  Controls, and all students of the others,
+    are `n_students`.  `other_counts` are other numbers of training images
+    N, and for each how many networks, students of a kind and trained averages.
+    """
 
     dataset: str
     n_train: int
@@ -36,6 +43,10 @@ class ImageSize:
     n_averages: int
     n_view_learners: int
     view_shares: tuple[float, ...]
+    n_sets: int
+    n_set_learners: int
+    n_students: int
+    other_counts: tuple[tuple[int, int, int, int], ...]
     diag_reg: float = 1e-3
 
 
@@ -43,14 +54,18 @@ IMAGE_SIZES: dict[str, ImageSize] = {
     # Fashion-MNIST where it is on this machine, else digits: see `image_size`.
     "smoke": ImageSize(dataset="digits", n_train=100, n_test=200, n_kernel_test=100, width=4,
                        wide=8, n_filters=16, epochs=20, n_learners=3, n_averages=2,
-                       n_view_learners=2, view_shares=(0.0, 0.4)),
+                       n_view_learners=2, view_shares=(0.0, 0.4), n_sets=2,
+                       n_set_learners=2, n_students=2, other_counts=((50, 2, 1, 1),)),
     "book": ImageSize(dataset="fashion-mnist", n_train=1000, n_test=10000, n_kernel_test=5000,
                       width=16, wide=50, n_filters=256, epochs=30, n_learners=10, n_averages=3,
-                      n_view_learners=5, view_shares=(0.0, 0.1, 0.2, 0.4)),
+                      n_view_learners=5, view_shares=(0.0, 0.1, 0.2, 0.4), n_sets=3,
+                      n_set_learners=6, n_students=3,
+                      other_counts=((250, 6, 3, 1), (4000, 4, 2, 0))),
     # Your own copy of the archive, and a GPU.
     "paper": ImageSize(dataset="cifar-10", n_train=40000, n_test=10000, n_kernel_test=10000,
                        width=64, wide=200, n_filters=1024, epochs=60, n_learners=10, n_averages=3,
-                       n_view_learners=10, view_shares=(0.0, 0.05, 0.1, 0.2, 0.4)),
+                       n_view_learners=10, view_shares=(0.0, 0.05, 0.1, 0.2, 0.4), n_sets=3,
+                       n_set_learners=10, n_students=10, other_counts=((10000, 10, 10, 3),)),
 }  # fmt: skip
 
 
@@ -77,32 +92,70 @@ def image_study(scale: Scale, **data: Any) -> ImageStudy:
     )
 
 
+def set_name(study: ImageStudy) -> str:
+    """A training set in words."""
+    return f"{study.data.dataset}, training set {study.data.draw}"
+
+
+def taught(teacher: ImageStudy, target: str, students: int) -> ImageStudy:
+    """Students of a study's networks; all start alike, whatever they are taught."""
+    return replace(
+        teacher, teacher=teacher, target=target, n_learners=students, first_seed=STUDENTS
+    )
+
+
+def averages(study: ImageStudy, n: int) -> ImageStudy:
+    """Means of as many networks as a study has, each trained as one."""
+    return replace(study, members=study.n_learners, n_learners=n, first_seed=AVERAGES)
+
+
+def other_counts(scale: Scale) -> dict[str, ImageStudy]:
+    """Networks, students of the ensemble and of the labels, and averages at other N."""
+    made = {}
+    for N, networks, students, n_averages in image_size(scale).other_counts:
+        base = replace(image_study(scale, n_train=N), n_learners=networks)
+        made[f"N = {N}, single"] = base
+        made[f"N = {N}, distilled"] = taught(base, "average", students)
+        made[f"N = {N}, one-hot"] = taught(base, "one-hot", students)
+        if n_averages:
+            made[f"N = {N}, average"] = averages(base, n_averages)
+    return made
+
+
 def image_families(scale: Scale) -> Families:
     """Ensembles and what is compared with them, and what their networks see."""
     size, base = image_size(scale), image_study(scale)
-    average = replace(base, teacher=base, target="average", first_seed=STUDENTS)
-    smoke = scale == "smoke"
+    average, smoke = taught(base, "average", base.n_learners), scale == "smoke"
+    others = [
+        replace(image_study(scale, draw=FIRST_DRAW + i), n_learners=size.n_set_learners)
+        for i in range(1, size.n_sets)
+    ]
+    sets, few = [base, *others], size.n_students
     features = {
         "ntk": ("tangent", size.width),
         "random convolutions": ("convolution", size.n_filters),
     }
     return {
-        "images-single": {size.dataset: base},
-        "images-distilled": {size.dataset: average},
-        "images-self-distilled": {size.dataset: replace(average, target="each")},
-        # The mean of as many networks as the ensemble has, trained as one.
-        "images-average": {
-            f"{base.n_learners} networks": replace(
-                base,
-                members=base.n_learners,
-                n_learners=size.n_averages,
-                first_seed=AVERAGES,
-            )
+        "images-single": {set_name(study): study for study in sets},
+        "images-distilled": {
+            set_name(study): average if study is base else taught(study, "average", few)
+            for study in sets
         },
-        # About as many weights as a trained average: what width alone gains.
+        "images-self-distilled": {set_name(base): replace(average, target="each")},
+        **{
+            f"images-{control}": {set_name(study): taught(study, control, few) for study in sets}
+            for control in CONTROLS
+        },
+        # The mean of as many networks as the ensemble has, trained as one; and single networks with
+        # about as many weights: what width alone gains.
+        "images-average": {
+            set_name(study): averages(study, size.n_averages if study is base else 1)
+            for study in sets
+        },
         "images-wide": {
             f"{size.wide} channels": replace(base, width=size.wide, n_learners=size.n_averages)
         },
+        "images-count": other_counts(scale),
         "images-kernels": {
             label: ImageKernelStudy(
                 data=replace(base.data, n_test=size.n_kernel_test),

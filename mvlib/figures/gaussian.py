@@ -106,26 +106,31 @@ def who_is_followed(groups: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> str:
 
 
 @picture
-def gain_and_variance(groups: Mapping[str, np.ndarray]) -> str:
-    """What averaging removes against how much the networks differ, one marker a cell; `groups`:
-    name -> variance share, share of errors and of cross-entropy removed, (3, cells)."""
-    left, right = canvas((10, 3.8), 1, 2, sharex=True, sharey=True)
-    for marker, (name, (variance, error, loss)) in zip(parts.MARKERS, groups.items(), strict=False):
-        for axis, removed in ((left, error), (right, loss)):
-            axis.plot(variance, removed, marker, color=ENSEMBLE, label=name, ms=6,
-                      alpha=0.75, mec=parts.ink(), mew=0.5)  # fmt: skip
-    left.set(ylabel="share of errors removed", ylim=(-0.05, 1.05), title="errors")
-    right.set(ylabel="share of cross-entropy removed", title="cross-entropy")
-    for axis in (left, right):
-        axis.set(xlabel="variance between networks / mean square", xlim=(0, None))
-    left.legend(fontsize=9)
+def gain_and_scatter(groups: Mapping[str, np.ndarray]) -> str:
+    """What averaging removes against the variance, and against what votes would remove, one marker
+    a cell; `groups`: name -> variance share, share of errors that votes remove and share that the
+    average removes, (3, cells), NaN where the variance is not known."""
+    left, right = canvas((10, 3.8), 1, 2, sharey=True)
+    for marker, (name, (variance, votes, removed)) in zip(
+        parts.MARKERS, groups.items(), strict=False
+    ):
+        for axis, x in ((left, variance), (right, votes)):
+            cell = name.endswith("labels")
+            axis.plot(x, removed, marker, color=ENSEMBLE if cell else parts.ink(), label=name,
+                      ms=6 if cell else 8, alpha=0.75, mec=parts.ink(), mew=0.5)  # fmt: skip
+    right.plot([0, 1], [0, 1], ":", color=THEORY)
+    left.set(xlabel="variance between networks / mean square", xlim=(0, None),
+             ylabel="share of errors removed", ylim=(-0.05, 1.05))  # fmt: skip
+    right.set(xlabel="share that votes would remove")
+    right.legend(fontsize=9)
     said = "; ".join(
-        f"{name}: variance {v.mean():.2f}, errors {e.mean():.2f}, cross-entropy {l.mean():.2f}"
-        for name, (v, e, l) in groups.items()
+        f"{name}: votes {v.mean():.2f}, average {e.mean():.2f}"
+        for name, (_, v, e) in groups.items()
     )
     return (
-        "One marker a cell: share of errors (left) and of cross-entropy (right) that the ensemble "
-        f"removes, against the variance of the outputs. Means: {said}."
+        "One marker a cell: share of errors that the average removes, against the variance of the "
+        "outputs (left) and against the share that votes would remove (right), with a "
+        f"line where both are equal. Means: {said}."
     )
 
 

@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from mvlib.core.checks import require
 from mvlib.experiments.catalogue import experiments
 from mvlib.experiments.settings import Experiment, Scale, base_study, precision_of
-from mvlib.findings import robustness, students
+from mvlib.findings import robustness, students, worlds
 from mvlib.findings.finding import Finding
 from mvlib.findings.formatting import Family
-from mvlib.findings.gaussian import gaussian_ensemble_gain
+from mvlib.findings.gaussian import gaussian_ensemble_gain, multi_view_removed
 from mvlib.findings.images import image_claims
 from mvlib.findings.limit import limit_findings, train_average_ratio
 from mvlib.findings.other_learners import classifier_findings, mixup_findings
@@ -23,17 +23,21 @@ from mvlib.store.entries import Arrays
 from mvlib.studies.single_model import SingleModelStudy
 
 CONTROLS = ("control-one-hot", "control-shuffled", "self-control")
-# In the order in which `image_claims` takes them.
-IMAGES = ("single", "average", "distilled", "self-distilled", "kernels")
+# Networks on photographs: the families of a `worlds.photographs`, "single" first.
+IMAGES = tuple(
+    f"images-{kind}"
+    for kind in ("single", "distilled", "self-distilled", "one-hot", "shuffled", "smoothed",
+                 "average", "wide")
+)  # fmt: skip
 ROBUSTNESS = ("four-features", "views", "stronger-view")  # in the order of `robustness_findings`
 # The families of experiments that the findings rest on.
 NEEDED = (
     *("single-model", "contrast", "joint", "hard-labels", "distilled", "self-distilled"),
-    *CONTROLS,
-    "gaussian",
+    *(*CONTROLS, "control-smoothed", "joint-size"),
+    *("gaussian", "gaussian-students"),
     *("many-classes-grown", "average-reduced"),
     *("mixup", "hard-labels-as-long", "classifiers", "classifiers-noise"),
-    *(f"images-{kind}" for kind in IMAGES),
+    *(*IMAGES, "images-kernels"),
     *HANDMADE,
     *ROBUSTNESS,
 )
@@ -58,6 +62,7 @@ def findings(scale: Scale, run: Callable[[Experiment], Arrays]) -> list[Finding]
     }
     of = {name: [arrays for _, arrays in family] for name, family in families.items()}
     single = of["single-model"]
+    photographs = worlds.photographs([pair for name in IMAGES for pair in families[name]])
     return [
         theorem_1(study, single),
         theorem_2(study, single),
@@ -74,9 +79,14 @@ def findings(scale: Scale, run: Callable[[Experiment], Arrays]) -> list[Finding]
             of["classifiers-noise"],
             of["classifiers"],
         ),
-        *image_claims(*(of[f"images-{kind}"][0] for kind in IMAGES)),
         *picture_claims(
             families["handmade-single"][0][0].study.base, {name: of[name] for name in HANDMADE}
+        ),
+        *image_claims(photographs, of["images-kernels"][0], multi_view_removed(study, single)),
+        *worlds.world_claims(
+            worlds.multi_view(study, families),
+            worlds.gaussian(families["gaussian-students"]),
+            photographs,
         ),
         *robustness.robustness_findings(*(families[name] for name in ROBUSTNESS)),
     ]

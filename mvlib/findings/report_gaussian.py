@@ -7,22 +7,25 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
-from mvlib.experiments.gaussian import condition_name, inputs_name
+from mvlib.experiments.gaussian import MOST, condition_name, inputs_name
 from mvlib.experiments.settings import Scale
 from mvlib.findings.formatting import Family, Record, mean, number, percent
 from mvlib.findings.gaussian import (
     Cell,
     Row,
     beyond_a_majority,
-    gain,
     minority_followed,
     multi_view_removed,
     removed,
-    single_mean,
+    removed_by_majority,
+    removed_by_votes,
+    second_right,
+    share_removed,
     variance_share,
 )
 from mvlib.findings.report_networks import size_curves
 from mvlib.findings.theorems import mean_error
+from mvlib.findings.worlds import World
 from mvlib.run.sweep import load_family
 from mvlib.store.entries import Arrays, Store
 from mvlib.studies.gaussian import gains
@@ -31,6 +34,7 @@ from mvlib.studies.single_model import SingleModelStudy
 MultiView = tuple[SingleModelStudy, Sequence[Arrays]]  # with the arrays of each data draw
 Counts = tuple[np.ndarray, np.ndarray]  # inputs that c networks know, and their average with them
 Curves = dict[str, list[tuple[int, np.ndarray, float]]]  # labels -> value, networks, their average
+KINDS = {"photographs": "photographs", "views": "single-view inputs"}
 BEST, WORST = 6, 4  # cells in the table of extremes
 
 
@@ -205,36 +209,66 @@ def extremes_values(cells: Sequence[Cell]) -> Record:
     }
 
 
-def gain_and_variance(cells: Sequence[Cell], draws: Sequence[Arrays]) -> dict[str, np.ndarray]:
-    """Kind of data -> variance between networks over the mean square, share of errors and share of
-    cross-entropy removed, (3, cells or data draws)."""
+def gain_and_scatter(
+    cells: Sequence[Cell], draws: Sequence[Arrays], photographs: World
+) -> dict[str, np.ndarray]:
+    """Kind of data -> variance between networks over the mean square (of photographs not known),
+    share of errors that votes remove, and share that the average removes, (3, cells, data draws or
+    training sets).  Votes are foretold from pairs of networks; on single-view inputs, where
+    networks err on about half and a foretold vote is a coin, they are counted."""
     points = {
-        name: [(c.variance, c.removed, c.loss_removed) for c in some]
+        name: [(c.variance, removed_by_votes(c.single.mean(), c.scatter), c.removed) for c in some]
         for name, some in by_labels(cells).items()
     }
+    points["photographs"] = [
+        (np.nan, *votes_and_average(draw["single"], draw["ensemble"])) for draw in photographs.draws
+    ]
     points["single-view inputs"] = [
         (
             variance_share(e)[0],
-            *((1 - e[f"ensemble_{what}"] / single_mean(e, what))[0] for what in ("error", "loss")),
+            removed_by_majority(e["agreement"][0]),
+            share_removed(e)[0],
         )
         for e in single_view_examples(draws)
     ]
     return {name: np.array(some).T for name, some in points.items()}
 
 
-def disagreement_values(cells: Sequence[Cell], draws: Sequence[Arrays]) -> Record:
-    """How often two networks differ, and errors removed for each input on which they do."""
-    single, ensemble = mean_errors(cells)
-    examples = single_view_examples(draws)
-    rates = {
-        "no-views": (mean([c.disagreement for c in cells]), single - ensemble),
-        "views": (mean([e["disagreement"] for e in examples]), mean([gain(e) for e in examples])),
+def votes_and_average(single: np.ndarray, ensemble: np.ndarray) -> tuple[float, float]:
+    """Shares of errors that votes are foretold to remove and that the average removes, of what
+    networks (L, n) and their average (1, n) get wrong."""
+    every = np.bincount((~single).sum(axis=0), minlength=len(single) + 1)
+    error = float(single.mean())
+    return removed_by_votes(error, second_right(every)), 1 - float(ensemble.mean()) / error
+
+
+def scatter_values(cells: Sequence[Cell], points: Mapping[str, np.ndarray]) -> Record:
+    """How well the gain is foretold, and by what; the scatter of some cells in the text."""
+    _, foretold, less = np.concatenate([points[name] for name in by_labels(cells)], axis=1)
+    by = {
+        "variance": [c.variance for c in cells],
+        "disagreement": [c.disagreement for c in cells],
+        "scatter": [c.scatter for c in cells],
     }
-    said = {}
-    for name, (differ, less) in rates.items():
-        said[f"differ-{name}"] = number(differ, 2)
-        said[f"per-{name}"] = number(less / differ, 2)
-    return said
+    share = [c.removed for c in cells]
+    most = [c for c in cells if c.labels == "linear" and c.condition == MOST]
+    groups = {"most": most or list(cells), **dict(zip(("linear", "other"),
+              by_labels(cells).values(), strict=True))}  # fmt: skip
+    return {
+        **{f"rank-{name}": number(rank_correlation(x, share), 2) for name, x in by.items()},
+        "off": number(abs(foretold - less), 2),
+        **{
+            f"scatter-{name}": number([c.scatter for c in some], 2) for name, some in groups.items()
+        },
+        **{f"votes-{tag}": number(points[name][1], 2) for tag, name in KINDS.items()},
+        **{f"average-{tag}": number(points[name][2], 2) for tag, name in KINDS.items()},
+    }
+
+
+def rank_correlation(x: Sequence[float], y: Sequence[float]) -> float:
+    """Spearman's."""
+    a, b = (np.argsort(np.argsort(values)) for values in (x, y))
+    return float(np.mean((a - a.mean()) * (b - b.mean())) / (a.std() * b.std()))
 
 
 def errors_along(

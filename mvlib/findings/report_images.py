@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -10,15 +11,8 @@ from mvlib.deep.photographs import class_names
 from mvlib.experiments.images import ImageSize
 from mvlib.findings.finding import Finding, records
 from mvlib.findings.formatting import Family, Record, mean, number, percent, with_interval
-from mvlib.findings.images import (
-    REPORTED,
-    Rows,
-    gain,
-    kernel_rows,
-    mean_errors,
-    network_rows,
-    share_of_gain,
-)
+from mvlib.findings.images import REPORTED, kernel_world
+from mvlib.findings.worlds import World, gain, mean_error, removed, share_of_gain
 from mvlib.store.entries import Arrays
 from mvlib.studies.images import ImageStudy
 
@@ -31,7 +25,7 @@ ROWS = {
 }
 TITLES = {False: "halves of one photograph", True: "halves of two photographs"}
 
-Learners = Mapping[str, Rows]  # "networks" or kind of frozen features -> rows
+Learners = Mapping[str, World]  # "networks" or kind of frozen features, on one training set
 Pair = tuple[np.ndarray, np.ndarray]  # errors of one network, and of the ensemble
 Way = tuple[str, np.ndarray, np.ndarray]  # title, errors (shares, networks), ensemble's (shares,)
 
@@ -45,6 +39,9 @@ def setting_values(study: ImageStudy, size: ImageSize) -> Record:
         "n-kernel-test": size.n_kernel_test,
         "n-learners": study.n_learners,
         "n-averages": size.n_averages,
+        "n-sets": size.n_sets,
+        "n-set-learners": size.n_set_learners,
+        "n-students": size.n_students,
         "epochs": study.schedule.epochs,
         "width": study.width,
         "temperature": study.temperature,
@@ -53,29 +50,33 @@ def setting_values(study: ImageStudy, size: ImageSize) -> Record:
     }
 
 
-def every_row(networks: Sequence[Arrays], kernels: Mapping[str, Arrays]) -> dict[str, Rows]:
-    """Networks (single, average, distilled, self-distilled), and each kind of frozen features ->
-    whether each learner of a row errs."""
-    frozen = {kind: kernel_rows(arrays) for kind, arrays in kernels.items()}
-    return {"networks": network_rows(*networks), **frozen}
+def every_row(world: World, kernels: Mapping[str, Arrays]) -> dict[str, World]:
+    """Networks and each kind of frozen features, on the first training set."""
+    frozen = {kind: kernel_world(arrays) for kind, arrays in kernels.items()}
+    return {"networks": replace(world, draws=world.draws[:1]), **frozen}
 
 
 def error_panels(learners: Learners) -> list[tuple[str, dict[str, np.ndarray]]]:
     """The rows' test errors for `image_figures.error_rows`."""
     return [
-        (title.replace("ntk", "NTK"), {s: rows[row].mean(axis=1) for row, s in ROWS.items()})
-        for title, rows in learners.items()
+        (
+            title.replace("ntk", "NTK"),
+            {shown: world.draws[0][row].mean(axis=1) for row, shown in ROWS.items()},
+        )
+        for title, world in learners.items()
     ]
 
 
 def error_table(learners: Learners) -> list[Record]:
     """Mean test error of each row, in percent."""
-    errors = {title: mean_errors(rows) for title, rows in learners.items()}
     numbers, shown = learners["networks"], ROWS | {"hard_student": "student, hard labels"}
     return [
         {"test error, %": title}
-        | {of: 100 * e[row] if row in e else "as single" for of, e in errors.items()}
-        | {"learners (networks)": len(numbers[row]) if row in numbers else ""}
+        | {
+            of: 100 * mean_error(world, row) if world.has(row) else "as single"
+            for of, world in learners.items()
+        }
+        | {"learners (networks)": len(numbers.draws[0].get(row, ())) or ""}
         for row, title in shown.items()
     ]
 
@@ -84,17 +85,17 @@ def error_values(learners: Learners) -> Record:
     """The mean errors that the text names."""
     short = {"networks": "net", "ntk": "ntk", "random convolutions": "conv"}
     every = learners.items()
-    return {f"{short[title]}-{row}": percent(rows[row]) for title, rows in every for row in ROWS}
+    return {f"{short[of]}-{row}": percent(mean_error(w, row)) for of, w in every for row in ROWS}
 
 
 def reported_table(learners: Learners) -> list[Record]:
     """Accuracies beside those reported for the paper's Figure 1."""
-    networks, ntk = mean_errors(learners["networks"]), mean_errors(learners["ntk"])
+    networks, ntk = learners["networks"], learners["ntk"]
     return [
         {
             "test accuracy, %": shown,
-            "ours: networks": number(100 * (1 - networks[row]), 1),
-            "ours: NTK": number(100 * (1 - ntk[row]), 1),
+            "ours: networks": number(100 * (1 - mean_error(networks, row)), 1),
+            "ours: NTK": number(100 * (1 - mean_error(ntk, row)), 1),
             "reported (second-hand): CIFAR-10": number(REPORTED[row][0], 2),
             "reported (second-hand): CIFAR-100": number(REPORTED[row][1], 2),
             "the paper's NTK": "",
@@ -103,20 +104,20 @@ def reported_table(learners: Learners) -> list[Record]:
     ]
 
 
-def gain_values(learners: Learners, wide: Arrays) -> Record:
-    """Gains and shares of gains beside the claims; `wide` are networks with as many weights as a
-    trained average."""
-    rows, ntk = learners["networks"], learners["ntk"]
-    students = {"single": rows["distilled"], "ensemble": rows["ensemble_of_distilled"]}
-    gained, again = gain(rows, "ensemble"), gain(students, "ensemble")
-    frozen = gain(ntk, "distilled", base="hard_student")
+def gain_values(world: World, ntk: World) -> Record:
+    """Gains and shares of gains beside the claims, over all training sets."""
+    gained = gain(world, "ensemble")
+    first, others = (replace(world, draws=some) for some in (world.draws[:1], world.draws[1:]))
+    again = gain(first, "ensemble_of_distilled", base="distilled")
     return {
+        "removed": with_interval(removed(world)),
+        "average-first": with_interval(share_of_gain(first, "average"), ".2f"),
+        "average-others": with_interval(share_of_gain(others, "average"), ".2f"),
         "gain": with_interval(gained, ".2%"),
         "gain-again": with_interval(again, ".2%"),
-        "gain-again-share": number(again[0] / gained[0], 2),
+        "gain-again-share": number(again[0] / gain(first, "ensemble")[0], 2),
         "ntk-average-share": with_interval(share_of_gain(ntk, "average"), ".2f"),
-        "ntk-distilled-gain": with_interval(frozen, ".2%"),
-        "wide-share": with_interval(share_of_gain({**rows, "wide": wide["wrong"]}, "wide"), ".2f"),
+        "ntk-distilled-gain": with_interval(gain(ntk, "distilled", base="hard_student"), ".2%"),
     }
 
 

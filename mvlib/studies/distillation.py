@@ -22,13 +22,12 @@ from mvlib.paper.step_rules import Schedule
 from mvlib.store.kinds import Kind, register
 from mvlib.studies import one_draw
 from mvlib.studies.single_model import SingleModelStudy
+from mvlib.studies.teachers import CONTROLS, without_knowledge
 
-Target = Literal["labels", "average", "each", "one-hot", "shuffled"]
+Target = Literal["labels", "average", "each", "one-hot", "shuffled", "smoothed"]
 TARGETS: tuple[Target, ...] = get_args(Target)
 Form = Literal["capped", "printed", "temperature"]
 FORMS: tuple[Form, ...] = get_args(Form)
-# Scores of the one-hot control, times c: far beyond any cap 1/tau^2.
-CERTAIN = 100.0
 PASS = "pass train_outputs of the teaching study"
 
 
@@ -44,9 +43,9 @@ class DistillationStudy:
         target: what stands in the place of G in (4.3).  "average": c times the mean of all
             networks, (4.1), or, where the teaching study has disjoint ensembles, of one of them,
             the next for every student in turn.  "each": student r has network r to itself
-            (self-distillation).  "labels": no teacher, training (3.1).  Two controls carry no dark
-            knowledge: "one-hot" is certain of the label; "shuffled" deals the average's outputs
-            out anew among the training samples of each class.
+            (self-distillation).  "labels": no teacher, training (3.1).  Controls carry no dark
+            knowledge, see `without_knowledge`: "one-hot", "shuffled" and "smoothed", where
+            outputs beyond the cap count as the cap.
         form: "printed" is (4.3); "capped" drops its push on outputs above the cap (see
             `TruncatedDistillation`); "temperature" is Hinton's form.
         generation: 1 for students of networks, 2, 3, ... down a chain of students; each draws
@@ -130,16 +129,15 @@ def target_outputs(study: DistillationStudy, outputs: Tensor, labels: Tensor) ->
     base, c = study.base, study.teacher_scale
     shape, found = (study.n_teachers, base.n_train, base.data.n_classes), tuple(outputs.shape)
     require(found == shape, "teacher_outputs", "G", found, f"be {shape}", PASS)
-    if study.target == "one-hot":
-        return c * CERTAIN * torch.nn.functional.one_hot(labels, shape[2]).to(outputs)[None]
     if study.target == "each":
         return c * outputs[: study.n_students]
     G = c * averages(study, outputs)
-    generator = stream(base.draw, "shuffled teacher")
-    for i in labels.unique().tolist() if study.target == "shuffled" else ():
-        rows = (labels == i).nonzero().squeeze(1)
-        G[:, rows] = G[:, rows[torch.randperm(len(rows), generator=generator).to(rows.device)]]
-    return G
+    if study.target not in CONTROLS:
+        return G
+    if study.target == "smoothed":
+        G = G.clamp(max=study.tau**-2)
+    return without_knowledge(G, labels, study.target, scale=c,
+                             generator=stream(base.draw, "shuffled teacher"))  # fmt: skip
 
 
 def student_objective(

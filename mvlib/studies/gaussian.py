@@ -4,6 +4,7 @@ function, and what averaging networks changes: errors, cross-entropy, variance, 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,18 +15,27 @@ from torch.nn import functional
 
 from mvlib.core.checks import require, require_int, require_number
 from mvlib.core.randomness import Name, stream
-from mvlib.deep.networks import Architecture, init_many, outputs_many, train_many
+from mvlib.deep.networks import (
+    Architecture,
+    Loss,
+    cross_entropy,
+    init_many,
+    outputs_many,
+    train_many,
+)
 from mvlib.deep.optimisers import Plan, Weights
 from mvlib.paper.ensemble import ensemble_outputs, size_curve
-from mvlib.paper.gradient_descent import Progress, classification_error
+from mvlib.paper.gradient_descent import Progress, classification_error, misclassified
 from mvlib.store.kinds import Kind, register
 from mvlib.studies.one_draw import as_arrays, check_networks, seeds_of
+from mvlib.studies.teachers import CONTROLS, without_knowledge
 
 N_CALIBRATION = 20000  # inputs on which a labelling function is standardised
 BLOCK = 4096  # inputs drawn at a time
 READOUT_SCALE = 0.1
 RESAMPLES = 200
 SUBSETS = 20  # ensembles tried of every size
+TARGETS = ("average", *CONTROLS)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,6 +99,12 @@ class GaussianStudy:
         draw: which data draw, >= 0: clusters, labelling function, training and test sets and
             networks depend on it.
         n_test: >= 1 fresh inputs.
+        students: what L students of the first form are taught, names from `TARGETS`: "average", or
+            a control without its knowledge (`teachers.CONTROLS`).  Students start alike whatever
+            they are taught.
+        temperature: T > 0 of students: cross-entropy with softened outputs (Hinton's form without
+            labels beside them).
+        averages: how many times L networks of the first form are trained as one, >= 0.
     """
 
     data: GaussianData
@@ -98,6 +114,9 @@ class GaussianStudy:
     n_networks: int
     draw: int
     n_test: int
+    students: tuple[str, ...] = ()
+    temperature: float = 4.0
+    averages: int = 0
 
     def __post_init__(self) -> None:
         require(len(self.learners) > 0, "learners", "", self.learners, "not be empty", "name one")
@@ -105,6 +124,15 @@ class GaussianStudy:
         check_networks("n_networks", self.n_networks, 2, "a variance needs two networks")
         require_int("draw", "seed", self.draw, 0, "number the draws from 0")
         require_int("n_test", "n", self.n_test, 1, "test on at least one input")
+        known = set(self.students) <= set(TARGETS)
+        require(known, "students", "", self.students, f"be some of {TARGETS}", "leave out others")
+        require_number("temperature", "T", self.temperature, 0, math.inf, "try 4", open_low=True)
+        require_int("averages", "", self.averages, 0, "0 trains none")
+
+    @property
+    def compared(self) -> int:
+        """Trainings beside the learners' own: one for each kind of student, one for averages."""
+        return len(self.students) + (self.averages > 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,10 +206,11 @@ def gaussian_flops(study: GaussianStudy) -> float:
     """Floating-point operations of training and testing, about: 2 for each weight and place a
     pass through a network, three passes a training step."""
     passes, total = 3 * study.n_train * study.plan.epochs + study.n_test, 0.0
-    for form in study.learners:
+    more = len(study.students) + study.averages
+    for form, times in zip(study.learners, [1 + more] + [1] * len(study.learners), strict=False):
         for name, weight in study.data.network(form).named_parameters():
             shared = form.kind == "convolutional" and not name.startswith("readout")
-            total += 2.0 * weight.numel() * (study.data.positions if shared else 1)
+            total += 2.0 * weight.numel() * (study.data.positions if shared else 1) * times
     return total * passes * study.n_networks
 
 
@@ -196,7 +225,9 @@ def run_gaussian(
     Returns:
         Learners first.  train_error (learners, L) against the labels they were given, what
         `gains` returns, and, of the data, flipped (share of training labels replaced) and
-        class_share (k,) of the test set.
+        class_share (k,) of the test set.  With students or averages also which test inputs are
+        misclassified: wrong (learners, L, n) and ensemble_wrong (learners, n) and, of the first
+        learner, ``{target}_wrong`` (L, n) of students and together_wrong (averages, n).
     """
     data, draw, plan = study.data, study.draw, study.plan
     function = labeller(data, draw)
@@ -206,24 +237,76 @@ def run_gaussian(
     X, X_test = X.to(device), X_test.to(device)
     seeds, rows, before = seeds_of(draw, study.n_networks), [], 0
 
-    def tell(step: int, share: float) -> None:
-        if progress:
-            progress(before + step, share)
+    def trained(
+        network: nn.Module, start: Weights, targets: Tensor, orders: Sequence[torch.Generator],
+        loss: Loss = cross_entropy,
+    ) -> Weights:  # fmt: skip
+        nonlocal before
+        done = before
+        before += plan.steps(study.n_train)
 
+        def tell(step: int, share: float) -> None:
+            if progress:
+                progress(done + step, share)
+
+        return train_many(network, start, X, targets.to(device), plan=plan, orders=orders,
+                          loss=loss, progress=tell)  # fmt: skip
+
+    fitted = []  # outputs on the training set
     for form in study.learners:
         network, name = data.network(form), f"init {form.label}"
         start = init_many(network, seeds, name=name, readout_scale=READOUT_SCALE, device=device)
-        orders = [stream(seed, "order") for seed in seeds]
-        weights = train_many(network, start, X, y.to(device), plan=plan, orders=orders,
-                             progress=tell)  # fmt: skip
-        before += plan.steps(study.n_train)
-        measured = gains(outputs_many(network, weights, X_test).cpu(), y_test, seed=draw)
-        fit = classification_error(outputs_many(network, weights, X).cpu(), y)
-        rows.append({"train_error": fit, **measured})
+        weights = trained(network, start, y, [stream(seed, "order") for seed in seeds])
+        tested = outputs_many(network, weights, X_test).cpu()
+        fitted.append(outputs_many(network, weights, X).cpu())
+        row = gains(tested, y_test, seed=draw)
+        row["train_error"] = classification_error(fitted[-1], y)
+        if study.compared:
+            row["wrong"] = misclassified(tested, y_test)
+            row["ensemble_wrong"] = misclassified(ensemble_outputs(tested)[None], y_test)[0]
+        rows.append(row)
     arrays = {key: torch.stack([row[key] for row in rows]) for key in rows[0]}
+    # Of the first form also students of its networks, and averages of such networks.
+    form, teacher = study.learners[0], ensemble_outputs(fitted[0])
+    network, name = data.network(form), f"student {form.label}"
+    for target in study.students:
+        start = init_many(network, seeds, name=name, readout_scale=READOUT_SCALE, device=device)
+        soft, loss = lesson(study, teacher, y, target)
+        orders = [stream(seed, "order", "student") for seed in seeds]
+        outputs = outputs_many(network, trained(network, start, soft, orders, loss), X_test)
+        arrays[f"{target}_wrong"] = misclassified(outputs.cpu(), y_test)
+    if study.averages:
+        L, name = study.n_networks, f"member {form.label}"
+        members = [(seed, 1000 * seed + i) for seed in seeds[: study.averages] for i in range(L)]
+        own = [seed for _, seed in members]
+        start = init_many(network, own, name=name, readout_scale=READOUT_SCALE, device=device)
+        orders = [stream(seed, "order", "average") for seed, _ in members]
+
+        def average(outputs: Tensor) -> Tensor:
+            return outputs.unflatten(0, (-1, L)).mean(dim=1)
+
+        # Adam divides by the gradient's size, so that the mean's factor 1/L changes nothing.
+        def loss_of_averages(outputs: Tensor, labels: Tensor) -> Tensor:
+            return cross_entropy(average(outputs), labels[::L])
+
+        weights = trained(network, start, y, orders, loss_of_averages)
+        outputs = average(outputs_many(network, weights, X_test).cpu())
+        arrays["together_wrong"] = misclassified(outputs, y_test)
     counts = torch.bincount(y_test, minlength=data.n_classes)
     of_data = {"flipped": (y != true).float().mean(), "class_share": counts / len(y_test)}
     return as_arrays(arrays | of_data)
+
+
+def lesson(
+    study: GaussianStudy, teacher: Float[Tensor, "n k"], labels: Int[Tensor, " n"], target: str
+) -> tuple[Float[Tensor, "n k"], Loss]:
+    r"""What students are taught: softened outputs of their teacher, or of a control in its place,
+    and the loss, $T^2$ times the cross-entropy with their own."""
+    T = study.temperature
+    if target in CONTROLS:
+        dealt = stream(study.draw, "shuffled teacher")
+        (teacher,) = without_knowledge(teacher[None], labels, target, generator=dealt)
+    return (teacher / T).softmax(dim=-1), lambda F, soft: T**2 * cross_entropy(F / T, soft)
 
 
 def gains(
@@ -315,5 +398,6 @@ def paired_bootstrap(
 
 register(Kind(
     name="gaussian inputs", configuration=GaussianStudy, run=run_gaussian, work=gaussian_flops,
-    steps=lambda study: len(study.learners) * study.plan.steps(study.n_train), version=2,
+    version=2,
+    steps=lambda study: (len(study.learners) + study.compared) * study.plan.steps(study.n_train),
 ))  # fmt: skip

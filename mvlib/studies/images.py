@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from mvlib.core.checks import require, require_int, require_number
+from mvlib.core.randomness import stream
 from mvlib.deep import image_networks
 from mvlib.deep.image_networks import Epochs, Loss, ResidualNet
 from mvlib.deep.image_sets import ImageData, ImageSets, image_sets
@@ -22,8 +23,9 @@ from mvlib.paper.ensemble import ensemble_outputs, size_curve
 from mvlib.paper.gradient_descent import Progress
 from mvlib.store.kinds import Kind, register
 from mvlib.studies.one_draw import as_arrays, ticker
+from mvlib.studies.teachers import CONTROLS, without_knowledge
 
-LESSONS = ("labels", "average", "each")
+LESSONS = ("labels", "average", "each", *CONTROLS)
 SUBSETS = 20  # ensembles tried of every size
 
 
@@ -42,7 +44,7 @@ class ImageStudy:
         first_seed: learners have seeds first_seed, first_seed + 1, ...
         members: each learner is the mean of so many networks trained as one; 1 is a network.
         target: "labels"; "average", the outputs of the teachers' mean; "each", learner l those of
-            teacher l.
+            teacher l; or one of `CONTROLS`, the mean's without what it knows beyond the labels.
         teacher: the study whose networks' outputs on the same training set are taught, if any.
         temperature: T > 0.
     """
@@ -145,8 +147,11 @@ def _lessons(
     remedy = "pass the teacher's train_outputs"
     require(shape == need, "teacher_outputs", "G", shape, f"have shape {need}", remedy)
     teachers = torch.as_tensor(outputs).to(sets.X.device)
-    n = study.n_learners
-    taught = [ensemble_outputs(teachers)] * n if study.target == "average" else teachers[:n]
+    together, n = ensemble_outputs(teachers), study.n_learners
+    if study.target in CONTROLS:
+        dealt = stream(study.data.draw, "shuffled teacher")
+        (together,) = without_knowledge(together[None], sets.y, study.target, generator=dealt)
+    taught = teachers[:n] if study.target == "each" else [together] * n
     return [image_networks.soft_labels(one, study.temperature) for one in taught]
 
 

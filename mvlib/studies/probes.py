@@ -50,7 +50,7 @@ from mvlib.paper.step_rules import (
 from mvlib.store.checkpoint import TrainingCheckpoint
 from mvlib.store.kinds import Kind, kind_of
 from mvlib.store.stamps import Probed
-from mvlib.studies import image_kernels, one_draw
+from mvlib.studies import gaussian, image_kernels, one_draw
 from mvlib.studies.classifiers import ClassifierStudy
 from mvlib.studies.distillation import FORMS, TARGETS, DistillationStudy
 from mvlib.studies.gaussian import GaussianData, GaussianStudy
@@ -63,6 +63,7 @@ from mvlib.studies.kernel_contrast import ContrastStudy
 from mvlib.studies.many_classes import ManyClassesStudy
 from mvlib.studies.picture_views import PictureStudy
 from mvlib.studies.single_model import SingleModelStudy
+from mvlib.studies.teachers import CONTROLS
 
 STEP = BoundedRelativeStep(max_step=1000.0, relative_change=0.3)
 NETWORKS = SingleModelStudy(
@@ -239,7 +240,9 @@ def _gaussian() -> Probes:
         "one Gaussian": plain,
         "mixture": replace(plain, data=clusters, plan=steady),
         "in bfloat16": replace(plain, plan=replace(plan, precision="bfloat16")),
-    }
+        "students, averages": replace(plain, learners=forms[1:3], students=gaussian.TARGETS,
+                                      averages=2),
+    }  # fmt: skip
 
 
 def _image_networks() -> Probes:
@@ -252,6 +255,7 @@ def _image_networks() -> Probes:
         "average of two": replace(IMAGES, members=2, n_learners=1),
         "taught by the average": taught("average"),
         "taught by one each": taught("each"),
+        **{f"taught by {control}": taught(control) for control in CONTROLS},
         "wrong labels, halves": replace(IMAGES, data=noisy),
         "in blocks": partial(_under, IMAGES, image_networks, BLOCK=32),
         "in bfloat16": replace(IMAGES, schedule=replace(IMAGES.schedule, precision="bfloat16")),

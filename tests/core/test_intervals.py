@@ -49,6 +49,24 @@ def test_three_draws_are_rough() -> None:
     assert covering(rng, 3, 0.0, 1.0) >= 0.93
 
 
+def test_the_same_inputs_are_resampled_once_for_all_draws() -> None:
+    # Two draws of one learner each, wrong on the same 30 of 100 inputs: a binomial rate, whichever
+    # draws are taken.  With inputs of their own, the mean of two has half the variance.
+    wrong = {"e": np.arange(100)[None] < 30}
+    variance = 0.3 * 0.7 / 100
+    for same, expected in ((True, variance), (False, variance / 2)):
+        found = resample([[wrong], [wrong]], n_resamples=4000, same_inputs=same)["e"]
+        # A variance from 4000: sqrt(2 / 4000) = 2.2%, four times.
+        assert found.shape == (4000,) and found.var() == pytest.approx(expected, rel=0.09)
+    # Draws and learners are resampled, too: without inputs that differ, the laws of both.
+    draws = [[{"e": np.array([[True], [False]])}], [{"e": np.array([[True], [True]])}]]
+    found = resample(draws, n_resamples=4000, same_inputs=True)["e"]
+    # A resample's slot is 1 with the second draw; with the first 0, 1/2, 1 at odds 1 : 2 : 1.
+    # Mean 3/4 and variance 1/2 (1/4 + 1/8) + 1/2 - 9/16 = 1/8 of a slot, of two 1/16.
+    assert found.mean() == pytest.approx(0.75, abs=4 / 4 / np.sqrt(4000))
+    assert found.var() == pytest.approx(1 / 16, rel=0.09)
+
+
 def test_intervals_of_counts_cover_the_truth() -> None:
     # 20 ensembles whose error rates differ by 30% about .1, each known from 400 inputs.
     rng, hits = np.random.default_rng(2), 0

@@ -24,6 +24,7 @@ from mvlib.figures import (
     proofs,
     robustness,
     students,
+    worlds,
 )
 from mvlib.figures.picture import PALETTE, Picture, Table
 from mvlib.figures.summary import Learner, who_knows_what
@@ -166,7 +167,7 @@ LIMIT_PICTURES: dict[str, Callable[[], Picture]] = {
 CELL = Cell(
     inputs="mixture", labels="linear", condition="clean", learner="residual", train_error=0.0,
     single=np.array([0.2, 0.3]), ensemble=0.15, removed=0.4, loss_removed=0.5, variance=0.1,
-    disagreement=0.2, curve=np.array([0.25, 0.15]),
+    disagreement=0.2, scatter=0.5, curve=np.array([0.25, 0.15]),
 )  # fmt: skip
 POINTS = [(100, np.array([0.3, 0.4]), 0.25), (200, np.array([0.2, 0.3]), 0.2)]
 GAUSSIAN_PICTURES: dict[str, Callable[[], Picture]] = {
@@ -180,7 +181,7 @@ GAUSSIAN_PICTURES: dict[str, Callable[[], Picture]] = {
         {"no views": (np.array([5, 4, 0, 9]), np.array([0, 1, 0, 9])),
          "single-view inputs": (np.array([1, 4, 4]), np.array([0, 4, 4]))}
     ),
-    "gain_and_variance": lambda: gaussian.gain_and_variance(
+    "gain_and_scatter": lambda: gaussian.gain_and_scatter(
         {"linear labels": np.array([[0.1], [0.5], [0.6]])}
     ),
     "gain_sweeps": lambda: gaussian.gain_sweeps(
@@ -234,6 +235,14 @@ PROOF_PICTURES: dict[str, Callable[[], Picture]] = {
         STEPS, {"hard labels": (RISING / 2, RISING[:, 0] / 2)}, [8.0]
     ),
 }  # fmt: skip
+SHARES = {"photographs": (0.5, 0.3, 0.6), "Gaussian inputs": (0.2, -0.1, 0.3)}
+WORLD_PICTURES: dict[str, Callable[[], Picture]] = {
+    "three_worlds": lambda: worlds.three_worlds(
+        {"multi-view data": np.array([1, 0.5, 0.1, 0]), "Gaussian inputs": np.array([1, 0.9]),
+         "photographs": np.array([1, 0.95, 0.9])},
+        {"the ensemble": SHARES, "one-hot labels": SHARES}, {"average": SHARES},
+    ),
+}  # fmt: skip
 ALL = (
     PICTURES
     | KERNEL_PICTURES
@@ -244,12 +253,14 @@ ALL = (
     | IMAGE_PICTURES
     | LIMIT_PICTURES
     | PROOF_PICTURES
+    | WORLD_PICTURES
 )
 ROOMS = [
     (networks, PICTURES), (kernels, KERNEL_PICTURES), (students, STUDENT_PICTURES),
     (costs, COST_PICTURES), (gaussian, GAUSSIAN_PICTURES),
     (images, IMAGE_PICTURES), (limit, LIMIT_PICTURES),
     (robustness, ROBUSTNESS_PICTURES), (proofs, PROOF_PICTURES),
+    (worlds, WORLD_PICTURES),
 ]  # fmt: skip
 
 

@@ -17,7 +17,9 @@ from mvlib.findings.gaussian import (
     gaussian_ensemble_gain,
     multi_view_removed,
     removed,
+    removed_by_votes,
     removed_interval,
+    second_right,
     variance_share,
 )
 from mvlib.store.entries import Arrays
@@ -70,6 +72,27 @@ def test_by_hand() -> None:
     finding = gaussian_ensemble_gain(ROWS, base_study("smoke"), [MULTI_VIEW])
     assert finding.measured == pytest.approx(0.25) and finding.turn == pytest.approx(0.45)
     assert finding.n == 4 and "between 0.17 and 0.50 of their errors" in finding.caveat
+
+
+def test_how_much_is_scatter() -> None:
+    # Three networks; c right on so many inputs.  Of 3 * 2 + 2 * 4 + 1 * 6 = 20 errors, beside those
+    # on inputs that one of the others knows half are beside a right one, and those that both know.
+    assert second_right(np.array([2, 4, 6, 9])) == pytest.approx((8 * 0.5 + 6) / 20)
+    assert second_right(np.array([5, 0, 0, 5])) == 0
+
+
+def test_votes_by_simulation() -> None:
+    # Chances that are Beta(.5, 2): mean .2, and E q^2 / E q = 1.5 / 3.5.
+    rng = np.random.default_rng(0)
+    q = rng.beta(0.5, 2, 400_000)
+    error, scatter = q.mean(), 1 - (q**2).mean() / q.mean()
+    assert scatter == pytest.approx(2 / 3.5, abs=0.005)
+    many = 1 - (q > 0.5).mean() / error
+    # A share of .1 in 400,000: .0005; over .2, four times.
+    assert removed_by_votes(0.2, 2 / 3.5) == pytest.approx(many, abs=0.01)
+    # Errors that all share stay; coins that are alike for all inputs are outvoted below one half.
+    assert removed_by_votes(0.2, 1e-9) == pytest.approx(0, abs=1e-6)
+    assert removed_by_votes(0.2, 0.8) == pytest.approx(1) and removed_by_votes(0.5, 0.5) < 1e-6
 
 
 def test_an_interval_is_of_the_ensembles_that_were_trained() -> None:

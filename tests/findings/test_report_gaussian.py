@@ -10,7 +10,8 @@ import pytest
 from mvlib.experiments.catalogue import experiments
 from mvlib.experiments.settings import base_study
 from mvlib.findings import report_gaussian as report
-from mvlib.findings.gaussian import Cell, Row, cells
+from mvlib.findings.gaussian import Cell, Row, cells, removed_by_votes
+from mvlib.findings.worlds import World
 from mvlib.store.entries import Store
 from mvlib.studies.gaussian import GaussianStudy
 
@@ -134,27 +135,40 @@ def test_extremes() -> None:
     assert values["share-linear"] == "0.33" and values["share-clean"] == "0.17"
 
 
-def test_gain_and_variance() -> None:
-    points = report.gain_and_variance(CELLS, DRAWS)
-    variance, error, loss = points["linear labels"]
-    assert variance.tolist() == [0.25] * 3 and loss.tolist() == [0.25] * 3
-    assert error == pytest.approx([0.5, 0, 0.5])
-    variance, error, loss = points["single-view inputs"]
+def test_gain_and_scatter() -> None:
+    # Networks that err on inputs 0 to 2 and 2 to 5 of ten; their average on input 2.
+    wrong = np.array([[i < 3 for i in range(10)], [2 <= i < 6 for i in range(10)]])
+    draw = {"single": wrong, "ensemble": wrong.all(axis=0, keepdims=True)}
+    photographs = World(name="photographs", draws=[draw], curve=np.ones(2))
+    points = report.gain_and_scatter(CELLS, DRAWS, photographs)
+    variance, votes, removed = points["linear labels"]
+    assert variance.tolist() == [0.25] * 3 and removed == pytest.approx([0.5, 0, 0.5])
+    # Of 4 errors on 3 inputs 2 are on those that the other network knows.
+    assert votes[0] == pytest.approx(removed_by_votes(0.2, 0.5))
+    variance, votes, removed = points["photographs"]
+    # Seven errors; beside five of them the other network is right.
+    assert np.isnan(variance).all() and removed == pytest.approx([1 - 0.1 / 0.35])
+    assert votes == pytest.approx([removed_by_votes(0.35, 5 / 7)])
+    variance, votes, removed = points["single-view inputs"]
     # The second input's centred outputs are 4.5 and -0.5: a variance of 12.5 there, 0 elsewhere;
     # the squares are .25, but for that one of 20.25.  Half of all answers are wrong, a third of the
     # average's, which answers the second input by 4.5 against 0.5.
     assert variance == pytest.approx([(12.5 / 3) / (43 / 12)])
-    assert error == pytest.approx([1 / 3])
-    one, nine, four, wrong = (np.log(1 + np.exp(gap)) for gap in (-1, -9, -4, 1))
-    single, together = (2 * one + nine + 3 * wrong) / 6, (one + four + wrong) / 3
-    assert loss == pytest.approx([1 - together / single])
+    # Of 1.5 errors a majority leaves two: the input that one of two knows is a tie.
+    assert removed == pytest.approx([1 / 3]) and votes == pytest.approx([1 - 2 / 1.5])
 
 
-def test_disagreement() -> None:
-    values = report.disagreement_values(CELLS, DRAWS)
-    assert values["differ-no-views"] == "0.40" and values["per-no-views"] == "0.12"
-    # The two differ on one input of three, and the average errs on 1/6 fewer.
-    assert values["differ-views"] == "0.33" and values["per-views"] == "0.50"
+def test_what_foretells_the_gain() -> None:
+    some = [replace(CELLS[0], scatter=s, removed=s / 2, variance=-s) for s in (0.2, 0.6, 0.4)]
+    some[2] = replace(some[2], labels="residual")
+    points = {name: np.array([[0.1], [0.3], [0.4]])
+              for name in ("linear labels", "network labels", *report.KINDS.values())}  # fmt: skip
+    values = report.scatter_values(some, points)
+    assert values["rank-scatter"] == "1.00" and values["rank-variance"] == "-1.00"
+    assert values["off"] == "0.10" and values["scatter-linear"] == "0.40"
+    assert values["votes-views"] == "0.30" and values["average-photographs"] == "0.40"
+    # Ranks 0, 2, 1 and 1, 2, 0: deviations -1, 1, 0 and 0, 1, -1.
+    assert report.rank_correlation([1, 9, 3], [2, 3, 1]) == pytest.approx(0.5)
 
 
 def test_errors_along_samples_and_widths() -> None:

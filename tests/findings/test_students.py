@@ -9,7 +9,6 @@ import pytest
 from mvlib.experiments.settings import base_study
 from mvlib.findings.claims import CONTROLS
 from mvlib.findings.finding import UNIT_MU, Finding
-from mvlib.findings.images import UNIT_SHARE
 from mvlib.findings.students import (
     control,
     distilled_ensemble_gain,
@@ -30,6 +29,7 @@ from mvlib.findings.tangent_kernels import (
     ratio_of_means,
 )
 from mvlib.findings.theorems import network_errors
+from mvlib.findings.worlds import UNIT_SHARE
 from mvlib.store.entries import Arrays
 from mvlib.studies.kernel_contrast import METHODS, WHO
 
@@ -61,11 +61,16 @@ CLAIMS = [
     "mixup-classes-with-both-views",
     "linear-classifier",
     "polynomial-classifier",
+    "images-ensemble-gain",
     "images-ensemble-gain-in-standard-errors",
     "images-distilled-share-of-gain",
     "images-self-distilled-gain",
     "images-train-average-share-of-gain",
+    "images-train-average-at-equal-weights",
     "images-ntk-distilled-share-of-gain",
+    "worlds-distilled-share-multi-view",
+    "worlds-distilled-share-gaussian",
+    "worlds-distilled-share-photographs",
     "four-features-single",
     "four-features-ensemble",
     "views-error",
@@ -390,8 +395,12 @@ def test_whose_predictions_they_are(smoke_findings: dict[str, Finding]) -> None:
     marks = {0.5, 0.25, 3.0, 0.9}  # that the book set itself
     marks |= {0.01, 1.0}  # for another paper's words on mixup
     marks |= {1 - 1 / 4}  # footnote 5, with four views
+    marks |= {0.0}  # that students of a control gain as much
     predicted = {claim: smoke_findings[claim].predicted for claim in ours}
     assert 0 < predicted.pop("flips") < 0.5, "a law's number, of the weaker one of two views"
+    # What is removed on multi-view data, of which the other's turn is half.
+    turn = smoke_findings["gaussian-ensemble-gain"].turn
+    assert predicted.pop("images-ensemble-gain") == pytest.approx(2 * turn, abs=5e-4)  # rounded
     assert set(predicted.values()) == marks
 
 

@@ -25,7 +25,6 @@ from mvlib.paper.objectives import (
 from mvlib.paper.step_rules import ConstantStep
 from mvlib.store.kinds import kind_of
 from mvlib.studies.distillation import (
-    CERTAIN,
     TARGETS,
     DistillationStudy,
     Target,
@@ -37,6 +36,7 @@ from mvlib.studies.distillation import (
 )
 from mvlib.studies.one_draw import seeds_of
 from mvlib.studies.single_model import run_single_model
+from mvlib.studies.teachers import CERTAIN
 
 K, N, L, DRAW = 3, TEACHER.n_train, TEACHER.n_networks, TEACHER.draw
 TRAIN = sample(TEACHER.data, N, seed=DRAW, name="train")
@@ -198,6 +198,19 @@ def test_shuffled_deals_soft_labels_within_classes() -> None:
     assert torch.equal(target_outputs(student(target="shuffled"), OUTPUTS, Y), average[:, order])
 
 
+def test_smoothed_has_two_numbers() -> None:
+    cap = 101.0  # samples 0, 1, ... score 100 + n + i/10: all but the first two are beyond it
+    G = target_outputs(student(target="smoothed", tau=cap**-0.5), OUTPUTS, Y)
+    capped = student(tau=cap**-0.5)
+    seen = target_outputs(capped, OUTPUTS, Y)[0].clamp(max=cap)
+    own = [float(seen[n, Y[n]]) for n in range(N)]
+    others = [float(seen[n, i]) for n in range(N) for i in range(K) if i != Y[n]]
+    for n in range(N):
+        for i in range(K):
+            expected = np.mean(own if i == Y[n] else others)
+            assert float(G[0, n, i]) == pytest.approx(expected, rel=1e-6)  # float32 sums
+
+
 def test_what_students_are_trained_on() -> None:
     outputs = OUTPUTS.numpy()
     assert isinstance(student_objective(student(target="labels"), None, Y), CrossEntropy)
@@ -296,7 +309,9 @@ def test_each_student_needs_a_network() -> None:
 def test_training_error_of_the_teacher(teacher: Arrays) -> None:
     assert teacher["fitted"].all()
     good = teacher["train_outputs"]
-    for target, count in (("average", 1), ("one-hot", 1), ("shuffled", 1), ("each", 2)):
+    for target, count in (
+        ("average", 1), ("one-hot", 1), ("shuffled", 1), ("smoothed", 1), ("each", 2),
+    ):  # fmt: skip
         error = teacher_train_error(student(target=target), good, Y)
         assert error.tolist() == [0.0] * count
     nothing = teacher_train_error(student(target="labels"), None, Y)

@@ -27,6 +27,7 @@ from mvlib.experiments.gaussian import (
 from mvlib.experiments.settings import SCALES, Scale
 from mvlib.store.kinds import kind_of
 from mvlib.studies.gaussian import (
+    TARGETS,
     GaussianData,
     GaussianStudy,
     agreement,
@@ -35,6 +36,7 @@ from mvlib.studies.gaussian import (
     gaussian_flops,
     labelled,
     labeller,
+    lesson,
     paired_bootstrap,
     run_gaussian,
     top_gap,
@@ -272,10 +274,48 @@ def test_progress_counts_all_learners() -> None:
     assert kind_of(STUDY).steps(STUDY) == told[-1] == 30
 
 
+def test_students_and_averages(found: dict[str, np.ndarray]) -> None:
+    study = replace(STUDY, students=TARGETS, averages=2)
+    told: list[int] = []
+    taught = run_gaussian(study, progress=lambda step, share: told.append(step))
+    assert told[-1] == kind_of(study).steps(study) == 15 * (2 + len(TARGETS) + 1)
+    for name, values in found.items():
+        assert np.array_equal(taught[name], values), "what stands beside them stays as it is"
+    assert taught["wrong"].mean(axis=2) == pytest.approx(found["single_error"], abs=1e-6)
+    assert taught["ensemble_wrong"].mean(axis=1) == pytest.approx(found["ensemble_error"], abs=1e-6)
+    assert taught["together_wrong"].shape == (2, 300)
+    shapes = {taught[f"{target}_wrong"].shape for target in TARGETS}
+    assert shapes == {(3, 300)}
+    # One target alone, or fewer averages: the same students, the same first average (see above).
+    alone = run_gaussian(replace(study, students=("smoothed",), averages=1))
+    assert np.array_equal(alone["smoothed_wrong"], taught["smoothed_wrong"])
+    assert np.abs(alone["together_wrong"][0] ^ taught["together_wrong"][0]).mean() < 0.02
+
+
+def test_lessons_by_hand() -> None:
+    study = replace(STUDY, temperature=2.0)
+    G, y = torch.tensor([[2.0, 0, 0], [0, 4, 2], [1, 3, 0]]), torch.tensor([0, 1, 1])
+    soft, loss = lesson(study, G, y, "average")
+    assert soft[1].tolist() == pytest.approx(
+        [math.exp(i) / (1 + math.e + math.e**2) for i in (0, 2, 1)]
+    )
+    # Labels score (2 + 4 + 3) / 3, others (0 + 0 + 0 + 2 + 1 + 0) / 6.
+    smoothed, _ = lesson(study, G, y, "smoothed")
+    assert smoothed[0].tolist() == pytest.approx(
+        torch.tensor([3, 0.5, 0.5]).div(2).softmax(0).tolist()
+    )
+    one_hot, _ = lesson(study, G, y, "one-hot")
+    assert one_hot.tolist() == pytest.approx(torch.eye(3)[y].numpy())
+    F = torch.zeros(1, 3, 3)
+    assert float(loss(F, soft[None])) == pytest.approx(4 * math.log(3)), "T^2, of a uniform answer"
+
+
 def test_work_by_hand() -> None:
     # Fully connected: 6 * 16 + 16 + 16 * 3 + 3 = 163.  Convolutional: windows 6 * 4 + 4 at three
     # places, read-out 3 * 4 * 3 + 3: 28 * 3 + 39 = 123.  Passes 3 * 60 * 5 + 300.
     assert gaussian_flops(STUDY) == 2.0 * (163 + 123) * 1200 * 3
+    more = replace(STUDY, students=("average", "one-hot"), averages=1)
+    assert gaussian_flops(more) == 2.0 * (163 * 4 + 123) * 1200 * 3
 
 
 BAD: list[tuple[str, Any, str]] = [
@@ -293,6 +333,9 @@ BAD: list[tuple[str, Any, str]] = [
     ("n_networks", 1001, r"n_networks \(L\) = 1001 must be <= 1000"),
     ("draw", -1, r"draw \(seed\) = -1 must be an integer >= 0"),
     ("n_test", 0, r"n_test \(n\) = 0 must be an integer >= 1"),
+    ("students", ("each",), r"students \(\) = \('each',\) must be some of"),
+    ("temperature", 0.0, r"temperature \(T\) = 0.0 must lie in \(0, "),
+    ("averages", -1, r"averages \(\) = -1 must be an integer >= 0"),
 ]
 
 

@@ -29,8 +29,6 @@ from mvlib.deep.image_sets import (
 from mvlib.experiments import images as image_experiments
 from mvlib.experiments.images import image_families, image_size
 from mvlib.experiments.settings import SCALES, Experiment
-from mvlib.findings import images as image_findings
-from mvlib.findings.images import gain, resampled_errors, share_of_gain
 from mvlib.run.sweep import run_experiment
 from mvlib.store.entries import Store
 from mvlib.studies.image_inside import (
@@ -45,11 +43,13 @@ from mvlib.studies.image_kernels import ROWS, ImageKernelStudy, run_image_kernel
 from mvlib.studies.image_views import ViewStudy, run_views
 from mvlib.studies.images import (
     ImageStudy,
+    _lessons,
     image_steps,
     learner_errors,
     run_image_study,
     trained_learners,
 )
+from mvlib.studies.teachers import CONTROLS
 
 pytest.importorskip("sklearn")
 
@@ -201,6 +201,28 @@ def test_distillation_sees_the_teacher_alone(single: Arrays) -> None:
         run_image_study(study)
 
 
+def test_controls_are_taught_without_knowledge(single: Arrays) -> None:
+    """What trains them, by hand: the softmax at temperature 4 of what replaces the mean."""
+    sets, T = image_sets(DATA), 4.0
+    G, y = torch.tensor(single["train_outputs"]).mean(dim=0), sets.y
+    own = torch.zeros_like(G).bool()
+    own[torch.arange(30), y] = True
+    hard = own.float()
+    level = torch.where(own, G[own].mean(), G[~own].mean())
+    soft = {}
+    for target in CONTROLS:
+        study = replace(STUDY, target=target, teacher=STUDY, n_learners=1)
+        (found, _), *_ = _lessons(study, sets, single["train_outputs"])
+        soft[target] = found
+    torch.testing.assert_close(soft["one-hot"], hard)
+    torch.testing.assert_close(soft["smoothed"], (level / T).softmax(dim=1))
+    plain = (G / T).softmax(dim=1)
+    assert not torch.equal(soft["shuffled"], plain)
+    for i in range(10):  # the same rows within each class
+        some, dealt = plain[y == i], soft["shuffled"][y == i]
+        assert {tuple(row) for row in some.tolist()} == {tuple(row) for row in dealt.tolist()}
+
+
 def test_noise_is_what_is_fitted() -> None:
     study = replace(STUDY, data=replace(DATA, label_noise=0.5), n_learners=1, width=4,
                     schedule=Epochs(epochs=80, batch=10, step_size=0.01))  # fmt: skip
@@ -350,55 +372,6 @@ def test_kernel_rows(features: str) -> None:
     other = run_image_kernels(replace(study, n_seeds=2, n_students=1))
     assert np.array_equal(found["single_wrong"][2], other["hard_student_wrong"][0])
     assert found["single_wrong"].mean() < 0.8  # guessing: .9, known to .027
-
-
-# ---------------------------------------------------------------- findings
-
-
-def rows(**rates: Any) -> dict[str, np.ndarray]:
-    """Learners that err on the first so many of 100 images."""
-    return {name: np.array([np.arange(100) < n for n in many]) for name, many in rates.items()}
-
-
-def test_shares_by_hand() -> None:
-    found = rows(single=[20, 24], ensemble=[12], other=[14, 18], none=[20, 24])
-    assert share_of_gain(found, "other")[0] == pytest.approx(0.6)
-    assert share_of_gain(found, "ensemble") == (1, 1, 1)
-    mean, low, high = gain(found, "other")
-    assert mean == pytest.approx(0.06) and 0 < low < mean < high
-    assert gain(found, "none") == (0, 0, 0), "paired: the same learners and images"
-
-
-def test_a_standard_error_by_hand() -> None:
-    """20 networks that err on 2 other images each, an ensemble that never errs: only images and
-    networks make the gain uncertain, and every resample of networks errs as often."""
-    wrong = np.zeros((20, 4000), bool)
-    for i in range(20):
-        wrong[i, 200 * i : 200 * i + 100 + 5 * i] = True
-    found = {"single": wrong, "ensemble": np.zeros((1, 4000), bool)}
-    rates = wrong.mean(axis=1)
-    by_image = wrong.mean(axis=0)
-    expected = np.sqrt(rates.var() / 20 + by_image.var() / 4000)
-    z, low, high = image_findings.gain_in_standard_errors(found)
-    # A bootstrap of 2000: 1.6% standard error; the two parts interact a little.
-    assert z == pytest.approx(rates.mean() / expected, rel=0.1)
-    assert (low, high) == pytest.approx((z - 1.96, z + 1.96))
-
-
-def test_resamples_keep_learners_of_a_row_together() -> None:
-    drawn = resampled_errors(rows(a=[10, 30], b=[11, 31], alone=[20]))
-    # Each learner of b errs on one image more than the same of a: as often as that is drawn.
-    assert np.array_equal(drawn["b"] >= drawn["a"], np.ones(2000, bool))
-    # The mean of 2000 Poisson counts of one image in a hundred: sqrt(1 / 2000) / 100, four times.
-    assert (drawn["b"] - drawn["a"]).mean() == pytest.approx(0.01, abs=0.0009)
-
-
-def test_an_ensemble_is_one_learner() -> None:
-    # Ten networks that err on the first 20 images or on the first 40; their ensemble on 15.  Of a
-    # row of one learner only images are resampled, however many networks it is made of.
-    found = resampled_errors(rows(single=[20, 40] * 5, ensemble=[15]))
-    # A binomial rate, known to 2000 resamples: its deviation to 1.6%, four times.
-    assert found["ensemble"].std() == pytest.approx(np.sqrt(0.15 * 0.85 / 100), rel=0.064)
 
 
 # ---------------------------------------------------------------- configurations

@@ -1,0 +1,196 @@
+"""What chapters 7 and 8 show of all kinds of data side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from mvlib.experiments.settings import Scale, base_study
+from mvlib.findings import worlds
+from mvlib.findings.claims import IMAGES
+from mvlib.findings.formatting import Record, number, percent, with_interval
+from mvlib.findings.worlds import Measured, World, mean_error, share_of_gain
+from mvlib.run.sweep import load_family
+from mvlib.store.entries import Store
+
+MULTI_VIEW, GAUSSIAN, PHOTOGRAPHS = "multi-view data", "Gaussian inputs", "photographs"
+
+ROWS = {
+    **{row: f"student of {what}" for row, what in worlds.STUDENTS.items()},
+    "average": "networks trained as one",
+    "wide": "one network, as many weights",
+}
+
+Shares = dict[str, dict[str, Measured]]  # what -> world -> share of its ensemble's gain
+
+
+def load(scale: Scale, store: Store) -> dict[str, World]:
+    """All worlds by name: the three, and of two of them another look."""
+    study = base_study(scale)
+    names = ("single-model", "joint", "joint-size", *worlds.MULTI_VIEW, *worlds.HINTON)
+    families = {name: load_family(scale, name, store) for name in names}
+    students = load_family(scale, "gaussian-students", store)
+    views = worlds.multi_view(study, families)
+    found = [views, worlds.gaussian(students), load_photographs(scale, store)]
+    found.append(worlds.hinton(views, study, families))
+    if any(worlds.condition_name(e.study) != "clean" for e, _ in students):
+        found.append(worlds.gaussian(students, margin=True))
+    return {world.name: world for world in found}
+
+
+def load_photographs(scale: Scale, store: Store) -> World:
+    """The networks, students and averages of every training set."""
+    return worlds.photographs([p for name in IMAGES for p in load_family(scale, name, store)])
+
+
+def curves(of: Mapping[str, World]) -> dict[str, np.ndarray]:
+    """World -> errors left in averages of 1, 2, ... networks, as a share of one network's."""
+    return {
+        name: of[name].curve / of[name].curve[0] for name in (MULTI_VIEW, GAUSSIAN, PHOTOGRAPHS)
+    }
+
+
+def student_shares(of: Mapping[str, World]) -> Shares:
+    """What students are taught -> world -> share of the ensemble's gain that one of them has."""
+    return {
+        taught: {w.name: share_of_gain(w, row) for w in of.values() if w.has(row)}
+        for row, taught in worlds.STUDENTS.items()
+    }
+
+
+def joint_shares(of: Mapping[str, World]) -> Shares:
+    """What is trained as one -> world -> share of the gain of an ensemble of as many networks."""
+
+    def share(world: World, row: str, base: str) -> Measured:
+        ensemble = "few" if world.has("few") else "ensemble"
+        return share_of_gain(world, row, base=base, ensemble=ensemble)
+
+    rows = {
+        "average": ("average", "single"),
+        "one network, as many weights": ("wide", "single"),
+        "average beyond that network": ("average", "wide"),
+    }
+    return {
+        what: {w.name: share(w, row, base) for w in of.values() if w.has(row, base)}
+        for what, (row, base) in rows.items()
+    }
+
+
+def beyond(of: Mapping[str, World], *, best: bool = False) -> dict[str, Measured]:
+    """World -> share of the gain that a student of the ensemble has beyond one of one-hot labels,
+    or of the best control."""
+    return {
+        w.name: share_of_gain(w, "distilled", base=worlds.best_control(w) if best else "one_hot")
+        for w in of.values()
+    }
+
+
+def apart(a: Measured, b: Measured) -> bool:
+    """Whether two intervals have no value in common."""
+    return a[1] > b[2] or b[1] > a[2]
+
+
+def photographs_side(found: Mapping[str, Measured]) -> str:
+    """The other worlds whose interval has no value in common with that of photographs."""
+    others = [
+        name for name in (MULTI_VIEW, GAUSSIAN)
+        if {name, PHOTOGRAPHS} <= found.keys() and apart(found[name], found[PHOTOGRAPHS])
+    ]  # fmt: skip
+    return " and ".join(others) or "neither"
+
+
+def questions(of: Mapping[str, World], students: Shares, joint: Shares) -> Shares:
+    """Question -> world -> answer, all of them shares; the others are `student_shares` and
+    `joint_shares`."""
+    return {
+        "errors that the ensemble removes": {w.name: worlds.removed(w) for w in of.values()},
+        **{f"one student of {what}": found for what, found in students.items()},
+        "of the ensemble, beyond one-hot labels": beyond(of),
+        "of the ensemble, beyond its best control": beyond(of, best=True),
+        **{f"trained as one: {what}": found for what, found in joint.items()},
+    }
+
+
+def table(of: Mapping[str, World], asked: Shares) -> list[Record]:
+    """Every question, one column a world, and which worlds photographs are apart from."""
+    errors = {"share of": "error of one network (multi-view data: over μ)"}
+    errors |= {w.name: number(mean_error(w, "single")) for w in of.values()}
+    return [
+        errors | {"photographs are apart from": ""},
+        *(
+            {"share of": what}
+            | {w: with_interval(found[w], ".2f") if w in found else "" for w in of}
+            | {"photographs are apart from": photographs_side(found)}
+            for what, found in asked.items()
+        ),
+    ]
+
+
+def values(asked: Shares) -> Record:
+    """The answers in the text, "removed-photographs" and the like."""
+    short = {MULTI_VIEW: "views", GAUSSIAN: "gaussian", PHOTOGRAPHS: "photographs"}
+    names = ("removed", "ensemble", "network", "one-hot", "shuffled", "smoothed", "beyond", "best",
+             "average", "wide", "equal")  # fmt: skip
+    said: dict[str, object] = {}
+    for name, found in zip(names, asked.values(), strict=True):
+        said[f"{name}-apart"] = photographs_side(found)
+        for world, tag in short.items():
+            if world in found:
+                said[f"{name}-{tag}"] = with_interval(found[world], ".2f")
+    return said
+
+
+def share_table(world: World) -> list[Record]:
+    """Who has which share of the ensemble's gain in one world."""
+    return [
+        {"who": what, "test error": mean_error(world, row), "learners": learners}
+        | {"share of the ensemble's gain": share}
+        for row, what in ROWS.items()
+        if world.has(row)
+        for learners in [sum(len(draw[row]) for draw in world.has(row))]
+        for share in [with_interval(share_of_gain(world, row), ".2f")]
+    ]
+
+
+def share_values(world: World) -> Record:
+    """These shares in the text."""
+    return {row: with_interval(share_of_gain(world, row), ".2f") for row in ROWS if world.has(row)}
+
+
+def count_table(by_n: Mapping[int, World]) -> list[Record]:
+    """Photographs at several numbers of training images, one training set each."""
+    return [
+        {
+            "training images": n,
+            "networks": len(world.draws[0]["single"]),
+            "one network, %": 100 * mean_error(world, "single"),
+            "ensemble, %": 100 * mean_error(world, "ensemble"),
+            "share of errors removed": with_interval(worlds.removed(world), ".2f"),
+        }
+        | {
+            what: with_interval(share_of_gain(world, row), ".2f") if world.has(row) else ""
+            for what, row in (
+                ("student of the ensemble", "distilled"), ("of one-hot labels", "one_hot"),
+                ("training the average", "average"),
+            )
+        }
+        for n, world in by_n.items()
+    ]  # fmt: skip
+
+
+def count_values(by_n: Mapping[int, World]) -> Record:
+    """Both ends of the table in the text, and at every N what is taught beyond one-hot labels."""
+    said: dict[str, object] = {}
+    for end, n in (("first", min(by_n)), ("last", max(by_n))):
+        said[end] = n
+        said[f"single-{end}"] = percent(mean_error(by_n[n], "single"))
+        said[f"removed-{end}"] = with_interval(worlds.removed(by_n[n]), ".2f")
+    taught = (share_of_gain(world, "distilled", base="one_hot") for world in by_n.values())
+    return said | {"beyond": ", ".join(with_interval(share, ".2f") for share in taught)}
+
+
+def load_counts(scale: Scale, store: Store) -> dict[int, World]:
+    """Number of training images -> photographs of the first training set."""
+    names: Sequence[str] = (*IMAGES, "images-count")
+    return worlds.by_count([p for name in names for p in load_family(scale, name, store)])
