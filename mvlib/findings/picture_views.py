@@ -40,8 +40,13 @@ KINDS = {
 def errors(study: SingleModelStudy, of: Draws) -> dict[str, list[np.ndarray]]:
     """Kind of network -> test errors over mu, one array a data draw; `study`: the networks' on any
     draw, `of`: the families in `KINDS`."""
-    found = {KINDS[name]: network_errors(study, draws) for name, draws in of.items()}
-    return found | {"their ensemble": ensembles(study, of["handmade-single"])}
+    found = {KINDS[name]: network_errors(study, of[name]) for name in KINDS}
+    # Beside the networks that it averages.
+    return (
+        {"networks": found["networks"]}
+        | {"their ensemble": ensembles(study, of["handmade-single"])}
+        | found
+    )
 
 
 def picture_claims(study: SingleModelStudy, of: Draws) -> list[Finding]:
@@ -67,7 +72,7 @@ def picture_claims(study: SingleModelStudy, of: Draws) -> list[Finding]:
         "ensemble": dict(
             statement=f"The average of {study.n_networks} of them errs on a tenth of mu at most.",
             predicted=0.1, direction="at most", turn=alone,
-            caveat="The theorem's number is 0.001.  An ensemble is one unit.",
+            caveat="The theorem's number is 0.001. An ensemble is one unit.",
         ),
         "distilled": dict(
             statement="So does, nearly, one student of that average.",
@@ -78,7 +83,7 @@ def picture_claims(study: SingleModelStudy, of: Draws) -> list[Finding]:
             statement="A student of a teacher that is certain of the label errs more than that.",
             predicted=0.15, direction="at least", turn=0.0, unit="error on single-view inputs",
             caveat="On single-view inputs alone: what the control gets wrong of others would make "
-                   "it more.  Paired: the same starts, as many steps.",
+                   "it more. Paired: the same starts, as many steps.",
         ),
         "self-distilled": dict(
             statement="A student of one network has its own view and its teacher's.",

@@ -64,12 +64,13 @@ def test_who_reads_which_view() -> None:
 
 def test_words_and_tables() -> None:
     values = report.setting_values(STUDY)
-    assert values["pv-first"] == "T-shirt in blue and trousers in orange"
+    assert values["pv-first"] == "T-shirt in blue and coat in orange"
     assert values["pv-typical"] == "10%" and values["pv-mu"] == "0.005"
-    assert report.class_titles(STUDY)[9] == "boot\nT-shirt"
+    assert report.class_titles(STUDY)[9] == "boot\npullover"
     table = report.error_table(STUDY, OF)
-    assert [row["kind"] for row in table] == [*claims.KINDS.values(), "their ensemble"]
-    assert table[1]["least"] == 0.02 and table[1]["how many"] == 4
+    networks, *students = claims.KINDS.values()
+    assert [row["kind"] for row in table] == [networks, "their ensemble", *students]
+    assert table[2]["least"] == 0.02 and table[2]["how many"] == 4
 
 
 def test_sheets() -> None:
@@ -77,8 +78,8 @@ def test_sheets() -> None:
     patches[1, 3, 256 + 17] = 1  # orange, second row and column of the fourth patch
     shown = report.sheets(STUDY, {"sheets": patches, "sheet_labels": np.array([0, 1, 0, 9])})
     assert [title for title, _ in shown] == [
-        "T-shirt + trousers\nboth views", "trousers + pullover\nboth views",
-        "T-shirt + trousers\none view", "boot + T-shirt\none view",
+        "T-shirt + coat\nboth views", "trousers + sneaker\nboth views",
+        "T-shirt + coat\none view", "boot + pullover\none view",
     ]  # fmt: skip
     assert shown[1][1].shape == (16, 2, 16, 16) and shown[1][1][3, 1, 1, 1] == 1
 
