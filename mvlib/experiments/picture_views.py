@@ -72,9 +72,9 @@ def picture_study(
     r"""The network of Definition 3.4 on inputs of Definition 3.1 whose views are photographs.
 
     An own view stands in C_p = 4 patches, as four photographs, each fainter than one of another
-    class may be (why: `settings.base_study`); s = 4 views of other classes make
-    most single-view inputs show one that attracts a network without the right view.  One training
-    input a class, and no more, shows one view alone, as in other chapters.
+    class may be (why: `settings.base_study`); s = 4 views of other classes make most single-view
+    inputs show one that attracts a network without the right view.  One training input a class,
+    and no more, shows one view alone, as in other chapters.
     """
     size = picture_size(scale)
     look = PictureViews(dataset=size.dataset, typical=size.typical, second=SECOND, side=size.side,
