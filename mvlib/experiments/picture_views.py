@@ -46,15 +46,14 @@ class PictureSize:
 
 _BOOK = PictureSize(
     dataset="fashion-mnist", typical=0.1, side=16, n_train=2000, n_networks=20, n_students=4,
-    n_draws=3, n_test=2000, student_steps=150,
+    n_draws=3, n_test=2000, student_steps=200,
 )  # fmt: skip
 PICTURE_SIZES: dict[str, PictureSize] = {
     # Fashion-MNIST where it is on this machine, else digits, of which there are few.
     "smoke": replace(_BOOK, dataset="digits", typical=0.2, side=8, n_train=200, n_networks=3,
                      n_students=2, n_draws=1, n_test=100, student_steps=50),
     "book": _BOOK,
-    "paper": replace(_BOOK, n_train=10000, n_students=10, n_draws=5, n_test=10000,
-                     student_steps=200),
+    "paper": replace(_BOOK, n_train=10000, n_students=10, n_draws=5, n_test=10000),
 }  # fmt: skip
 
 
