@@ -17,7 +17,6 @@ from mvlib.experiments.settings import Experiment as Experiment
 from mvlib.experiments.settings import base_study as base_study
 from mvlib.paper.activation import Activation as Activation
 from mvlib.paper.activation import SmoothedReLU as SmoothedReLU
-from mvlib.paper.appearance import Appearance as Appearance
 from mvlib.paper.batches import Batch as Batch
 from mvlib.paper.batches import Batches as Batches
 from mvlib.paper.batches import MidpointMixup as MidpointMixup

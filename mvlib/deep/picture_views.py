@@ -22,10 +22,10 @@ COLOURS = ("blue", "orange")  # what the two channels of a patch are called
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PictureViews(Appearance):
-    r"""Two views a class, each a thing in a colour: class y shows things number y of a collection
-    of photographs in blue, and things number y + 1 in orange.
+    r"""Two views a class, each a thing in a colour: class y shows things of kind y of a collection
+    of photographs in blue, and of kind `second[y]` in orange.
 
-    Each thing serves one class in each colour, so that either view names the class, neither says
+    Each kind serves one class in each colour, so that either view names the class, neither says
     anything of the other, and both are as hard over the classes together.  A patch has two
     channels, blue and orange, of `side` x `side` pixels; a look is a photograph in one of them, the
     other is 0.  Training takes looks from the training files, every test from photographs that no
@@ -34,18 +34,22 @@ class PictureViews(Appearance):
     Choice: only typical photographs, so that what a network errs on is a view that it lacks and
     not a picture that nobody could read; whitened pixels, $(C + \bar c I)^{-1/2}(x - \bar x)$ with
     C their covariance and $\bar c$ its mean diagonal, because shirts, coats and pullovers have
-    nearly one mean; and each thing scaled to a mean of length 1, so that no view is the stronger.
+    nearly one mean; and each photograph scaled to read 1 along its kind's mean, as far as that
+    does not more than double it, so that strengths are those that the definition deals out.
 
     Attributes:
         dataset: one of `photographs.DATASETS`.
-        typical: share of each thing's photographs that is used, in (0, 1]: those that are nearest
+        typical: share of each kind's photographs that is used, in (0, 1]: those that are nearest
             to the mean of their own kind, in units of which the nearest other mean is farther.
+        second: of each class the kind that it shows in orange, all kinds in some order; () is the
+            next one, around.
         side: larger photographs are averaged down to this many pixels, >= 4.
         explore: True tests on the last sixth of the training files, not on the test files.
     """
 
     dataset: str
     typical: float
+    second: tuple[int, ...] = ()
     side: int = 16
     explore: bool = False
 
@@ -54,6 +58,10 @@ class PictureViews(Appearance):
         require(known, "dataset", "name", self.dataset, f"be one of {DATASETS}", "pick one")
         few = "it is a share of the photographs"
         require_number("typical", "", self.typical, 0, 1, few, open_low=True)
+        k = len(class_names(self.dataset))
+        fits = self.second == () or sorted(self.second) == list(range(k))
+        bound = f"be the kinds 0..{k - 1} in some order, or ()"
+        require(fits, "second", "", self.second, bound, "name each of them once")
         require_int("side", "", self.side, 4, "try 16")
         told = isinstance(self.explore, bool)
         require(told, "explore", "", self.explore, "be True or False", "pick one")
@@ -66,13 +74,17 @@ class PictureViews(Appearance):
     def things(self) -> tuple[tuple[str, str], ...]:
         """What each class shows in blue and in orange, by name."""
         names = class_names(self.dataset)
-        return tuple(zip(names, names[1:] + names[:1], strict=True))
+        return tuple((names[i], names[j]) for i, j in self._kinds().T.tolist())
+
+    def _kinds(self) -> Int[Tensor, "2 k"]:
+        """What each class shows in each colour."""
+        first = torch.arange(len(class_names(self.dataset)))
+        return torch.stack([first, torch.tensor(self.second) if self.second else first.roll(-1)])
 
     def views(self) -> Float[Tensor, "k 2 d"]:
-        """The mean picture of each thing in each colour."""
-        means = album(self).means
-        view = torch.arange(2 * len(means))
-        return _coloured(means[_thing(view, len(means))], view).view(len(means), 2, -1)
+        """The mean picture of each view, in its colour."""
+        means, kinds = album(self).means, self._kinds().T.flatten()
+        return _coloured(means[kinds], torch.arange(len(kinds))).view(len(means), 2, -1)
 
     def looks(
         self, view: Int[Tensor, " n"], chance: Float[Tensor, " n"], name: str
@@ -80,20 +92,20 @@ class PictureViews(Appearance):
         """A photograph for each place, in its colour."""
         pages = album(self)
         pictures, first, many = pages.train if name == "train" else pages.test
-        thing = _thing(view, len(many))
-        return _coloured(pictures[first[thing] + (chance.double() * many[thing]).long()], view)
+        kind = self._kinds()[view % 2, view // 2]
+        return _coloured(pictures[first[kind] + (chance.double() * many[kind]).long()], view)
 
 
 class Pages(NamedTuple):
-    """Photographs of one part of the files, thing after thing."""
+    """Photographs of one part of the files, kind after kind."""
 
     pictures: Float[Tensor, "n pixels"]
-    first: Int[Tensor, " k"]  # row of each thing's first photograph
+    first: Int[Tensor, " k"]  # row of each kind's first photograph
     many: Int[Tensor, " k"]  # of each
 
 
 class Album(NamedTuple):
-    """The photographs that looks are taken from, and the mean look of each thing."""
+    """The photographs that looks are taken from, and the mean look of each kind."""
 
     means: Float[Tensor, "k pixels"]  # of length 1
     train: Pages
@@ -106,7 +118,7 @@ def album(views: PictureViews) -> Album:
     Everything that is measured for it is measured on the training files.
 
     Raises:
-        BadInput: if the files are missing or damaged, or some thing has no photograph left.
+        BadInput: if the files are missing or damaged, or some kind has no photograph left.
     """
     found = load(views.dataset)
     kept, k = len(found.train_labels) - len(found.train_labels) // EXPLORE, found.n_classes
@@ -117,14 +129,14 @@ def album(views: PictureViews) -> Album:
     (X, y), (X_test, y_test) = ((_small(X, views.side), torch.tensor(y)) for X, y in parts)
     means = _means(X, y, k)
     own = typicality(X, y, means)
-    least = torch.stack([own[y == thing].quantile(1 - views.typical) for thing in range(k)])
+    least = torch.stack([own[y == kind].quantile(1 - views.typical) for kind in range(k)])
     rest = typicality(X_test, y_test, means) >= least[y_test]
     X, y, X_test, y_test = X[own >= least[y]], y[own >= least[y]], X_test[rest], y_test[rest]
     middle = _means(X, y, k).mean(dim=0)
     Z = whitening(X - middle)
     means = _means(X - middle, y, k) @ Z
     length = means.norm(dim=1, keepdim=True)
-    pages = (_pages((part - middle) @ Z / length[labels], labels, k, views)
+    pages = (_pages((part - middle) @ Z / length[labels], labels, means / length, views)
              for part, labels in ((X, y), (X_test, y_test)))  # fmt: skip
     return Album(means / length, *pages)
 
@@ -137,7 +149,7 @@ def _small(pixels: np.ndarray, side: int) -> Float[Tensor, "n pixels"]:
 
 
 def _means(X: Float[Tensor, "n d"], y: Int[Tensor, " n"], k: int) -> Float[Tensor, "k d"]:
-    return torch.stack([X[y == thing].mean(dim=0) for thing in range(k)])
+    return torch.stack([X[y == kind].mean(dim=0) for kind in range(k)])
 
 
 def typicality(
@@ -159,16 +171,13 @@ def whitening(X: Float[Tensor, "n d"]) -> Float[Tensor, "d d"]:
     return ((vectors * scale) @ vectors.T).to(X.dtype)
 
 
-def _pages(X: Tensor, y: Tensor, k: int, views: PictureViews) -> Pages:
-    count = torch.bincount(y, minlength=k)
-    bound = "leave each thing a photograph in every part of the files"
-    require(bool((count > 0).all()), "typical", "", views.typical, bound, "raise it")
-    return Pages(X[y.argsort(stable=True)], count.cumsum(dim=0) - count, count)
-
-
-def _thing(view: Int[Tensor, " n"], k: int) -> Int[Tensor, " n"]:
-    """Of view 2 y + l: y + l, counted around."""
-    return (view // 2 + view % 2) % k
+def _pages(X: Tensor, y: Tensor, means: Tensor, views: PictureViews) -> Pages:
+    many = torch.bincount(y, minlength=len(means))
+    bound = "leave each kind a photograph in every part of the files"
+    require(bool((many > 0).all()), "typical", "", views.typical, bound, "raise it")
+    read = (X * means[y]).sum(dim=1, keepdim=True)
+    scaled = X / read.clamp_min(0.5)
+    return Pages(scaled[y.argsort(stable=True)], many.cumsum(dim=0) - many, many)
 
 
 def _coloured(pictures: Float[Tensor, "n pixels"], view: Int[Tensor, " n"]) -> Float[Tensor, "n d"]:

@@ -195,13 +195,15 @@ def channel_images(images: np.ndarray, title: str) -> str:
 @picture
 def sheets(inputs: Sequence[tuple[str, np.ndarray]]) -> str:
     """Inputs whose views are photographs; `inputs`: (title, patches (P, colours, h, w)).  Each
-    patch is a picture in the colours of the views, black where nothing is above 0."""
-    brightest = max(float(patches.max()) for _, patches in inputs)
+    patch is a picture in the colours of the views, black where nothing is above 0; each input has
+    a scale of its own."""
     n, colours = inputs[0][1].shape[:2]
     light = np.array([to_rgb(parts.view_colour(view)) for view in range(colours)])
     axes = canvas((2.7 * len(inputs), 2.6), 1, len(inputs))
     for axis, (title, patches) in zip(axes, inputs, strict=True):
-        shown = np.einsum("pchw,cr->phwr", np.clip(patches / brightest, 0, 1) ** 0.5, light)
+        shown = np.einsum(
+            "pchw,cr->phwr", np.clip(patches / max(patches.max(), 1e-9), 0, 1) ** 0.5, light
+        )
         framed = np.pad(shown, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=0.5)
         rows = [np.concatenate([*row], axis=1) for row in np.array_split(framed, round(n**0.5))]
         axis.imshow(np.clip(np.concatenate(rows), 0, 1))

@@ -95,9 +95,13 @@ def students_over_time(
 
 
 @picture
-def student_dots(groups: Mapping[str, Sequence[np.ndarray]], predicted: Mapping[str, float]) -> str:
-    """Test error over mu of every student; `groups`: kind -> one array (students,) a data draw;
-    `predicted`: kind -> what theory says of it, if anything."""
+def student_dots(
+    groups: Mapping[str, Sequence[np.ndarray]], predicted: Mapping[str, float], *,
+    error: tuple[str, str] = (parts.ERROR, "test error over mu"),
+) -> str:  # fmt: skip
+    """Test error over mu of every student, or another `error`, on the axis and in words; `groups`:
+    kind -> one array (students,) a data draw; `predicted`: kind -> what theory says of it, if
+    anything."""
     n_draws = max(len(draws) for draws in groups.values())
     means = {kind: parts.mean_of_draws(draws) for kind, draws in groups.items()}
     [axis] = canvas((max(5, 1.6 * len(groups) + 1), 4))
@@ -112,7 +116,7 @@ def student_dots(groups: Mapping[str, Sequence[np.ndarray]], predicted: Mapping[
         if kind in predicted:
             axis.plot([x - 0.35, x + 0.42], [predicted[kind]] * 2, color=THEORY, lw=2, zorder=0)
     axis.set_xticks(range(len(groups)), [kind.replace(" ", "\n", 1) for kind in groups])
-    axis.set(ylabel=parts.ERROR, ylim=(-0.02, None), xlim=(-0.5, len(groups) - 0.4))
+    axis.set(ylabel=error[0], ylim=(-0.02, None), xlim=(-0.5, len(groups) - 0.4))
     keys = [*parts.draw_keys(n_draws), parts.key(THEORY, "predicted", ls="-", lw=2)]
     parts.legend_outside(axis, len(keys), keys)
     pooled = {kind: np.concatenate(list(draws)) for kind, draws in groups.items()}
@@ -121,7 +125,7 @@ def student_dots(groups: Mapping[str, Sequence[np.ndarray]], predicted: Mapping[
         + (f", predicted {predicted[kind]:.3g}" if kind in predicted else "")
         for kind, errors in pooled.items()
     )
-    return f"A dot a student, test error over mu, in a column a kind: {said}."
+    return f"A dot a student, {error[1]}, in a column a kind: {said}."
 
 
 @picture

@@ -1,8 +1,9 @@
 r"""Views made by hand of photographs, as findings: Theorems 1 to 3 where a view is many pictures.
 
-Error over mu is what it is in every chapter, `error_in_units_of_mu`: test error over the share of
-single-view inputs, $e_s + \frac{1-\mu}{\mu} e_m$.  So whatever is wrong of inputs that show both
-views counts 1/mu times, a picture that nobody could read included.
+The number reported is $e_s$, the error on single-view test inputs: what missing views cost, in
+units of mu.  The whole test error over mu is $e_s + \frac{1-\mu}{\mu} e_m$ and counts each wrong
+input that shows both views 1/mu times, so that one photograph in a thousand that nobody could read
+would outweigh all views; $e_m$ and the whole stand beside it.
 """
 
 from __future__ import annotations
@@ -17,17 +18,17 @@ from mvlib.findings.finding import Finding, estimate
 from mvlib.findings.formatting import number
 from mvlib.findings.theorems import (
     counted,
-    ensembles,
     finite_size_prediction,
     foretold,
+    mean_error,
     mean_of_draws,
-    network_errors,
     rough,
 )
 from mvlib.store.entries import Arrays
 from mvlib.studies.single_model import SingleModelStudy
 
 Draws = Mapping[str, Sequence[Arrays]]  # family -> arrays, one a data draw
+UNIT = "error on single-view inputs"
 # Family of experiments -> what its networks or students are called.
 KINDS = {
     "handmade-single": "networks",
@@ -37,23 +38,26 @@ KINDS = {
 }
 
 
-def errors(study: SingleModelStudy, of: Draws) -> dict[str, list[np.ndarray]]:
-    """Kind of network -> test errors over mu, one array a data draw; `study`: the networks' on any
-    draw, `of`: the families in `KINDS`."""
-    found = {KINDS[name]: network_errors(study, draws) for name, draws in of.items()}
-    return found | {"their ensemble": ensembles(study, of["handmade-single"])}
+def errors(of: Draws) -> dict[str, list[np.ndarray]]:
+    """Kind of network -> errors on single-view test inputs, one array a data draw; `of`: the
+    families in `KINDS`."""
+    networks = of["handmade-single"]
+    alone = {KINDS[name]: [a["single_error"] for a in of[name]] for name in KINDS}
+    together = [np.atleast_1d(a["ensemble_single_error"]) for a in networks]
+    return {"networks": alone["networks"], "their ensemble": together} | alone
 
 
 def picture_claims(study: SingleModelStudy, of: Draws) -> list[Finding]:
-    """What Theorems 1 to 3 come to where views are photographs; arguments as for `errors`."""
-    single, found = of["handmade-single"], errors(study, of)
+    """What Theorems 1 to 3 come to where views are photographs; `study`: the networks' on any draw,
+    `of`: the families in `KINDS`."""
+    single, found = of["handmade-single"], errors(of)
     alone = mean_of_draws(found["networks"])
-    pairs = zip(of["handmade-one-hot"], of["handmade-distilled"], strict=True)
+    pairs = zip(found["control: one-hot"], found["distilled"], strict=True)
     measured = {
         "single": found["networks"],
         "ensemble": found["their ensemble"],
         "distilled": found["distilled"],
-        "one-hot-above-distilled": [b["single_error"] - a["single_error"] for b, a in pairs],
+        "one-hot-above-distilled": [control - taught for control, taught in pairs],
         "self-distilled": found["self-distilled"],
         "lottery": [foretold(a).mean(axis=1) for a in single],
     }
@@ -67,7 +71,7 @@ def picture_claims(study: SingleModelStudy, of: Draws) -> list[Finding]:
         "ensemble": dict(
             statement=f"The average of {study.n_networks} of them errs on a tenth of mu at most.",
             predicted=0.1, direction="at most", turn=alone,
-            caveat="The theorem's number is 0.001.  An ensemble is one unit.",
+            caveat="The theorem's number is 0.001. An ensemble is one unit.",
         ),
         "distilled": dict(
             statement="So does, nearly, one student of that average.",
@@ -78,7 +82,7 @@ def picture_claims(study: SingleModelStudy, of: Draws) -> list[Finding]:
             statement="A student of a teacher that is certain of the label errs more than that.",
             predicted=0.15, direction="at least", turn=0.0, unit="error on single-view inputs",
             caveat="On single-view inputs alone: what the control gets wrong of others would make "
-                   "it more.  Paired: the same starts, as many steps.",
+                   "it more. Paired: the same starts, as many steps.",
         ),
         "self-distilled": dict(
             statement="A student of one network has its own view and its teacher's.",
@@ -92,18 +96,23 @@ def picture_claims(study: SingleModelStudy, of: Draws) -> list[Finding]:
             caveat="The winner is the view with the largest correlation at the end.",
         ),
     }  # fmt: skip
-    multi = ", ".join(
-        f"{kind} {number([a['multi_error'] for a in of[name]], 4)}" for name, kind in KINDS.items()
-    )
     rest = (
-        f"Multi-view error: {multi}. {counted(single)}; bootstrap over draws, then what was "
-        f"trained.{rough(single)}"
+        f"On single-view inputs; multi-view error and the whole over mu: {_beside(study, of)}. "
+        f"{counted(single)}; bootstrap over draws, then what was trained.{rough(single)}"
     )
     return [
         Finding(
-            **{"claim": f"handmade-{name}", "source": "ours", **said[name]}
+            **{"claim": f"handmade-{name}", "source": "ours", "unit": UNIT, **said[name]}
             | {"caveat": f"{said[name]['caveat']} {rest}", "n": sum(map(len, values))}
             | estimate(mean_of_draws(values), *mean_interval(values))
         )
         for name, values in measured.items()
     ]
+
+
+def _beside(study: SingleModelStudy, of: Draws) -> str:
+    return ", ".join(
+        f"{kind} {number([a['multi_error'] for a in of[name]], 4)} and "
+        f"{number(mean_error(study, of[name]), 2)}"
+        for name, kind in KINDS.items()
+    )

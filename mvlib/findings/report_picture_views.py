@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from mvlib.deep.picture_views import COLOURS, PictureViews
-from mvlib.findings.formatting import Family, Record, mean, number, percent
-from mvlib.findings.picture_views import Draws, errors
-from mvlib.findings.theorems import all_learned, mean_of_draws, network_errors
+from mvlib.findings.formatting import Family, Record, percent
+from mvlib.findings.picture_views import KINDS, Draws
+from mvlib.findings.theorems import all_learned, mean_error, mean_of_draws
 from mvlib.store.entries import Arrays
 from mvlib.studies.single_model import SingleModelStudy
 
@@ -76,33 +78,27 @@ def lottery_values(of: Draws) -> Record:
         "pv-most-first": percent(first.max(), 0),
         "pv-distilled-both": percent(mean_of_draws(both["handmade-distilled"]), 0),
         "pv-one-hot-both": percent(mean_of_draws(both["handmade-one-hot"]), 0),
-        "pv-multi": number([a["multi_error"] for a in of["handmade-single"]], 4),
     }
 
 
 def error_table(study: SingleModelStudy, of: Draws) -> list[Record]:
-    """Errors over mu by kind of network."""
+    """Errors by kind of network, and what else they get wrong."""
     return [
-        {
-            "kind": kind,
-            "test error / μ": mean_of_draws(values),
-            "least": float(np.concatenate(values).min()),
-            "largest": float(np.concatenate(values).max()),
-            "how many": sum(map(len, values)),
-        }
-        for kind, values in errors(study, of).items()
+        _errors(kind, study, of[name]) | {"how many": sum(len(a["single_error"]) for a in of[name])}
+        for name, kind in KINDS.items()
     ]
+
+
+def _errors(title: str, study: SingleModelStudy, draws: Sequence[Arrays]) -> dict[str, object]:
+    return {
+        "": title,
+        "error on single-view inputs": mean_of_draws([a["single_error"] for a in draws]),
+        "on multi-view inputs": mean_of_draws([a["multi_error"] for a in draws]),
+        "test error / μ": mean_error(study, draws),
+        "classes with both views": mean_of_draws([all_learned(a["correlations"]) for a in draws]),
+    }
 
 
 def broken_table(family: Family) -> list[Record]:
-    """What networks, or students, err on where one thing is otherwise."""
-    return [
-        {
-            "what is otherwise": e.label,
-            "test error / μ": mean(network_errors(e.study.root, [a])[0]),
-            "error on single-view inputs": mean(a["single_error"]),
-            "on multi-view inputs": mean(a["multi_error"]),
-            "classes with both views": mean(all_learned(a["correlations"])),
-        }
-        for e, a in family
-    ]
+    """The same where one thing is otherwise."""
+    return [_errors(e.label, e.study.root, [a]) for e, a in family]

@@ -299,7 +299,9 @@ def _pictures() -> Probes:
     return {
         "networks": PictureStudy(base=networks()),
         "students": PictureStudy(base=students),
-        "other photographs": PictureStudy(base=networks(explore=True)),
+        "other photographs, other kinds": PictureStudy(
+            base=networks(explore=True, second=(2, 3, 4, 5, 6, 7, 8, 9, 0, 1))
+        ),
         "streamed": partial(_streamed, PictureStudy(base=networks())),
     }
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as nnf
 from shapes import unchecked
 
 from mvlib.core.checks import BadInput
@@ -30,6 +31,9 @@ def all_looks(view: int, name: str) -> torch.Tensor:
 def test_things_by_name() -> None:
     things = LOOK.things()
     assert things[0] == ("zero", "one") and things[9] == ("nine", "zero")
+    other = replace(LOOK, second=(3, 7, 5, 0, 9, 2, 8, 1, 6, 4))
+    assert other.things()[:2] == (("zero", "three"), ("one", "seven"))
+    assert torch.equal(other.views()[0, 1], LOOK.views()[2, 1]), "class 2 showed the next kind, 3"
 
 
 def test_views_are_means_in_their_colour() -> None:
@@ -41,8 +45,11 @@ def test_views_are_means_in_their_colour() -> None:
     for view in (0, 7, 19):
         looks, mean = all_looks(view, "train"), views.flatten(0, 1)[view]
         assert float(mean.norm()) == pytest.approx(1, abs=1e-5)
-        # Some 70 pictures of length about 2, added up in float32.
-        assert torch.allclose(looks.mean(dim=0), mean, atol=1e-5)
+        # In float32; some photograph may be too unlike its kind to be scaled as far.
+        reads = looks @ mean
+        assert float(reads.max()) == pytest.approx(1, abs=1e-5) and float(reads.median()) > 0.9999
+        # The mean of some 70 pictures of length about 2: nearly the kind's own.
+        assert float(nnf.cosine_similarity(looks.mean(dim=0), mean, dim=0)) > 0.97
         black = looks[:, 64:] if view % 2 == 0 else looks[:, :64]
         assert bool((black == 0).all()) and float(looks.var(dim=0).max()) > 0
     assert float(views.flatten(0, 1)[::2].sum(dim=0).norm()) < 10
@@ -84,7 +91,15 @@ def test_whitening_by_hand() -> None:
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("dataset", "mnist"), ("typical", 0.0), ("typical", 1.5), ("side", 3), ("explore", 1)],
+    [
+        ("dataset", "mnist"),
+        ("typical", 0.0),
+        ("typical", 1.5),
+        ("side", 3),
+        ("explore", 1),
+        ("second", (1, 0)),
+        ("second", (0,) * 10),
+    ],
 )
 def test_bad_fields(field: str, value: Any) -> None:
     with unchecked(), pytest.raises(BadInput, match=rf"^{field} .*must .*\.$"):
@@ -92,5 +107,5 @@ def test_bad_fields(field: str, value: Any) -> None:
 
 
 def test_a_thing_without_photographs_is_refused() -> None:
-    with pytest.raises(BadInput, match=r"^typical .* must leave each thing a photograph"):
+    with pytest.raises(BadInput, match=r"^typical .* must leave each kind a photograph"):
         album(replace(LOOK, typical=0.001))

@@ -266,7 +266,7 @@ def test_rounded_samples(features: str) -> None:
     assert patches.dtype == torch.bfloat16 and 2 * patches.nbytes == X.nbytes
     assert torch.equal(patches, X.bfloat16())
     for f in fields(Sample):
-        if f.name != "patches":
+        if f.name not in ("patches", "looks"):
             assert torch.equal(getattr(plain, f.name), getattr(narrow, f.name)), f.name
     assert isinstance(streamed.patches, StreamedPatches)
     assert torch.equal(torch.cat(list(streamed.patches.split(33))), patches)

@@ -47,7 +47,6 @@ EXCEPTIONS = {
     "deep.photographs._find: return (best, [part for part in PARTS[name] if part not in best])":
         REFUSED,
     "deep.photographs._tar_members: part": REFUSED,
-    "deep.photographs.class_names": NAMES,
     "deep.photographs.download_fashion_mnist": NETWORK,
     "deep.photographs.here: not _find(name, (data_folder(), DEBIAN))[1]": NETWORK,
     "deep.photographs.load: download_fashion_mnist()": NETWORK,
