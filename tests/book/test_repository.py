@@ -3,7 +3,6 @@ that what the chapters need is declared."""
 
 import ast
 import importlib.metadata
-import json
 import os
 import re
 import shlex
@@ -16,7 +15,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from executed import notebooks_in
+from executed import code_of, notebooks_in, read
 
 ROOT = Path(__file__).resolve().parents[2]
 CODE = [
@@ -136,9 +135,8 @@ def test_the_extra_makes_a_downloaded_chapter_run() -> None:
     homes = importlib.metadata.packages_distributions()
     have = {name.replace("_", "-") for name in declared("book")}
     for path in notebooks_in(ROOT / "notebooks"):
-        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-        for cell in (cell for cell in cells if cell["cell_type"] == "code"):
-            for node in ast.walk(ast.parse("".join(cell["source"]))):
+        for code in code_of(read(path)):
+            for node in ast.walk(ast.parse(code)):
                 names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
                 names += [a.name for a in node.names] if isinstance(node, ast.Import) else []
                 for name in {name.partition(".")[0] for name in names} - {"mvlib"}:
