@@ -36,7 +36,7 @@ CHAPTERS = {
     "05-self-distillation": ("self-",),
     "06-ntk-contrast": ("ntk-", "networks-train-average", "linear-", "polynomial-"),
     "07-gaussian-inputs": ("gaussian-",),
-    "08-real-images": ("images-", "worlds-"),
+    "08-real-images": ("images-", "worlds-", "handmade-"),
     "09-how-far-it-holds": ("four-features", "views-error", "flips"),
     "10-towards-the-limit": ("limit-", "train-average-ratio"),
     "11-mixup": ("mixup-",),

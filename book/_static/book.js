@@ -20,6 +20,15 @@
     reachable();
   }
 
+  // -- tables -----------------------------------------------------------------------------------
+
+  // A cell of whole sentences gets room for a line of them, or a phone makes a tower of it.
+  const SENTENCES = 100; // letters
+  function widen() {
+    for (const cell of document.querySelectorAll("article td"))
+      if (cell.textContent.length > SENTENCES) cell.classList.add("mv-sentences");
+  }
+
   // -- boxes that scroll sideways -------------------------------------------------------------
 
   // Only those that do scroll: every other one would be a needless stop of the Tab key.
@@ -169,6 +178,7 @@
 
   addEventListener("DOMContentLoaded", () => {
     previews();
+    widen();
     fit();
     addEventListener("resize", fit);
     // Formulas get their width when they are set, the others' fonts when they have come.
