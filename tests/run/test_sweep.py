@@ -40,6 +40,7 @@ from mvlib.studies.images import ImageStudy
 from mvlib.studies.joint_training import JointStudy
 from mvlib.studies.kernel_contrast import ContrastStudy
 from mvlib.studies.many_classes import ManyClassesStudy
+from mvlib.studies.picture_views import PictureStudy
 from mvlib.studies.single_model import SingleModelStudy, run_single_model
 
 NETWORKS = Experiment(name="networks", scale="smoke", label="toy", study=TEACHER)
