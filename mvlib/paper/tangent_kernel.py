@@ -106,8 +106,8 @@ def _in_blocks(
 
 def gram(features: Float[Tensor, "n f"], out: Float[Tensor, "n n"]) -> Float[Tensor, "n n"]:
     """Products of every two rows, written to `out`: blocks up to the diagonal, and their mirror
-    images."""
-    stripes = features.split(STRIPE)
+    images.  Takes the space of the features once more, and of two blocks."""
+    stripes = [part.contiguous() for part in features.split(STRIPE)]  # once, not for each product
     for i, left in enumerate(stripes):
         rows = slice(i * STRIPE, (i + 1) * STRIPE)
         for j, right in enumerate(stripes[: i + 1]):
