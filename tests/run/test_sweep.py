@@ -361,6 +361,7 @@ def test_every_experiment_has_its_function(scale: Scale) -> None:
         ImageKernelStudy: "image_kernels",
         ViewStudy: "image_views",
         InsideStudy: "image_inside",
+        PictureStudy: "picture_views",
     }
     seen = set()
     for e in experiments(scale):
