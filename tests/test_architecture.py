@@ -133,6 +133,7 @@ def test_experiments_do_not_share_entries(scale: Scale) -> None:
     # Settings were chosen on draws before and after those that are reported; of the others only a
     # comparison of precisions speaks, which is to hold on both.
     bases = [(e.name, getattr(e.study, "base", e.study)) for e in every]
+    bases = [(name, getattr(base, "base", base)) for name, base in bases]  # students of pictures
     draws = [(name, (base if hasattr(base, "draw") else base.data).draw) for name, base in bases]
     assert min(draw for _, draw in draws) >= FIRST_DRAW
     assert {name for name, draw in draws if draw >= EXPLORED} == {"precision"}

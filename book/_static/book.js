@@ -31,12 +31,13 @@
 
   // -- boxes that scroll sideways -------------------------------------------------------------
 
-  // Only those that do scroll: every other one would be a needless stop of the Tab key.
+  // Only those that do scroll and can be seen: every other one would be a needless stop of the Tab
+  // key.
   const BOXES = "pre, .text_html, .mv-scroll, .pst-scrollable-table-container, div.math, .cell_output .output";
   function reachable() {
     for (const box of document.querySelectorAll(BOXES)) {
       const scrolls = box.scrollWidth > box.clientWidth + 1 && getComputedStyle(box).overflowX !== "visible";
-      if (scrolls) {
+      if (scrolls && !box.closest("details:not([open])")) {
         box.tabIndex = 0;
       } else {
         box.removeAttribute("tabindex");

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -23,12 +23,13 @@ from mvlib.paper.data_parameters import MultiViewParams
 from mvlib.paper.evaluation import LEARNED_SHARE, predicted_single_error
 from mvlib.paper.growth_rates import pulls
 from mvlib.paper.lottery import race_clock
-from mvlib.paper.multi_view_data import Sample
+from mvlib.paper.multi_view_data import Sample, sample
 from mvlib.paper.network import LearnerParams
 from mvlib.paper.objectives import truncated_logit
 from mvlib.paper.view_growth import ROLES, roles
 from mvlib.store.entries import Arrays
 from mvlib.studies.distillation import DistillationStudy, averages
+from mvlib.studies.single_model import SingleModelStudy
 
 OWN, SINGLE, FAINT = range(3)  # places in ROLES
 
@@ -117,6 +118,28 @@ def predicted_residual(study: DistillationStudy, size: np.ndarray, *, rivals: bo
     seen = data.sparsity / data.n_classes if rivals else 0.0
     B = (data.n_classes - 1) * (1 - seen + seen * np.exp(faint))
     return np.asarray(B / (B + np.exp(own)))
+
+
+def residual_range(
+    study: DistillationStudy, sizes: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Correlations from 0 to the largest of `sizes`, with `predicted_residual` at each of them
+    without rivals and with them."""
+    grid = np.linspace(0, sizes.max(), 200)
+    low, high = (predicted_residual(study, grid, rivals=rivals) for rivals in (False, True))
+    return grid, low, high
+
+
+def shown_views(base: SingleModelStudy) -> Sample:
+    """The study's training set in as few dimensions as its views need: which of them a sample
+    shows does not depend on d."""
+    small = replace(base.data, dim=base.data.n_views * base.data.n_classes)
+    return sample(small, base.n_train, seed=base.draw, name="train")
+
+
+def since_start(curve: np.ndarray) -> np.ndarray:
+    """What correlations (records, races) have gained by each record, on average over races."""
+    return (curve - curve[0]).mean(axis=1)
 
 
 def gains(arrays: Arrays, views: Races, view: np.ndarray) -> np.ndarray:
@@ -363,6 +386,11 @@ class TheoremThree:
     asked: dict[str, np.ndarray]
     pushed: np.ndarray
 
+    @property
+    def mean_push(self) -> float:
+        """`pushed`, on average over races."""
+        return float(self.pushed.mean())
+
 
 def theorem_three(
     study: DistillationStudy, hard: Arrays, distilled: Arrays, outputs: np.ndarray, sample: Sample
@@ -393,7 +421,7 @@ def theorem_three_ledger(three: TheoremThree) -> list[Record]:
     errors, predicted = zip(*(error_and_known(study, a) for a in arrays), strict=True)
     rows = [
         ("1 a residual is left", "residual on samples that show the missing view faintly, step 0",
-         _two(mean(three.pushed)), *(_two(mean(a[0])) for a in asked)),
+         _two(three.mean_push), *(_two(mean(a[0])) for a in asked)),
         ("2 faint views outrun noise", "rate on the missing view / on a sample's noise, computed",
          "above 1", _two(rates.weak / rates.noise), ""),
         ("3 growth", "share of the missing view's growth that these samples gave", "1",
@@ -422,7 +450,7 @@ def theorem_three_values(three: TheoremThree) -> Record:
         "tau": study.tau,
         "cap": _two(1 / study.tau**2),
         "enough": _two(enough(study)),
-        "pushed": _two(mean(three.pushed)),
+        "pushed": _two(three.mean_push),
         "push-measured": _two(float(asked[0])),
         "push-hard": _two(mean(three.asked["hard labels"][0])),
         "push-peak": _two(float(asked.max())),

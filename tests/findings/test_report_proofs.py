@@ -196,3 +196,23 @@ def test_theorem_three(taught: dict[str, Any]) -> None:
     assert said["races"] == 6 and said["tau"] == 0.5 and said["cap"] == "4"
     steps, added = report.asked_by_role(HARD, three.views, three.views.loser)
     assert steps is HARD["steps"] and list(added) == list(report.ROLES)
+
+
+def test_residuals_over_the_sizes_that_occur() -> None:
+    grid, alone, among = report.residual_range(STUDY, np.array([[0.5], [3.0]]))
+    assert grid[0] == 0 and grid[-1] == 3 and np.all(np.diff(grid) > 0)
+    assert alone == pytest.approx(report.predicted_residual(STUDY, grid, rivals=False))
+    assert alone[-1] < among[-1]  # rivals make the same view worth less
+
+
+def test_views_shown_do_not_depend_on_the_dimension() -> None:
+    found = report.shown_views(TEACHER)
+    whole = sample(TEACHER.data, TEACHER.n_train, seed=TEACHER.draw, name="train")
+    assert found.patches.shape[2] < whole.patches.shape[2]
+    assert torch.equal(found.labels, whole.labels)
+    assert torch.equal(found.single_view, whole.single_view)
+
+
+def test_what_is_gained_since_the_start() -> None:
+    curve = np.array([[1.0, 2.0], [2.0, 5.0]])
+    assert report.since_start(curve) == pytest.approx([0.0, 2.0])

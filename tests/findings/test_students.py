@@ -61,6 +61,12 @@ CLAIMS = [
     "mixup-classes-with-both-views",
     "linear-classifier",
     "polynomial-classifier",
+    "handmade-single",
+    "handmade-ensemble",
+    "handmade-distilled",
+    "handmade-one-hot-above-distilled",
+    "handmade-self-distilled",
+    "handmade-lottery",
     "images-ensemble-gain",
     "images-ensemble-gain-in-standard-errors",
     "images-distilled-share-of-gain",
@@ -277,7 +283,8 @@ def test_kernel_ratios_by_hand(claim: str, ratio: float, predicted: float, n: in
     together = claim == "ntk-train-average-over-ensemble"
     by_descent = ratio if together else ratio / 2
     assert f"descent on cross-entropy: {by_descent:.3f} [" in found.caveat
-    assert f"{0.15 if together else 0.3:.2f} mu" in found.caveat
+    of_all = (0.15 if together else 0.3) * STUDY.data.single_view_fraction
+    assert f"{100 * of_all:.1f}% of all inputs" in found.caveat
     if claim == "ntk-distilled-over-hard":  # student by student a tenth less
         assert (found.low, found.high) == pytest.approx((0.9, 0.9)) and "paired" in found.caveat
         assert found.verdict == "right direction" and "verdict: fails" in found.caveat
@@ -389,6 +396,7 @@ def test_whose_predictions_they_are(smoke_findings: dict[str, Finding]) -> None:
     assert printed == {
         *("theorem-1", "theorem-2", "theorem-3"),
         *("limit-single-error", "four-features-single", "four-features-ensemble"),
+        "handmade-single",  # the first theorem's, again
     }
     ours = {c for c, f in smoke_findings.items() if f.source == "ours"}
     assert ours >= {"control-one-hot", "control-shuffled", "self-control", "hard-label-student"}
@@ -396,6 +404,7 @@ def test_whose_predictions_they_are(smoke_findings: dict[str, Finding]) -> None:
     marks |= {0.01, 1.0}  # for another paper's words on mixup
     marks |= {1 - 1 / 4}  # footnote 5, with four views
     marks |= {0.0}  # that students of a control gain as much
+    marks |= {0.1, 0.15}  # where photographs are views
     predicted = {claim: smoke_findings[claim].predicted for claim in ours}
     assert 0 < predicted.pop("flips") < 0.5, "a law's number, of the weaker one of two views"
     # What is removed on multi-view data, of which the other's turn is half.

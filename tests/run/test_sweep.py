@@ -371,7 +371,8 @@ def test_every_experiment_has_its_function(scale: Scale) -> None:
         seen.add(type(e.study))
         # Who needs outputs has a teacher, and it is the one that the study names.
         taught = isinstance(e.study, ImageStudy) and e.study.target != "labels"
-        if isinstance(e.study, DistillationStudy) or taught:
+        asked = e.study.base if isinstance(e.study, PictureStudy) else e.study
+        if isinstance(asked, DistillationStudy) or taught:
             assert e.teacher is not None and e.teacher.study == e.study.teacher
             assert e.teacher.scale == scale
         else:

@@ -39,7 +39,10 @@ SLOW = "studies refuse what does not take off: q = 2, or no power at all"
 # "function", or one piece of it, "function: text": why no probe reaches it.
 EXCEPTIONS = {
     "core.arithmetic._seconds": SPEED,
-    "core.arithmetic.multiply: return torch.mm(hi, b.to(wide), out=out)": "float64, or a GPU",
+    "core.arithmetic.inner_products: not (left.dtype == torch.float32 and "
+    "left.device.type == 'cpu' and ONEDNN)": "needs a GPU, or torch without oneDNN",
+    "core.arithmetic.inner_products: return nnf.linear(left, right)":
+        "needs a GPU, or torch without oneDNN",
     "core.arithmetic.product_rates": SPEED,
     "deep.image_networks.ResidualNet.flops": "an estimate of time",
     "deep.networks.init_many: not ('readout.weight' in weights)": OTHERS,
