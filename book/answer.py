@@ -42,7 +42,7 @@ CHAPTERS = {
     "10-towards-the-limit": ("limit-", "train-average-ratio"),
     "11-mixup": ("mixup-",),
 }
-SHOWN = 5  # networks drawn
+SHOWN = 4  # networks drawn
 BOOK = ROOT / "book"
 WRITTEN = "% Written by `python book/answer.py`; a test fails when it is out of date.\n\n"
 
@@ -89,8 +89,10 @@ def files(picture: Picture, found: Sequence[Finding]) -> dict[str, bytes]:
 
 
 def lighter(svg: bytes) -> bytes:
-    """The drawing with places to a hundredth of a point: who opens the first page waits for it."""
-    return re.sub(rb"(\d\.\d\d)\d+", rb"\1", svg)
+    """The drawing with places to a hundredth of a point, and without indents and remarks: who opens
+    the first page waits for it."""
+    bare = re.sub(rb"<metadata>.*?</metadata>|<!--.*?-->", b"", svg, flags=re.DOTALL)
+    return re.sub(rb"([1-9]\d*\.\d\d)\d+", rb"\1", re.sub(rb"\n\s+", b"\n", bare))
 
 
 def verdicts(found: Sequence[Finding]) -> dict[str, list[dict[str, str]]]:

@@ -26,8 +26,8 @@ from mvlib.store.entries import Store
 from mvlib.store.kinds import Kind
 from mvlib.studies.single_model import SingleModelStudy
 
-FIELDS = ["claim", "statement", "predicted", "margin", "source", "direction", "turn", "measured", "low",
-          "high", "n", "unit", "caveat"]  # fmt: skip
+FIELDS = ["claim", "statement", "predicted", "margin", "source", "direction", "turn",
+          "measured", "low", "high", "n", "unit", "caveat"]  # fmt: skip
 SMOKE = ["--scale", "smoke"]
 N_STORED = len(needed("smoke"))  # in smoke_store
 
