@@ -71,7 +71,12 @@ IMAGE_SIZES: dict[str, ImageSize] = {
 
 def image_size(scale: Scale) -> ImageSize:
     """The scale's sizes; at smoke scale the images that are on this machine."""
-    size = IMAGE_SIZES[scale]
+    return of_this_machine(IMAGE_SIZES[scale], scale)
+
+
+def of_this_machine(size: Any, scale: Scale) -> Any:
+    """The sizes of a scale, which name a `dataset`: at smoke scale Fashion-MNIST where it is on
+    this machine, else the digits, which are everywhere."""
     if scale == "smoke" and here("fashion-mnist"):
         return replace(size, dataset="fashion-mnist")
     return size

@@ -6,12 +6,10 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any
 
-from mvlib.deep.photographs import here
 from mvlib.deep.picture_views import PictureViews
-from mvlib.experiments.settings import FIRST_DRAW, SELF_TAU, STEP_RULE, Families, Scale, vary
-from mvlib.paper.data_parameters import MultiViewParams
-from mvlib.paper.network import LearnerParams
-from mvlib.paper.step_rules import FixedSteps, Schedule, WhenFitted
+from mvlib.experiments.images import of_this_machine
+from mvlib.experiments.settings import FIRST_DRAW, SELF_TAU, Families, Scale, base_study, vary
+from mvlib.paper.step_rules import FixedSteps, WhenFitted
 from mvlib.studies.distillation import DistillationStudy
 from mvlib.studies.picture_views import PictureStudy
 from mvlib.studies.single_model import SingleModelStudy
@@ -59,10 +57,7 @@ PICTURE_SIZES: dict[str, PictureSize] = {
 
 def picture_size(scale: Scale) -> PictureSize:
     """The scale's sizes; at smoke scale the images that are on this machine."""
-    size = PICTURE_SIZES[scale]
-    if scale == "smoke" and here("fashion-mnist"):
-        return replace(size, dataset="fashion-mnist")
-    return size
+    return of_this_machine(PICTURE_SIZES[scale], scale)
 
 
 def picture_study(
@@ -79,29 +74,24 @@ def picture_study(
     look = PictureViews(dataset=size.dataset, typical=size.typical, second=SECOND, side=size.side,
                         explore=explore)  # fmt: skip
     k = len(look.things())
-    return SingleModelStudy(
-        data=MultiViewParams(
-            n_classes=k,
-            dim=look.dim,
-            n_patches=16,
-            patches_per_view=4,
-            sparsity=4.0,
-            single_view_fraction=k / size.n_train,
-            own_strength=(1.2, 1.4),
-            multi_other_strength=(0.39, 0.4),
-            single_other_strength=0.2,
-            single_other_floor=0.8,
-            noise_std=0.6 / math.sqrt(look.dim),
-            overflow="thin",
-            appearance=look,
-        ),
-        learner=LearnerParams(
-            n_neurons=5, power=4, threshold=1.5, init_std=0.08, precision="bfloat16"
-        ),
-        schedule=Schedule(step_rule=STEP_RULE, stop_rule=WhenFitted(limit=400)),
+    base = vary(
+        base_study(scale, draw=draw),
+        n_classes=k,
+        dim=look.dim,
+        n_patches=16,
+        patches_per_view=4,
+        sparsity=4.0,
+        single_view_fraction=k / size.n_train,
+        noise_std=0.6 / math.sqrt(look.dim),
+        overflow="thin",
+        appearance=look,
+    )
+    return replace(
+        base,
+        schedule=replace(base.schedule, stop_rule=WhenFitted(limit=400)),
         n_train=size.n_train,
         n_networks=size.n_networks,
-        draw=draw,
+        ensemble_size=0,
         n_test_single=size.n_test,
         n_test_multi=size.n_test,
     )

@@ -73,19 +73,16 @@ def residual_by_size(
 @picture
 def who_asks(
     panels: Mapping[str, tuple[np.ndarray, Mapping[str, np.ndarray]]],
-    measured: Mapping[str, np.ndarray], stop: float | None = None,
-) -> str:  # fmt: skip
+    measured: Mapping[str, np.ndarray],
+) -> str:
     """What samples of each role have added to a view; `panels`: title -> steps and role -> sums
-    (records,), and what they add up to, `measured`, less where it began; `stop`: the step at which
-    networks fit, if it is to be marked."""
+    (records,), and what they add up to, `measured`, less where it began."""
     looks = (("-", parts.ink()), ("--", SINGLE), ("-", STUDENT), (":", THEORY))
     axes = canvas((6.2, 2.9 * len(panels) + 0.8), len(panels), 1, sharex=True)
     for axis, (title, (steps, roles)) in zip(axes, panels.items(), strict=True):
         for (line, colour), (role, added) in zip(looks, roles.items(), strict=True):
             axis.plot(steps, added, line, color=colour, lw=2.2, label=role)
         axis.plot(steps, measured[title], ".", color=parts.ink(), ms=4, label="all, as measured")
-        if stop is not None:
-            axis.axvline(stop, color=THEORY, ls=":")
         axis.set(title=title, ylabel="added to the correlation")
     axes[-1].set_xlabel("step t")
     parts.legend_outside(axes[0], 2)

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from browser import open_browser
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from mvlib.reduced.data import RaceParams
@@ -105,12 +104,6 @@ def test_node_plays_the_same_games(changes: dict[str, Any]) -> None:
 
 
 # -- the browser -----------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with open_browser() as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")

@@ -222,7 +222,7 @@ PROOF_PICTURES: dict[str, Callable[[], Picture]] = {
         RISING, 0.9 / RISING, np.arange(3.0), np.full(3, 0.2), np.full(3, 0.8), 1.2
     ),
     "who_asks": lambda: proofs.who_asks(
-        {"winner": (STEPS, dict.fromkeys(ROLES, RISING[:, 0]))}, {"winner": RISING[:, 0]}, 8.0
+        {"winner": (STEPS, dict.fromkeys(ROLES, RISING[:, 0]))}, {"winner": RISING[:, 0]}
     ),
     "remembered": lambda: proofs.remembered(STEPS, {"fresh": RISING[:, :3]}, [8.0]),
     "residual_over_time": lambda: proofs.residual_over_time(
