@@ -100,7 +100,7 @@ def verdicts(found: Sequence[Finding]) -> dict[str, list[dict[str, str]]]:
     return {
         chapter: [
             {
-                "claim": f.title,
+                "claim": f.heading,
                 "predicted": f"{f.prediction} ({f.source})",
                 "measured": f.summary(),
                 "unit": f.unit,
@@ -115,31 +115,30 @@ def verdicts(found: Sequence[Finding]) -> dict[str, list[dict[str, str]]]:
 
 def findings_page(found: Sequence[Finding]) -> str:
     """The first page's table of findings, each with a link to its chapter, and below it how each
-    was measured."""
+    was measured, by its name on the command line."""
     rows = [
-        f"| {_linked(f)}: {f.statement} | {f.prediction} | {f.source} | {f.summary()} "
-        f"| {f.verdict} | {f.unit} | {f.n} |"
+        f"| {_linked(f)} | {f.prediction}, {f.source} | {f.summary()}, {f.unit} | {f.verdict} |"
         for f in found
     ]
-    how = [f"| {f.title} | {f.caveat} |" for f in found]
+    how = [f"| `{f.claim}` | {f.n} | {f.caveat} |" for f in found]
     return "\n".join([
-        WRITTEN + ":::{container} mv-scroll",
-        "| claim | predicted | whose | measured [95% interval] | verdict | unit | n |",
-        "|---|---|---|---|---|---|---|",
+        WRITTEN + ":::{container} mv-findings",
+        "| claim | predicted | measured [95% interval] | verdict |",
+        "|---|---|---|---|",
         *rows,
         ":::\n\n```{dropdown} How each was measured",
-        "| claim | how it was measured |\n|---|---|",
+        "| claim | n | how it was measured |\n|---|---|---|",
         *how,
         "```\n",
     ])  # fmt: skip
 
 
 def _linked(finding: Finding) -> str:
-    """Its title, as a link where a chapter shows it."""
+    """The claim, as a link where a chapter shows it."""
     for chapter, claims in CHAPTERS.items():
         if finding.claim.startswith(claims):
-            return f"{{doc}}`{finding.title} <chapters/{chapter}>`"
-    return finding.title
+            return f"{{doc}}`{finding.heading} <chapters/{chapter}>`"
+    return finding.heading
 
 
 def main() -> None:

@@ -70,8 +70,7 @@ def differing(found: list[Finding]) -> list[Finding]:
 def differences_page(found: list[Finding]) -> str:
     """The table of those findings."""
     rows = [
-        f"| {f.title}: {f.statement} | {f.prediction} | {f.source} | {f.summary()} | {f.verdict} "
-        f"| {f.unit} |"
+        f"| {f.heading} | {f.prediction} | {f.source} | {f.summary()} | {f.verdict} | {f.unit} |"
         for f in differing(found)
     ]
     head = "| claim | predicted | whose | measured, 95% interval | verdict | unit |\n"

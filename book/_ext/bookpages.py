@@ -52,6 +52,9 @@ CLAIM = re.compile(
     r'<div class="(?=[^"]*\badmonition\b)(?=[^"]*\btip\b)[^"]*">.*?</div>', re.DOTALL
 )
 VERDICTS = {"holds": "●", "right direction": "◐", "not at this size": "○", "fails": "✕"}
+SIGNS = {"mu": "μ", "tau": "τ"}  # what findings spell out
+GREEK = re.compile(rf"\b({'|'.join(SIGNS)})\b")
+FINDINGS = re.compile(r'<div class="mv-findings.*?</table>', re.DOTALL)
 VERDICT_CELL = re.compile(rf"(<td><p>)({'|'.join(VERDICTS)})(</p></td>)")
 WORDS_A_MINUTE = 220
 # Where chapters once stood -> where they stand: links from elsewhere go on leading to them.
@@ -117,6 +120,7 @@ def finish_page(
     body = PROOF.sub(permalink, body)
     if pagename == app.config.root_doc:
         body = VERDICT_CELL.sub(lambda m: f"{m[1]}{_marked(m[2])}{m[3]}", body)
+        body = FINDINGS.sub(lambda table: GREEK.sub(_greek, table[0]), body)
     if pagename.startswith("chapters/"):
         body = body.replace("</h1>", f"</h1>\n{_reading_time(doctree)}", 1)
     context["body"] = CLAIM.sub(lambda box: box[0] + _verdicts(app, pagename), body, count=1)
@@ -144,11 +148,16 @@ def _verdicts(app: Sphinx, pagename: str) -> str:
         "<li><strong>{claim}</strong>: predicted {predicted}, measured {measured} ({unit}) "
         "{mark}</li>".format(
             mark=_marked(row["verdict"]),
-            **{name: html.escape(value).replace("mu", "μ") for name, value in row.items()},
+            **{name: GREEK.sub(_greek, html.escape(value)) for name, value in row.items()},
         )
         for row in told.get(pagename.removeprefix("chapters/"), [])
     ]
     return f'<ul class="mv-verdicts">{"".join(rows)}</ul>' if rows else ""
+
+
+def _greek(word: re.Match[str]) -> str:
+    """A symbol that findings spell out, as a sign."""
+    return SIGNS[word[0]]
 
 
 def _marked(verdict: str) -> str:

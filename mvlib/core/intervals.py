@@ -156,3 +156,11 @@ def wilson_interval(count: int, n: int, *, level: float = LEVEL) -> tuple[float,
     require(count <= n, "count", "", count, f"be <= {n}", "count among the trials")
     low, high = binomtest(count, n).proportion_ci(confidence_level=level, method="wilson")
     return float(low), float(high)
+
+
+def upper_end(count: int, n: int) -> float:
+    """One-sided 95% upper end of a rate seen `count` times in n >= 1 independent trials, exact
+    (Clopper and Pearson): about 3 / n where it was never seen."""
+    from scipy.stats import binomtest
+
+    return float(binomtest(count, n, alternative="less").proportion_ci(LEVEL).high)

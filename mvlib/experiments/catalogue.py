@@ -115,6 +115,14 @@ def network_families(scale: Scale) -> Families:
     few = replace(first, n_networks=size.sweep_networks)
     made: Families = {
         "single-model": {f"draw {study.draw}": study for study in all_draws(scale)},
+        # One ensemble a draw on so many multi-view inputs that even an error of 0 shows Theorem 2's
+        # bound: an error on one of them weighs (1 - mu) / mu times as much.
+        "many-inputs": {
+            f"draw {study.draw}": replace(
+                study, n_networks=study.ensemble_size, n_test_multi=size.n_test_many
+            )
+            for study in all_draws(scale)
+        },
         # Watched closely, and trained well past the point where it fits.
         "race": {
             f"draw {FIRST_DRAW}, watched": replace(

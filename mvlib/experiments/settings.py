@@ -76,6 +76,7 @@ class Size:
     n_students: int
     n_draws: int
     n_test: int
+    n_test_many: int
     sweep_networks: int
     max_steps: int
     watched_steps: int
@@ -88,17 +89,18 @@ class Size:
 
 SIZES: dict[str, Size] = {
     "smoke": Size(n_classes=4, dim=300, noise_norm=0.6, n_train=600, n_networks=4, ensemble_size=2,
-                  n_students=2, n_draws=2, n_test=250, sweep_networks=2, max_steps=400,
-                  watched_steps=160, student_steps=120, long_steps=240, generations=2,
-                  joint_members=4, joint_sizes=(2,)),
+                  n_students=2, n_draws=2, n_test=250, n_test_many=500, sweep_networks=2,
+                  max_steps=400, watched_steps=160, student_steps=120, long_steps=240,
+                  generations=2, joint_members=4, joint_sizes=(2,)),
     "book": Size(n_classes=10, dim=1000, noise_norm=0.6, n_train=2000, n_networks=60,
-                 ensemble_size=20, n_students=8, n_draws=3, n_test=2000, sweep_networks=2,
-                 max_steps=800, watched_steps=400, student_steps=150, long_steps=600,
-                 generations=5, joint_members=5, joint_sizes=(2, 5)),
+                 ensemble_size=20, n_students=8, n_draws=3, n_test=2000, n_test_many=300000,
+                 sweep_networks=2, max_steps=800, watched_steps=400, student_steps=150,
+                 long_steps=600, generations=5, joint_members=5, joint_sizes=(2, 5)),
     "paper": Size(n_classes=50, dim=4000, noise_norm=0.6, n_train=25000, n_networks=60,
-                  ensemble_size=20, n_students=10, n_draws=5, n_test=10000, sweep_networks=10,
-                  max_steps=2000, watched_steps=1000, student_steps=200, long_steps=2000,
-                  generations=5, joint_members=20, joint_sizes=(1, 2, 5, 10)),
+                  ensemble_size=20, n_students=10, n_draws=5, n_test=10000,
+                  n_test_many=1000000, sweep_networks=10, max_steps=2000, watched_steps=1000,
+                  student_steps=200, long_steps=2000, generations=5, joint_members=20,
+                  joint_sizes=(1, 2, 5, 10)),
 }  # fmt: skip
 
 # Relative changes of .15, .2 and .3 end in the same place (single-network error within .01 mu on

@@ -32,7 +32,15 @@ IMAGES = tuple(
 ROBUSTNESS = ("four-features", "views", "stronger-view")  # in the order of `robustness_findings`
 # The families of experiments that the findings rest on.
 NEEDED = (
-    *("single-model", "contrast", "joint", "hard-labels", "distilled", "self-distilled"),
+    *(
+        "single-model",
+        "many-inputs",
+        "contrast",
+        "joint",
+        "hard-labels",
+        "distilled",
+        "self-distilled",
+    ),
     *(*CONTROLS, "control-smoothed", "joint-size"),
     *("gaussian", "gaussian-students"),
     *("many-classes-grown", "average-reduced"),
@@ -65,7 +73,7 @@ def findings(scale: Scale, run: Callable[[Experiment], Arrays]) -> list[Finding]
     photographs = worlds.photographs([pair for name in IMAGES for pair in families[name]])
     return [
         theorem_1(study, single),
-        theorem_2(study, single),
+        theorem_2(study, single, [(e.study, a) for e, a in families["many-inputs"]]),
         lottery_finding(single),
         *ntk_contradictions(study, of["contrast"]),
         networks_train_average(study, single, of["joint"]),

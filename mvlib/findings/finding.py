@@ -12,6 +12,13 @@ from typing import Any, Literal
 from mvlib.findings.formatting import Record, with_interval
 
 UNIT_MU = "test error / mu"
+# Claims that have a name in the paper; all others go by their statement.
+NAMED = {
+    "theorem-1": "Theorem 1",
+    "theorem-2": "Theorem 2",
+    "theorem-3": "Theorem 3",
+    "self-distillation": "Self-distillation (Theorem 4)",
+}
 
 Source = Literal["the paper's number", "the paper's words", "ours"]
 Direction = Literal["at", "at most", "at least"]
@@ -101,15 +108,10 @@ class Finding:
         return {**asdict(self), "verdict": self.verdict}
 
     @property
-    def title(self) -> str:
-        """The claim as one writes it: "Theorem 1", "Lottery winners"."""
-        title = self.claim.replace("-", " ").replace("ntk", "NTK")
-        return title[0].upper() + title[1:]
-
-    @property
     def heading(self) -> str:
-        """Title and statement."""
-        return f"{self.title}: {self.statement}"
+        """The statement, after the claim's name if it has one: "Theorem 1: ..."."""
+        name = NAMED.get(self.claim)
+        return f"{name}: {self.statement}" if name else self.statement
 
     @property
     def prediction(self) -> str:
@@ -122,8 +124,9 @@ class Finding:
     def summary(self) -> str:
         """measured [low, high] for people, and a word where the interval leaves it out."""
         ends = self.low, self.high
-        # An end next to the prediction must not be rounded to it.
-        close = any(end != self.predicted and round(end, 3) == self.predicted for end in ends)
+        # An end next to the prediction must not be rounded to it, nor something to nothing.
+        marks = (self.predicted, 0.0)
+        close = any(end != mark and round(end, 3) == mark for end in ends for mark in marks)
         outside = "" if self.low <= self.measured <= self.high else ", which leaves it out"
         return with_interval((self.measured, *ends), ".4f" if close else ".3f") + outside
 

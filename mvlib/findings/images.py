@@ -92,14 +92,14 @@ def image_claims(world: World, ntk: Arrays, on_views: float) -> list[Finding]:
             f"A student errs on {said['distilled']}; averaging those of the first training set "
             f"gains {again} more. "
             f"The same students without its knowledge: {worlds.beside(world)}.",
-            statement="A distilled student has at least half of the ensemble's gain.",
+            statement="On photographs a distilled student has at least half of the gain.",
             direction="at least", predicted=0.5, turn=0.0,
         ),
         _finding(
             "self-distilled-gain", world, "self_distilled",
             worlds.gain(world, "self_distilled"),
             "Each student against its own teacher, paired.",
-            statement="A self-distilled student errs less than its teacher.",
+            statement="On photographs a self-distilled student errs less than its teacher.",
             direction="at least", predicted=0.0, turn=0.0, unit=UNIT_ERROR,
             source="the paper's words",
         ),
@@ -107,7 +107,8 @@ def image_claims(world: World, ntk: Arrays, on_views: float) -> list[Finding]:
             "train-average-share-of-gain", world, "average", share_of_gain(world, "average"),
             f"At equal width: each average is as many networks as the ensemble, and errs on "
             f"{said['average']}. One network with as many weights has {size_alone} of the gain.",
-            statement="Training the average has at most a quarter of the ensemble's gain.",
+            statement="On photographs training the average has at most a quarter of the gain "
+            "(equal width).",
             direction="at most", predicted=0.25, turn=0.5,
         ),
         _finding(
@@ -116,7 +117,8 @@ def image_claims(world: World, ntk: Arrays, on_views: float) -> list[Finding]:
             "Against single networks with about as many weights as all members of an average, "
             f"which err on {said['wide']}.",
             beside="wide",
-            statement="At equal weights training the average has at most a quarter of the gain.",
+            statement="On photographs training the average has at most a quarter of the gain "
+            "(equal weights).",
             direction="at most", predicted=0.25, turn=0.5,
         ),
         _finding(
@@ -124,7 +126,7 @@ def image_claims(world: World, ntk: Arrays, on_views: float) -> list[Finding]:
             share_of_gain(frozen, "distilled", base="hard_student"),
             "Against the same students on hard labels, paired; the gain is that of the ensemble of "
             "tangent kernels.",
-            statement="Distilling into the network's tangent kernel gains nothing.",
+            statement="On photographs distilling into the network's tangent kernel gains nothing.",
             predicted=0.0, turn=0.5, source="the paper's words",
         ),
     ]  # fmt: skip

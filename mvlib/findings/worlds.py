@@ -250,8 +250,8 @@ def distilled_share(world: World, slug: str, note: str = "") -> Finding:
     beyond_best = with_interval(share_of_gain(world, "distilled", base=best), ".2f")
     return Finding(
         claim=f"worlds-distilled-share-{slug}",
-        statement=f"One student of the ensemble has more of its gain than one of the labels: "
-        f"{world.name}.",
+        statement=f"One student of the ensemble has more of its gain than a student of one-hot "
+        f"labels: {world.name}.",
         predicted=0.0,
         source="ours",
         direction="at least",

@@ -55,7 +55,7 @@ def test_picture_says_who_knows_what() -> None:
 def test_every_finding_has_its_chapter() -> None:
     found = trust_lists.stored_findings(BOOK.parent / "results")
     told = [row["claim"] for rows in answer.verdicts(found).values() for row in rows]
-    assert sorted(told) == sorted(f.title for f in found), "each claim once"
+    assert sorted(told) == sorted(f.heading for f in found), "each claim once"
     chapters = {path.stem for path in (BOOK.parent / "notebooks").glob("*.ipynb")}
     assert answer.CHAPTERS.keys() <= chapters
 
@@ -65,11 +65,9 @@ def test_the_table_says_whose_prediction_and_what_came_of_it() -> None:
                     direction="at most", turn=1.0, measured=0.6, low=0.55, high=0.65, n=7,
                     unit="share", caveat="Three draws.")  # fmt: skip
     page = answer.findings_page([found])
-    row = "| A claim: It helps. | at most 0.5 | ours | 0.600 [0.550, 0.650] | right direction "
-    assert f"{row}| share | 7 |\n" in page and "| A claim | Three draws. |\n" in page
+    row = "| It helps. | at most 0.5, ours | 0.600 [0.550, 0.650], share | right direction |\n"
+    assert row in page and "| `a-claim` | 7 | Three draws. |\n" in page
     lottery = dataclasses.replace(found, claim="lottery-winners")
-    assert "| {doc}`Lottery winners <chapters/02-single-model>`: It" in answer.findings_page(
-        [lottery]
-    )
-    columns = {line.count("|") for line in page.splitlines() if line.startswith("| A claim: ")}
+    assert "| {doc}`It helps. <chapters/02-single-model>` | at" in answer.findings_page([lottery])
+    columns = {line.count("|") for line in page.splitlines() if line.startswith("| It helps. ")}
     assert columns == {page.splitlines()[3].count("|")} == {page.splitlines()[4].count("|")}

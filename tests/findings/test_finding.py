@@ -80,7 +80,8 @@ def test_a_finding_tells_its_verdict() -> None:
         "  c."
     )
     assert "predicted at most 0.5 (ours)" in finding(0.4, 0.6, 0.5, "at most").report()
-    assert made.title == "NTK claim"
+    assert made.heading == "s."
+    assert replace(made, claim="theorem-1").heading == "Theorem 1: s."
 
 
 def test_an_interval_that_leaves_the_estimate_out_says_so() -> None:
@@ -92,3 +93,5 @@ def test_an_interval_that_leaves_the_estimate_out_says_so() -> None:
 def test_an_end_is_not_rounded_to_the_prediction() -> None:
     assert finding(0.4, 0.4996, 0.45).summary() == "0.4500 [0.4000, 0.4996]"
     assert finding(0.4, 0.5, 0.45).summary() == "0.450 [0.400, 0.500]"
+    assert finding(0.0, 0.0003, 0.0001).summary() == "0.0001 [0.0000, 0.0003]"
+    assert finding(0.0, 0.1, 0.0).summary() == "0.000 [0.000, 0.100]"

@@ -4,11 +4,13 @@ Smoke scale (k = 4, two draws of four networks) is far from the theorems' regime
 for their numbers, only for what they say is larger than what.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
-from mvlib.core.intervals import wilson_interval
+from mvlib.core.intervals import mean_interval, wilson_interval
 from mvlib.experiments.settings import base_study
 from mvlib.findings.finding import Finding
 from mvlib.findings.students import less_than_hard
@@ -16,13 +18,16 @@ from mvlib.findings.tangent_kernels import KERNEL_CLAIMS
 from mvlib.findings.theorems import (
     all_learned,
     lottery_finding,
+    rough,
     theorem_1,
     theorem_2,
 )
 from mvlib.paper.evaluation import learned_views
 from mvlib.store.entries import Arrays
+from mvlib.studies.single_model import SingleModelStudy
 
 STUDY = base_study("smoke")
+MU = STUDY.data.single_view_fraction
 
 
 @pytest.fixture
@@ -36,19 +41,18 @@ def found(smoke_findings: dict[str, Finding]) -> dict[str, Finding]:
 
 
 def test_theorems_are_means_of_what_is_stored(
-    found: dict[str, Finding], draws: list[Arrays]
+    found: dict[str, Finding], draws: list[Arrays], smoke_families: dict[str, list[Arrays]]
 ) -> None:
-    mu = STUDY.data.single_view_fraction
-
     def over_mu(single: float, multi: float) -> float:
-        return (mu * float(single) + (1 - mu) * float(multi)) / mu
+        return (MU * float(single) + (1 - MU) * float(multi)) / MU
+
+    together = np.mean([a["ensemble_multi_error"] for a in smoke_families["many-inputs"]])
 
     networks, ensembles, right = [], [], []
     for a in draws:
         errors = zip(a["single_error"], a["multi_error"], strict=True)
         networks += [over_mu(single, multi) for single, multi in errors]
-        pairs = zip(a["disjoint_single_error"], a["disjoint_multi_error"], strict=True)
-        ensembles += [over_mu(single, multi) for single, multi in pairs]
+        ensembles += [over_mu(single, together) for single in a["disjoint_single_error"]]
         for network, winners in zip(a["correlations"], a["predicted_winner"], strict=True):
             right += [c[w] > c[1 - w] for c, w in zip(network, winners, strict=True)]
     # Sums of a few float32 numbers.
@@ -69,15 +73,48 @@ def test_an_ensemble_is_one_unit() -> None:
         apart = {"disjoint_single_error": np.array([0, 0.08]), "disjoint_multi_error": np.zeros(2)}
         return [{**hand_made(single, 0.5), **apart}] * 2
 
-    found, same = (theorem_2(STUDY, made(single)) for single in ([0.5, 0.5], [0.1, 0.9]))
+    many = of_many(10**9, 0.0)  # so many that they leave nothing open
+    found, same = (theorem_2(STUDY, made(single), many) for single in ([0.5, 0.5], [0.1, 0.9]))
     assert (found.low, found.high) == (same.low, same.high)
     # A sixteenth of resamples takes one without errors four times, another the other kind.
-    assert (found.measured, found.low, found.high) == pytest.approx((0.04, 0, 0.08), abs=1e-12)
+    assert (found.measured, found.low, found.high) == pytest.approx((0.04, 0, 0.08), abs=1e-6)
     assert found.n == 4 and found.caveat.startswith("4 disjoint ensembles of 2 on 2 data draws")
     # Without such the average of all networks is the only ensemble of a draw.
-    whole = theorem_2(STUDY, [hand_made([0.5, 0.5], 0.02), hand_made([0.5, 0.5], 0.06)])
-    assert (whole.measured, whole.low, whole.high) == pytest.approx((0.04, 0.02, 0.06))
+    whole = theorem_2(STUDY, [hand_made([0.5, 0.5], 0.02), hand_made([0.5, 0.5], 0.06)], many)
+    assert (whole.measured, whole.low, whole.high) == pytest.approx((0.04, 0.02, 0.06), abs=1e-6)
     assert whole.n == 2
+
+
+def of_many(n: int, error: float) -> list[tuple[SingleModelStudy, Arrays]]:
+    """One ensemble on so many multi-view inputs."""
+    return [(replace(STUDY, n_test_multi=n), {"ensemble_multi_error": np.array(error)})]
+
+
+def test_multi_view_inputs_that_none_misreads_leave_three_over_n_open() -> None:
+    draws, weight = [hand_made([0.5, 0.5], 0.0)] * 2, (1 - MU) / MU
+    n = 30000
+    none = theorem_2(STUDY, draws, of_many(n, 0.0))
+    assert (none.measured, none.low) == (0, 0)
+    # The chance that none of n is misread is (1 - rate)^n = .05 at the upper end.
+    assert none.high == pytest.approx(weight * (1 - 0.05 ** (1 / n)))
+    assert none.high == pytest.approx(weight * 3 / n, rel=0.01)
+    some = theorem_2(STUDY, draws, of_many(n, 60 / n))
+    assert some.measured == pytest.approx(weight * 60 / n) and "misreads 60 of 30000" in some.caveat
+    assert some.high > some.measured
+
+
+@pytest.mark.parametrize(("n", "said"), [(2, "at most 50%, not"), (3, "at most 75%, not"),
+                                         (8, "less than the 95%")])  # fmt: skip
+def test_an_interval_over_few_draws_says_how_much_it_covers(n: int, said: str) -> None:
+    assert said in rough([hand_made([0.5], 0.0)] * n)
+    # Draws that differ, and nothing else: how often a bootstrap over them holds their mean.
+    rng, held = np.random.default_rng(0), 0
+    for _ in range(400):
+        low, high = mean_interval([np.array([x]) for x in rng.normal(size=n)])
+        held += low <= 0 <= high
+    share = held / 400
+    # Three standard errors of 400 trials.
+    assert share < 0.95 and (n > 3 or abs(share - (1 - 0.5 ** (n - 1))) < 0.075)
 
 
 def test_theorem_1_a_fitted_network_still_errs(
@@ -188,7 +225,8 @@ def hand_made(single: list[float], together: float) -> Arrays:
 
 def test_findings_by_hand() -> None:
     made = [hand_made([0.4, 0.6], 0.01), hand_made([0.5, 0.5], 0.03)]
-    one, two, lottery = theorem_1(STUDY, made), theorem_2(STUDY, made), lottery_finding(made)
+    one, two = theorem_1(STUDY, made), theorem_2(STUDY, made, of_many(10**9, 0.0))
+    lottery = lottery_finding(made)
     assert [f.claim for f in (one, two, lottery)] == ["theorem-1", "theorem-2", "lottery-winners"]
     assert one.measured == pytest.approx(0.5) and one.n == 4
     assert two.measured == pytest.approx(0.02)
