@@ -114,10 +114,10 @@ def ntk_contradiction(study: SingleModelStudy, draws: Sequence[Arrays], claim: s
         unit=UNIT_RATIO,
         caveat=(
             f"Kernel ridge: {beside['ridge']} of all inputs, mostly multi-view ones. By gradient "
-            f"descent on cross-entropy: {beside['descent']}, {with_interval(descent)}, verdict: "
-            f"{by_descent}. {counted(draws)}; "
-            f"bootstrap over draws, then networks{', paired' if paired else ''}, an "
-            f"ensemble and an average being one.{rough(draws)}"
+            f"descent on cross-entropy: {beside['descent']}, a ratio of "
+            f"{with_interval(descent)}, verdict: {by_descent}. {counted(draws)}; "
+            f"bootstrap over draws, then networks{', paired' if paired else ''}, an ensemble "
+            f"and an average being one.{rough(draws)}"
         ),
     )
 
