@@ -81,7 +81,7 @@ def findings(scale: Scale, run: Callable[[Experiment], Arrays]) -> list[Finding]
         gaussian_ensemble_gain([(e.study, a) for e, a in families["gaussian"]], study, single),
         *limit_findings(families["many-classes-grown"]),
         train_average_ratio(families["average-reduced"]),
-        *mixup_findings(study, of["mixup"], of["hard-labels-as-long"]),
+        *mixup_findings(of["mixup"], of["hard-labels-as-long"]),
         *classifier_findings(
             families["classifiers-noise"][0][0].study,
             of["classifiers-noise"],

@@ -20,7 +20,7 @@ NAMED = {
     "self-distillation": "Self-distillation (Theorem 4)",
 }
 
-Source = Literal["the paper's number", "the paper's words", "ours"]
+Source = Literal["the paper's number", "the paper's words", "the second paper's words", "ours"]
 Direction = Literal["at", "at most", "at least"]
 Verdict = Literal["holds", "right direction", "not at this size", "fails"]
 
@@ -72,7 +72,7 @@ class Finding:
         claim: short name, as on the command line.
         statement: the claim in our words.
         predicted: what the claim comes to as a number.
-        source: whose number that is: the paper's, ours for the paper's words, or ours alone.
+        source: whose number that is: the paper's, ours for a paper's words, or ours alone.
         margin: half the width of the range that is claimed, where a range is ("at" alone).
         direction: whether `measured` is claimed to lie at, at most or at least at `predicted`.
         turn: where the claim turns into its opposite, see `verdict`.

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import torch
 
 from mvlib.core.intervals import mean_interval
 from mvlib.findings.finding import Finding, records
-from mvlib.findings.formatting import Family, Record, mean, number, with_interval
-from mvlib.findings.other_learners import errors_beside
+from mvlib.findings.formatting import Family, Record, mean, number, percent, with_interval
+from mvlib.findings.other_learners import all_errors, best_classifier, by_kind, networks_beside
 from mvlib.findings.report_networks import fitted_at
+from mvlib.findings.report_proofs import shown_views
 from mvlib.findings.students import share_with_all_views
-from mvlib.findings.theorems import ensemble_errors, mean_of_draws, network_errors
-from mvlib.paper.evaluation import error_in_units_of_mu
+from mvlib.findings.theorems import mean_of_draws
+from mvlib.paper.evaluation import learned_views
+from mvlib.paper.multi_view_data import SampleKind
 from mvlib.store.entries import Arrays, Store
 from mvlib.studies.classifiers import FORMS, KINDS, ClassifierStudy
 from mvlib.studies.single_model import SingleModelStudy
@@ -27,6 +30,7 @@ ALONE = {
     "mixup": "mixup",
     "mixup-narrow": "mixup, narrow strengths",
 }
+OWN, RIVALS = "own views at their weakest: score", "faint views of one wrong class: score"
 ENSEMBLE, STUDENT = "ensemble", "distilled student"
 Families = Mapping[str, Family]  # by name
 
@@ -36,22 +40,24 @@ def draws(family: Family) -> list[Arrays]:
     return [arrays for _, arrays in family]
 
 
-def errors(study: SingleModelStudy, of: Families) -> dict[str, list[np.ndarray]]:
-    """Kind of learner, in words -> test errors over mu, one array a data draw."""
-    single = draws(of["single-model"])
-    found = {kind: network_errors(study, draws(of[name])) for name, kind in ALONE.items()}
-    found[ENSEMBLE] = [np.array([error]) for error in ensemble_errors(study, single)]
-    return found | {STUDENT: network_errors(study, draws(of["distilled"]))}
+def errors(of: Families, test: SampleKind = "single") -> dict[str, list[np.ndarray]]:
+    """Kind of learner, in words -> errors on one kind of test data, one array a data draw."""
+    single, name = draws(of["single-model"]), f"{test}_error"
+    found = {kind: [a[name] for a in draws(of[family])] for family, kind in ALONE.items()}
+    together = f"disjoint_{name}" if f"disjoint_{name}" in single[0] else f"ensemble_{name}"
+    found[ENSEMBLE] = [np.array([a[together].mean()]) for a in single]
+    return found | {STUDENT: [a[name] for a in draws(of["distilled"])]}
 
 
 def views_known(of: Families) -> dict[str, float]:
     """Kind of learner, in words -> share of classes of which one of them knows all views; of an
     ensemble, its networks together."""
     shares = {kind: share_with_all_views(draws(of[name])) for name, kind in ALONE.items()}
-    # A view counts for the ensemble if one of its networks has learned it.
+    L = _members(of)
+    # A view counts for an ensemble if one of its networks has learned it.
     together = [
-        {"correlations": a["correlations"].max(axis=0, keepdims=True)}
-        for a in draws(of["single-model"])
+        {"correlations": c[: len(c) // L * L].reshape(-1, L, *c.shape[1:]).max(axis=1)}
+        for c in (a["correlations"] for a in draws(of["single-model"]))
     ]
     shares[ENSEMBLE] = share_with_all_views(together)
     return shares | {STUDENT: share_with_all_views(draws(of["distilled"]))}
@@ -82,23 +88,27 @@ def _steps(family: Family) -> float:
 
 
 def _members(of: Families) -> int:
-    return len(draws(of["single-model"])[0]["fitted"])
+    """How many networks an ensemble has: all of a draw, or so many as its disjoint ones have."""
+    [(experiment, arrays), *_] = of["single-model"]
+    return experiment.study.ensemble_size or len(arrays["fitted"])
 
 
-def side_by_side(study: SingleModelStudy, of: Families, store: Store) -> list[Record]:
+def side_by_side(of: Families, store: Store) -> list[Record]:
     """A row a kind of learner."""
     views, steps, time = views_known(of), network_steps(of), seconds(store, of)
+    multi = errors(of, "multi")
     return [
         {
             "learner": kind,
-            "test error / μ [95% interval]": with_interval(
-                (mean_of_draws(by_draw), *mean_interval(by_draw))
+            "single-view error [95% interval]": with_interval(
+                (mean_of_draws(by_draw), *mean_interval(by_draw)), ".1%"
             ),
+            "multi-view error": percent(mean_of_draws(multi[kind]), 2),
             "classes with both views": views[kind],
             "steps of networks": round(steps[kind]),
             "seconds": round(time[kind], 1),
         }
-        for kind, by_draw in errors(study, of).items()
+        for kind, by_draw in errors(of).items()
     ]
 
 
@@ -123,17 +133,89 @@ def values(study: SingleModelStudy, of: Families) -> Record:
         "pairs": mixed.n_train * (mixed.n_train - 1) // 2,
         "n-train": mixed.n_train,
     }
-    for kind, by_draw in errors(study, of).items():
+    multi = errors(of, "multi")
+    for kind, by_draw in errors(of).items():
         word = words[kind]
-        said[f"{word}-error"] = number(mean_of_draws(by_draw))
+        said[f"{word}-error"] = percent(mean_of_draws(by_draw))
+        said[f"{word}-multi"] = percent(mean_of_draws(multi[kind]), 2)
         said[f"{word}-views"] = number(views[kind])
         said[f"{word}-steps"] = round(steps[kind])
     for name in ("mixup", "mixup-narrow"):
         found = draws(of[name])
-        word = words[ALONE[name]]
-        said[f"{word}-train"] = number([a["train_error"][-1].mean() for a in found], 4)
-        said[f"{word}-multi"] = number([a["multi_error"].mean() for a in found], 4)
+        ended = percent([a["train_error"][-1].mean() for a in found], 2)
+        said[f"{words[ALONE[name]]}-train"] = ended
     return said
+
+
+def heights(of: Families) -> list[Record]:
+    r"""Whether views learned to their height c can be read in the hardest multi-view inputs: a row
+    a kind of network, means over classes of which a view is learned beyond the threshold.
+
+    Both own views at their weakest, $\sum_\ell C_p \widetilde{ReLU}(c_\ell z_{min} / C_p)$,
+    against both views of one wrong class at their strongest,
+    $\sum_\ell C_o \widetilde{ReLU}(c_\ell z_{max} / C_o)$; noise is left out.
+    """
+    rows: list[Record] = []
+    for name, kind in ALONE.items():
+        found, study = draws(of[name]), of[name][0][0].study
+        data, activation = study.data, study.learner.nonlinearity
+        c = torch.as_tensor(np.concatenate([a["correlations"] for a in found]))
+        c = c[c.amax(dim=-1) > study.learner.threshold]  # (classes of all networks, V)
+        own = activation.value(c * data.own_strength[0] / data.patches_per_view)
+        faint = activation.value(c * data.multi_other_strength[1] / data.patches_per_other_view)
+        rows.append({
+            "network": kind,
+            "height of learned views": mean(c[learned_views(c)].numpy()),
+            OWN: mean(data.patches_per_view * own.sum(dim=-1).numpy()),
+            RIVALS: mean(data.patches_per_other_view * faint.sum(dim=-1).numpy()),
+            "multi-view error": percent(mean_of_draws([a["multi_error"] for a in found]), 2),
+        })  # fmt: skip
+    return rows
+
+
+def late_values(mixed: Family) -> Record:
+    """Of networks trained on midpoints: the classes of which no view is beyond the threshold at the
+    end, and the largest correlation with which they started, beside the median of all."""
+    found, threshold = draws(mixed), mixed[0][0].study.learner.threshold
+    start, end = (
+        np.concatenate([a[name].max(axis=-1).ravel() for a in found])
+        for name in ("initial_correlations", "correlations")
+    )
+    late = end < threshold
+    return {
+        "late": f"{late.sum()} of {late.size}",
+        "late-start": number(start[late]) if late.any() else "none",
+        "late-height": number(end[late], 2) if late.any() else "none",
+        "usual-start": number(np.median(start)),
+    }
+
+
+def lost_inputs(mixed: Family) -> list[Record]:
+    """Multi-view training inputs of networks trained on midpoints, by whether their class has been
+    learned beyond the threshold and whether they are right: how many, what they show, and the
+    scores of their class and of the best wrong one."""
+    cells: dict[str, list[np.ndarray]] = {"class not learned": [], "wrong": [], "right": []}
+    for experiment, a in mixed:
+        study = experiment.study
+        shown = shown_views(study)
+        y, rows = shown.labels.numpy(), np.arange(len(shown))
+        z, multi = shown.strengths.numpy(), ~shown.single_view.numpy()
+        for F, c in zip(a["train_outputs"], a["correlations"], strict=True):
+            own, others = F[rows, y], F.copy()
+            others[rows, y] = -np.inf
+            rival = others.argmax(axis=1)
+            both = (z[rows, rival] > 0).all(axis=1)
+            told = np.stack([z[rows, y].sum(axis=1), both, own, others[rows, rival]], axis=1)
+            begun = (c.max(axis=1) > study.learner.threshold)[y]
+            right = own > others[rows, rival]
+            for name, chosen in zip(cells, (~begun, begun & ~right, begun & right), strict=True):
+                cells[name].append(told[multi & chosen])
+    columns = ("strength of own views", "rival shows all views", "own score", "best wrong score")
+    return [
+        {"inputs": name, "n": len(told)} | dict(zip(columns, map(mean, told.T), strict=True))
+        for name, told in ((name, np.concatenate(parts)) for name, parts in cells.items())
+        if len(told)
+    ]
 
 
 def _relative_variance(a: float, b: float) -> float:
@@ -156,31 +238,42 @@ def classifier_table(
 ) -> list[Record]:
     """A row a classifier: mean errors; and one for the networks on the same inputs, or for those
     of the same draws (`single`) if there are none."""
-    rows = []
+    rows: list[tuple[str, str, Sequence[Arrays]]] = []
     for i, form in enumerate(FORMS):
         for j, degree in enumerate(study.degrees):
             name = "linear" if degree == 1 else f"polynomial of degree {degree}"
-            tested = (mean([a[f"{kind}_error"][i, j] for a in found]) for kind in KINDS)
-            rows.append((name, form, *tested))
-    beside, prefix = (found, "network_") if study.n_networks else (single, "")
-    tested = (mean_of_draws([a[f"{prefix}{kind}_error"] for a in beside]) for kind in KINDS)
-    rows.append(("single network", "patches", *tested))
-    mu = study.base.data.single_view_fraction
-    columns = ("classifier", "input", "single-view error", "multi-view error")
+            tested = [
+                {f"{kind}_error": a[f"{kind}_error"][i, j : j + 1] for kind in KINDS} for a in found
+            ]
+            rows.append((name, form, tested))
+    beside = networks_beside(found) if study.n_networks else single
+    rows.append(("single network", "patches", beside))
     return [
-        dict(zip(columns, row, strict=True))
-        | {"test error / μ": error_in_units_of_mu(row[2], row[3], mu)}
-        for row in rows
+        {"classifier": name, "input": form}
+        | {
+            f"{kind}-view error": percent(mean_of_draws([a[f"{kind}_error"] for a in tested]), 2)
+            for kind in KINDS
+        }
+        | {"error on all inputs": percent(mean_of_draws(all_errors(study, tested)), 2)}
+        for name, form, tested in rows
     ]
 
 
 def classifier_values(study: ClassifierStudy, found: Sequence[Arrays]) -> Record:
     """What the text says of classifiers beside networks on inputs with common noise."""
-    return {
+    said: dict[str, object] = {
         "common-gamma": number(study.common_noise),
         "max-degree": max(study.degrees),
-        "noisy-networks": number(mean_of_draws(errors_beside(study, found))),
+        "mu-classified": percent(study.base.data.single_view_fraction),
     }
+    chosen = {
+        word: [best_classifier(study, a, linear=word == "linear")[1] for a in found]
+        for word in ("linear", "polynomial")
+    }
+    for word, tested in {**chosen, "network": networks_beside(found)}.items():
+        said[f"{word}-noisy"] = percent(mean_of_draws(all_errors(study, tested)), 2)
+        said[f"{word}-noisy-by-kind"] = by_kind(tested)
+    return said
 
 
 def finding_table(found: Sequence[Finding]) -> list[Record]:

@@ -99,20 +99,25 @@ def ntk_contradiction(study: SingleModelStudy, draws: Sequence[Arrays], claim: s
         for method in METHODS
     )
     by_descent = verdict(*descent[1:], predicted=of.predicted, direction=of.direction, turn=of.turn)
-    under = errors[below]["ridge"]
-    below_the_line = study.data.single_view_fraction * mean_of_draws(under)
+    mu = study.data.single_view_fraction
+    beside = {
+        method: " against ".join(
+            percent(mu * mean_of_draws(errors[who][method])) for who in (above, below)
+        )
+        for method in METHODS
+    }
     return Finding(
         claim=claim,
         **said,
         **estimate(*ridge),
-        n=sum(map(len, under)),
+        n=sum(map(len, errors[below]["ridge"])),
         unit=UNIT_RATIO,
         caveat=(
-            f"Kernel ridge; the error below the line is {percent(below_the_line)} of all inputs, "
-            "mostly multi-view ones. By gradient descent on cross-entropy: "
+            f"Kernel ridge: {beside['ridge']} of all inputs, mostly multi-view ones. By gradient "
+            f"descent on cross-entropy: {beside['descent']}, a ratio of "
             f"{with_interval(descent)}, verdict: {by_descent}. {counted(draws)}; "
-            f"bootstrap over draws, then networks{', paired' if paired else ''}, an "
-            f"ensemble and an average being one.{rough(draws)}"
+            f"bootstrap over draws, then networks{', paired' if paired else ''}, an ensemble "
+            f"and an average being one.{rough(draws)}"
         ),
     )
 

@@ -282,9 +282,9 @@ def test_kernel_ratios_by_hand(claim: str, ratio: float, predicted: float, n: in
     # Twice as many errors of single networks and students; an ensemble errs as often.
     together = claim == "ntk-train-average-over-ensemble"
     by_descent = ratio if together else ratio / 2
-    assert f"descent on cross-entropy: {by_descent:.3f} [" in found.caveat
+    assert f", a ratio of {by_descent:.3f} [" in found.caveat
     of_all = (0.15 if together else 0.3) * STUDY.data.single_view_fraction
-    assert f"{100 * of_all:.1f}% of all inputs" in found.caveat
+    assert f"% against {100 * of_all:.1f}% of all inputs" in found.caveat
     if claim == "ntk-distilled-over-hard":  # student by student a tenth less
         assert (found.low, found.high) == pytest.approx((0.9, 0.9)) and "paired" in found.caveat
         assert found.verdict == "right direction" and "verdict: fails" in found.caveat
