@@ -124,7 +124,9 @@ def student_dots(
             axis.plot([x - 0.35, x + 0.42], [predicted[kind]] * 2, color=THEORY, lw=2, zorder=0)
     axis.set_xticks(range(len(groups)), [kind.replace(" ", "\n", 1) for kind in groups])
     axis.set(ylabel=error[0], ylim=(-0.02, None), xlim=(-0.5, len(groups) - 0.4))
-    keys = [*parts.draw_keys(n_draws), parts.key(THEORY, "predicted", ls="-", lw=2)]
+    keys = parts.draw_keys(n_draws)
+    if predicted:
+        keys.append(parts.key(THEORY, "predicted", ls="-", lw=2))
     parts.legend_outside(axis, len(keys), keys)
     pooled = {kind: np.concatenate(list(draws)) for kind, draws in groups.items()}
     said = "; ".join(
