@@ -345,7 +345,8 @@ def output_bars(outputs: np.ndarray, label: int, title: str) -> str:
         colour = PALETTE["ensemble" if name == "average" else "single"]
         bars = axis.barh(range(k), scores, color=[colour] * k)
         bars[label].set(edgecolor=parts.ink(), linewidth=1.8)
-        axis.set_title(f"{name} {'✓' if scores.argmax() == label else '✗'}", fontsize=9)
+        mark = "✓" if scores.argmax() == label else "✗"
+        axis.set_title(f"{name}\n{mark}", fontsize=8)
         axis.xaxis.set_major_locator(mpl.ticker.MaxNLocator(2, integer=True))
     axes[0].set(yticks=range(k), ylabel="class")
     axes[0].figure.supxlabel("score $F_i(X)$", fontsize=10)
