@@ -264,6 +264,7 @@ def limit_values(
     outputs = four_outputs(four)
     unchanged, n = views[0][1], len(levers[0][1]["fitted"])
     few = first_networks(unchanged, n)
+    strongest = few["correlations"].argmax(axis=-1)
     return {
         **finding_values("four", robustness.four_features_single(study, draws)),
         **finding_values("four-all", robustness.four_features_ensemble(study, draws), digits=4),
@@ -288,6 +289,6 @@ def limit_values(
         "lever-networks": n,
         "lever-coins": f"{theorems.missed(2, known=n):g}",
         "lever-same": number(few["ensemble_single_error"], 2),
-        "lever-lacks": number(nobody_knows([few]), 2),
+        "lever-alike": number((strongest == strongest[0]).all(axis=0), 2),
         "lever-any": number(np.nanmean(unchanged["size_curve"][n - 1]), 2),
     }
