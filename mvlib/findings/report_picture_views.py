@@ -98,7 +98,7 @@ def error_table(study: SingleModelStudy, of: Draws) -> list[Record]:
 
 def _together(study: SingleModelStudy, draws: Sequence[Arrays]) -> dict[str, object]:
     """The row of the average: a class is known by both views if somebody knows either."""
-    known = [learned(a["correlations"]).any(axis=0).all(axis=-1) for a in draws]
+    known = [np.asarray(learned(a["correlations"]).any(axis=0).all(axis=-1)) for a in draws]
     return {
         "": "their average",
         "error on single-view inputs": mean([a["ensemble_single_error"] for a in draws]),
