@@ -32,11 +32,12 @@ def error_grid(cells: Sequence[Cell]) -> str:
         axis.errorbar(means, y, xerr=spreads, fmt="o", ms=5, capsize=2, color=SINGLE,
                       label="one network: mean and spread")  # fmt: skip
         axis.plot([e.ensemble for e in lines], y, "D", ms=5, color=ENSEMBLE, label="their average")
-        axis.set_yticks(y, [f"{e.labels}: {e.learner}" for e in lines], fontsize=10)
+        axis.set_yticks(y, [f"{e.labels} / {e.learner}" for e in lines], fontsize=10)
         axis.set(xlim=(0, 1.05 * most), ylim=(len(lines) - 0.5, -0.5))
         axis.grid(axis="y", color=THEORY, alpha=0.25)
         axis.set_title(f"{column}, {row}", fontsize=10)
     axes[0].figure.supxlabel("test error", fontsize=11)
+    axes[0].figure.supylabel("labels / learner", fontsize=11)
     parts.legend_outside(axes[0], 2)
     said = "; ".join(
         f"{column}, {row}: {np.mean([e.single.mean() for e in lines]):.2f} to "

@@ -30,7 +30,7 @@ def towards_the_limit(reduced: Mapping[str, Counts], full: Counts) -> str:
                       color=colour, label=way)  # fmt: skip
         axis.plot(list(full), [full[k][name] for k in full], marker, ms=9, mfc="none",
                   color=colour, label="in full")  # fmt: skip
-        axis.axhline(CURVES[name], color=THEORY, ls="--")
+        axis.axhline(CURVES[name], color=THEORY, lw=1)
         axis.set(xlabel="number of classes k", title=name, xscale="log")
         low = 0.25 if CURVES[name] < 1 else 0.7
         axis.set(ylim=(low, CURVES[name] + 0.05))
@@ -71,14 +71,16 @@ def printed_students(
     curves: Mapping[str, tuple[np.ndarray, np.ndarray]], solved: float, *, n_views: int = 2
 ) -> str:
     """Test errors over mu of students over steps; `curves`: kind -> (steps, errors (records,
-    students)); `solved`: the mark below which a student has learned both views."""
+    students)); `solved`: the mark below which a student has learned both views.  Errors of 0 are
+    drawn on the lower edge."""
     [axis] = canvas((7, 3.6))
+    edge = 1e-3
     for line, (name, (steps, error)) in zip(parts.LINES, curves.items(), strict=False):
-        axis.plot(steps, np.maximum(error.mean(axis=1), 1e-3), ls=line,
+        axis.plot(steps, np.maximum(error.mean(axis=1), edge), ls=line, clip_on=False,
                   color=parts.colour_of(name), label=name)  # fmt: skip
-    axis.axhline(solved, color=THEORY, ls="--")
+    axis.axhline(solved, color=THEORY, ls="--", label=f"{solved:g}")
     parts.theorem_1(axis, n_views)
-    axis.set(xlabel="step t", ylabel=parts.ERROR, yscale="log")
+    axis.set(xlabel="step t", ylabel=parts.ERROR, yscale="log", ylim=(edge, None))
     axis.legend(fontsize=9)
     ends = {name: float(error[-1].mean()) for name, (_, error) in curves.items()}
     return f"Test error over mu of students over training, on a logarithmic axis. At the end: " \
@@ -111,7 +113,10 @@ def average_ratios(
     for one in full:
         panels[0].plot(one.start, one.ratio, "*", ms=11, color=parts.ink(), zorder=5)
     panels[0].set_ylabel("ratio of test errors")
-    parts.legend_outside(panels[0], len(next(iter(curves.values()))))
+    keys = [*panels[0].get_legend_handles_labels()[0],
+            *(parts.key(parts.ink(), f"trained in full, L = {L}", marker="*", ms=11)
+              for L in sorted({one.members for one in full}))]  # fmt: skip
+    parts.legend_outside(panels[0], len(keys), keys)
     said = "; ".join(
         f"{name}, L = {L}: {points[0].ratio:.2f} at {points[0].start:g}, {points[-1].ratio:.2f} at "
         f"{points[-1].start:g}"

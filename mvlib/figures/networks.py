@@ -228,7 +228,7 @@ def sweep_panels(
     sweeps: Mapping[str, tuple[Sequence[str], Mapping[str, Any]]], *, n_views: int = 2
 ) -> str:
     """Failure regimes, one panel a parameter; `sweeps`: parameter -> its values and curves over
-    them: "test error / mu" (one array of networks a value), "all views learned" and "winner
+    them: "single-view error" (one array of networks a value), "all views learned" and "winner
     foretold" (one number a value)."""
     panels = [(_PARAMETERS.get(name, name), *of) for name, of in sweeps.items()]
     rows = -(-len(panels) // 2)
@@ -237,7 +237,8 @@ def sweep_panels(
         axis.set_axis_off()
     for axis, (label, ticks, curves) in zip(axes, panels, strict=False):
         x = np.arange(len(ticks))
-        parts.mean_and_spread(axis, x, curves["test error / mu"], ls="-", label=parts.ERROR)
+        parts.mean_and_spread(axis, x, curves["single-view error"], ls="-",
+                              label=parts.SINGLE_VIEW)  # fmt: skip
         axis.plot(x, curves["all views learned"], "s--", color=STUDENT,
                   label="classes with all views")  # fmt: skip
         axis.plot(x, curves["winner foretold"], "^:", color=PALETTE["view 1"],
@@ -249,29 +250,30 @@ def sweep_panels(
         axis.set_ylabel("share")
     parts.legend_outside(axes[0], 3)
     said = " ".join(
-        f"Along {label}: test error "
+        f"Along {label}: error on single-view inputs "
         + ", ".join(
-            f"{e.mean():.2f} at {t}" for e, t in zip(curves["test error / mu"], ticks, strict=True)
+            f"{e.mean():.2f} at {t}"
+            for e, t in zip(curves["single-view error"], ticks, strict=True)
         )
         + "."
         for label, ticks, curves in panels
     )
-    return f"One panel a parameter, in units of mu. {said}"
+    return f"One panel a parameter. {said}"
 
 
 @picture
 def class_count_curve(found: Mapping[int, tuple[np.ndarray, float]], *, n_views: int = 2) -> str:
-    """Single-network error over mu, and what is predicted, against the number of classes."""
+    """Error on single-view inputs, and what is predicted, against the number of classes."""
     counts, (errors, predicted) = list(found), zip(*found.values(), strict=True)
     [axis] = canvas((6, 3.4))
     parts.mean_and_spread(axis, counts, errors, ls="-", label="measured, spread over networks")
     axis.plot(counts, predicted, "--", color=THEORY, label="finite-size prediction")
     parts.theorem_1(axis, n_views, label="Theorem 1")
-    axis.set(xlabel="number of classes k", ylabel=parts.ERROR, ylim=(0, 1.2 - 1 / n_views))
+    axis.set(xlabel="number of classes k", ylabel=parts.SINGLE_VIEW, ylim=(0, 1.2 - 1 / n_views))
     parts.plain_log_axis(axis, counts)
     axis.legend(fontsize=9)
     said = ", ".join(f"{e.mean():.2f} at k = {k}" for k, e in zip(counts, errors, strict=True))
-    return f"Test error over mu of single networks: {said}."
+    return f"Error of single networks on single-view inputs: {said}."
 
 
 @picture
@@ -343,7 +345,8 @@ def output_bars(outputs: np.ndarray, label: int, title: str) -> str:
         colour = PALETTE["ensemble" if name == "average" else "single"]
         bars = axis.barh(range(k), scores, color=[colour] * k)
         bars[label].set(edgecolor=parts.ink(), linewidth=1.8)
-        axis.set_title(f"{name} {'✓' if scores.argmax() == label else '✗'}", fontsize=9)
+        mark = "✓" if scores.argmax() == label else "✗"
+        axis.set_title(f"{name}\n{mark}", fontsize=8)
         axis.xaxis.set_major_locator(mpl.ticker.MaxNLocator(2, integer=True))
     axes[0].set(yticks=range(k), ylabel="class")
     axes[0].figure.supxlabel("score $F_i(X)$", fontsize=10)

@@ -15,6 +15,7 @@ from mvlib.figures.picture import ENSEMBLE, PALETTE, SINGLE, THEORY
 Places = Sequence[float] | Sequence[int] | np.ndarray
 
 ERROR = r"test error / $\mu$"
+SINGLE_VIEW = "error on single-view inputs"
 LINES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)))
 MARKERS = ("o", "s", "^", "v", "P", "X")
 # The first word that a name contains decides; without any, it is a student with a teacher.

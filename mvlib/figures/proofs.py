@@ -25,8 +25,7 @@ def race_and_foretold(
             steps[:last], curves[:last].clip(1e-3), line, color=SINGLE, lw=0.9, alpha=0.7
         )
         drawn[0].set_label(name)
-    left.axhline(saturation, color=THEORY, ls=":")
-    left.text(0, 1.1 * saturation, "end of the race", color=THEORY, fontsize=9)
+    left.axhline(saturation, color=THEORY, ls=":", label="end of the race")
     left.set(xlabel="step t", ylabel=r"$\max_r\,\langle w_{j,r}, v_{j,l}\rangle$", yscale="log")
     left.legend(fontsize=9, loc="lower right")
     low, high = min(measured.min(), foretold.min()) / 1.3, 1.3 * max(measured.max(), foretold.max())
@@ -150,10 +149,9 @@ def missing_view(steps: np.ndarray, curves: Mapping[str, np.ndarray], level: flo
         drawn = axis.plot(steps, values, "--" if "hard" in name else "-", lw=0.9, alpha=0.7,
                           color=parts.colour_of(name))  # fmt: skip
         drawn[0].set_label(name)
-    axis.axhline(level, color=THEORY, ls=":")
-    axis.text(steps[0], 1.02 * level, "one neuron reads the cap", color=THEORY, fontsize=9)
+    axis.axhline(level, color=THEORY, ls=":", label="one neuron reads the cap")
     axis.set(xlabel="step t", ylabel=r"missing view: $\max_r\,\langle w_{j,r}, v_{j,l}\rangle$")
-    parts.legend_outside(axis, 2)
+    parts.legend_outside(axis, 3)
     said = "; ".join(f"{name}: {np.median(v[-1]):.2g}" for name, v in curves.items())
     return (
         f"The correlation with the missing view over training, a line a race; a dotted line at "

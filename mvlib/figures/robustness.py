@@ -69,19 +69,21 @@ _LEVERS = {
 def lever_panels(curves: Mapping[str, Mapping[str, Sequence[Any]]]) -> str:
     """One panel a lever; `curves`: lever -> its "values", and over them errors of "single" networks
     (an array each) and of the "ensemble" on single-view data, and the share of classes answered by
-    "both" views."""
+    "both" views; dashed what such an average would err on if coins drew the views."""
+    n = len(next(iter(curves.values()))["single"][0])
     axes = canvas((2.6 * len(curves) + 0.6, 3.6), 1, len(curves), sharey=True)
     for axis, (lever, of) in zip(axes, curves.items(), strict=True):
         x = np.arange(len(of["values"]))
         parts.mean_and_spread(axis, x, of["single"], ls="-", label="one network")
-        axis.plot(x, of["ensemble"], "D-", color=ENSEMBLE, label="their average")
+        axis.plot(x, of["ensemble"], "D-", color=ENSEMBLE, label=f"average of {parts.in_words(n)}")
+        axis.axhline(0.5**n, color=THEORY, ls="--", label=f"by coins: {0.5**n:g}")
         axis.plot(x, of["both"], "s--", color=STUDENT, label="classes answered by both views")
         parts.theorem_1(axis, 2)
         axis.set_xticks(x, list(of["values"]), fontsize=9)
         axis.set(xlabel=_LEVERS.get(lever, lever), ylim=(-0.03, 1.05))
         axis.margins(x=0.15)
     axes[0].set_ylabel("single-view error, share")
-    parts.legend_outside(axes[0], 3)
+    parts.legend_outside(axes[0], 4)
     said = " ".join(
         f"Along {lever.replace('_', ' ')}: "
         + ", ".join(
@@ -91,4 +93,7 @@ def lever_panels(curves: Mapping[str, Mapping[str, Sequence[Any]]]) -> str:
         + "."
         for lever, of in curves.items()
     )
-    return f"Single-view error of one network and of the average, one panel a lever. {said}"
+    return (
+        f"Single-view error of one network and of the average of {parts.in_words(n)}, one panel a "
+        f"lever, with a line at {0.5**n:g}. {said}"
+    )

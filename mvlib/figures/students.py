@@ -21,10 +21,14 @@ _BLACK = "#222222"  # on the palette's own colours, in both themes
 
 
 def _mean_and_range(
-    axis: Axes, steps: np.ndarray, values: np.ndarray, line: Any, name: str
+    axis: Axes, steps: np.ndarray, values: np.ndarray, line: Any, name: str, *, band: bool = True
 ) -> None:
-    """Of the students, which are the second axis of `values` or one."""
+    """Of the students, which are the second axis of `values` or one; the mean alone without a
+    `band`."""
     values = values.reshape(len(steps), -1)
+    if not band:
+        axis.plot(steps, values.mean(axis=1), ls=line, color=parts.colour_of(name), label=name)
+        return
     ends = [values.min(axis=1), values.max(axis=1)]
     parts.curve_with_band(axis, steps, values.mean(axis=1), ends, ls=line,
                           color=parts.colour_of(name), label=name, alpha=0.2)  # fmt: skip
@@ -68,13 +72,16 @@ def students_over_time(
 ) -> str:  # fmt: skip
     """Students' error on single-view inputs over training, by what they are taught, with lines at
     what one and two of `n_views` leave out; `steps` (records,); `curves`: kind -> errors (records,
-    students); `fitted_at`: kind -> first recorded step with training error 0, NaN if never."""
+    students), with a band from the best to the worst for the first two kinds alone, as those of
+    more hide each other; `fitted_at`: kind -> first recorded step with training error 0, NaN if
+    never."""
     levels = [Fraction(n_views - 1, n_views) ** known for known in (1, 2)]
     fits = {kind: f"{step:.0f}" for kind, step in fitted_at.items() if np.isfinite(step)}
     [axis] = canvas((7.5, 4.2))
-    for line, (kind, values) in zip(cycle(parts.LINES), curves.items(), strict=False):
+    looks = zip(cycle(parts.LINES), curves.items(), strict=False)
+    for i, (line, (kind, values)) in enumerate(looks):
         name = f"{kind}, fits at {fits[kind]}" if kind in fits else kind
-        _mean_and_range(axis, steps, values, line, name)
+        _mean_and_range(axis, steps, values, line, name, band=i < 2)
         step = fitted_at.get(kind, np.nan)
         axis.plot([step, step], [0, 0.045], color=parts.colour_of(kind), lw=2.5, clip_on=False)
     for level in levels:
@@ -87,7 +94,7 @@ def students_over_time(
     ends = {kind: float(values[-1].mean()) for kind, values in curves.items()}
     fitted = ", ".join(f"{kind} at {step}" for kind, step in fits.items())
     return (
-        f"Single-view error over {steps[-1]:.0f} steps, one line and band a kind of student, "
+        f"Single-view error over {steps[-1]:.0f} steps, one line a kind of student, "
         f"from {least:.3g} or more at the start to {parts.listed(ends)} at the end. Marks on the "
         f"axis where training sets are fitted: {fitted or 'none'}. Dotted lines at {levels[0]} and "
         f"{levels[1]}."
@@ -117,7 +124,9 @@ def student_dots(
             axis.plot([x - 0.35, x + 0.42], [predicted[kind]] * 2, color=THEORY, lw=2, zorder=0)
     axis.set_xticks(range(len(groups)), [kind.replace(" ", "\n", 1) for kind in groups])
     axis.set(ylabel=error[0], ylim=(-0.02, None), xlim=(-0.5, len(groups) - 0.4))
-    keys = [*parts.draw_keys(n_draws), parts.key(THEORY, "predicted", ls="-", lw=2)]
+    keys = parts.draw_keys(n_draws)
+    if predicted:
+        keys.append(parts.key(THEORY, "predicted", ls="-", lw=2))
     parts.legend_outside(axis, len(keys), keys)
     pooled = {kind: np.concatenate(list(draws)) for kind, draws in groups.items()}
     said = "; ".join(
@@ -141,7 +150,7 @@ def long_run(runs: Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray]]) -> s
     parts.legend_outside(left, 4)
     said = "; ".join(
         f"{kind} after {steps[-1]:.0f} steps: error {np.mean(error[-1]):.3g}, "
-        f"largest correlation {np.max(weight[-1]):.3g}"
+        f"largest correlation {np.mean(weight[-1]):.2g}"
         for kind, (steps, error, weight) in runs.items()
     )
     return f"Two panels over training steps, one line a kind of student. {said}."

@@ -98,7 +98,6 @@ def reported_table(learners: Learners) -> list[Record]:
             "ours: NTK": number(100 * (1 - mean_error(ntk, row)), 1),
             "reported (second-hand): CIFAR-10": number(REPORTED[row][0], 2),
             "reported (second-hand): CIFAR-100": number(REPORTED[row][1], 2),
-            "the paper's NTK": "",
         }
         for row, shown in ROWS.items()
     ]

@@ -104,6 +104,8 @@ def limit_values(full: Family, many: Family, grown: Family) -> Record:
             said[f"{way}-k-{word}"] = k
             for name, value in zip(("error", "right", "one"), counts[k].values(), strict=True):
                 said[f"{way}-{name}-{word}"] = number(value)
+    beside = by_classes(many)[max(by_classes(grown))]  # both ways have been gone as far as there
+    said["held-error-there"] = number(next(iter(beside.values())))
     return said
 
 

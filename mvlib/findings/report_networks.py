@@ -167,7 +167,7 @@ def sweep_points(sweeps: Mapping[str, Family], study: SingleModelStudy, base: Ar
 def sweep_curves(points: Points) -> dict[str, tuple[list[str], dict[str, list]]]:
     """What `figures.sweep_panels` draws: the values and three curves over them."""
     curves = {
-        "test error / mu": lambda a: a["single_error"],
+        "single-view error": lambda a: a["single_error"],
         "all views learned": lambda a: theorems.all_learned(a["correlations"]).mean(),
         "winner foretold": lambda a: theorems.foretold(a).mean(),
     }

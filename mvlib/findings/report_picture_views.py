@@ -7,9 +7,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from mvlib.deep.picture_views import COLOURS, PictureViews
-from mvlib.findings.formatting import Family, Record, percent
+from mvlib.findings.formatting import Family, Record, mean, percent
 from mvlib.findings.picture_views import KINDS, Draws
-from mvlib.findings.theorems import all_learned, mean_error, mean_of_draws
+from mvlib.findings.theorems import (
+    all_learned,
+    learned,
+    mean_error,
+    mean_of_draws,
+    network_errors,
+)
 from mvlib.store.entries import Arrays
 from mvlib.studies.single_model import SingleModelStudy
 
@@ -82,11 +88,25 @@ def lottery_values(of: Draws) -> Record:
 
 
 def error_table(study: SingleModelStudy, of: Draws) -> list[Record]:
-    """Errors by kind of network, and what else they get wrong."""
-    return [
+    """Errors by kind of network and of the networks' average, and what else they get wrong."""
+    networks, *students = [
         _errors(kind, study, of[name]) | {"how many": sum(len(a["single_error"]) for a in of[name])}
         for name, kind in KINDS.items()
     ]
+    return [networks, _together(study, of["handmade-single"]), *students]
+
+
+def _together(study: SingleModelStudy, draws: Sequence[Arrays]) -> dict[str, object]:
+    """The row of the average: a class is known by both views if somebody knows either."""
+    known = [np.asarray(learned(a["correlations"]).any(axis=0).all(axis=-1)) for a in draws]
+    return {
+        "": "their average",
+        "error on single-view inputs": mean([a["ensemble_single_error"] for a in draws]),
+        "on multi-view inputs": mean([a["ensemble_multi_error"] for a in draws]),
+        "test error / μ": mean(network_errors(study, draws, "ensemble_")),
+        "classes with both views": mean_of_draws(known),
+        "how many": len(draws),
+    }
 
 
 def _errors(title: str, study: SingleModelStudy, draws: Sequence[Arrays]) -> dict[str, object]:

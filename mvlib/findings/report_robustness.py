@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -101,6 +102,11 @@ def views_curves(family: Family) -> dict[int, tuple[list[np.ndarray], list[float
     return found
 
 
+def nobody_knows(draws: Sequence[Arrays]) -> float:
+    """Share of the views that none of a draw's networks has learned: what their average lacks."""
+    return 1 - mean([theorems.learned(a["correlations"]).any(axis=0).mean() for a in draws])
+
+
 def views_table(family: Family) -> list[Record]:
     """A row a number of views."""
     rows: list[Record] = []
@@ -114,6 +120,7 @@ def views_table(family: Family) -> list[Record]:
                 (theorems.mean_of_draws(errors), *mean_interval(errors))
             ),
             "of the average": mean(ensemble),
+            "views that nobody knows": nobody_knows(draws),
             "by chance, (1 - 1/V)^L": theorems.missed(V, known=len(errors[0])),
             "networks that fit": of_all(np.concatenate([a["fitted"] for a in draws])),
             "winner foretold": mean([theorems.foretold(a).mean() for a in draws]),
@@ -176,12 +183,23 @@ def answered(arrays: Arrays) -> np.ndarray:
     return np.asarray((arrays["class_error"] < 0.5).all(axis=-1))
 
 
+def first_networks(arrays: Arrays, n: int) -> Arrays:
+    """Of the first n networks alone what the levers are reported by.  Their average was measured
+    if all sets of n were tried (`size_curve` then has theirs first); if only some were, the mean of
+    those stands for it."""
+    K, tried = len(arrays["fitted"]), arrays["size_curve"][n - 1]
+    average = tried[0] if math.comb(K, n) <= len(tried) else np.nanmean(tried)
+    keys = ("single_error", "multi_error", "fitted", "correlations", "class_error",
+            "predicted_winner")  # fmt: skip
+    return {key: arrays[key][:n] for key in keys} | {"ensemble_single_error": average}
+
+
 def lever_rows(
     family: Family, base: tuple[SingleModelStudy, Arrays]
 ) -> list[tuple[str, str, Arrays]]:
     """(lever, value, arrays) in the order of the levers, the base's own value before the others or
-    among them."""
-    study, own = base
+    among them, with as many networks as they have: those from the same starts."""
+    study, own = base[0], first_networks(base[1], len(family[0][1]["fitted"]))
     held = {
         "overlap": study.data.overlap,
         "weight_decay": study.schedule.weight_decay,
@@ -244,6 +262,9 @@ def limit_values(
     most = max(e.study.data.n_views for e, _ in views)
     told = next(pair for pair in stronger if pair[0].study.data.view_scale[0] == robustness.TOLD)
     outputs = four_outputs(four)
+    unchanged, n = views[0][1], len(levers[0][1]["fitted"])
+    few = first_networks(unchanged, n)
+    strongest = few["correlations"].argmax(axis=-1)
     return {
         **finding_values("four", robustness.four_features_single(study, draws)),
         **finding_values("four-all", robustness.four_features_ensemble(study, draws), digits=4),
@@ -265,5 +286,9 @@ def limit_values(
         "flip-law": number(robustness.law_of_flips(told[0].study, robustness.TOLD)),
         "flip-quiet": number(robustness.law_of_flips(told[0].study, robustness.TOLD, noise=False)),
         **finding_values("flip", robustness.flips(told[0].study, told[1])),
-        "lever-networks": len(levers[0][1]["single_error"]),
+        "lever-networks": n,
+        "lever-coins": f"{theorems.missed(2, known=n):g}",
+        "lever-same": number(few["ensemble_single_error"], 2),
+        "lever-alike": number((strongest == strongest[0]).all(axis=0), 2),
+        "lever-any": number(np.nanmean(unchanged["size_curve"][n - 1]), 2),
     }

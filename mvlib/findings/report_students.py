@@ -146,13 +146,22 @@ def soft_labels(
 
 
 def example_values(example: Example, sample: Sample, distilled: Arrays) -> Record:
-    """The example in the text, and the median score of distilled students for absent classes."""
-    absent = ~shown_classes(sample)[0]
+    """The example in the text; the median score of distilled students for absent classes, also of
+    those classes one view of which came late (`UNEVEN`); and in how many multi-view inputs some
+    absent class is louder than one that is there."""
+    shown, F = shown_classes(sample)[0], distilled["train_outputs"]
+    absent, correlations = ~shown, distilled["correlations"]
+    late = (correlations < UNEVEN * correlations.max(axis=-1, keepdims=True)).any(axis=-1)
+    floors = F[absent & late[:, None]]
+    ahead = np.where(absent, F, -np.inf).max(axis=-1) > np.where(shown, F, np.inf).min(axis=-1)
     return {
+        "floor-late": number(np.median(floors), 1) if floors.size else "none",
+        "absent-ahead": percent(ahead[:, ~sample.single_view.numpy()], 0),
+        "absent-loudest": int(np.where(absent, F, -np.inf)[0, example.at].argmax()),
         "example-label": example.label,
         "example-unseen": ", ".join(map(str, example.unseen)),
         "quiet": QUIET,
-        "floor": number(np.median(distilled["train_outputs"][:, absent]), 1),
+        "floor": number(np.median(F[:, absent]), 1),
     }
 
 
@@ -227,6 +236,7 @@ def long_run_values(
     holds = (capped["train_error"] == 0) & (error <= SOLVED)
     return {
         "holds": percent(holds, 0),
+        "long-solved": SOLVED,
         "holds-from": int(steps[holds.any(axis=1).argmax()]),
         "long-steps": int(steps[-1]),
         "capped-end": number(error[-1]),
@@ -282,7 +292,7 @@ def hinton_table(study: SingleModelStudy, hinton: Family, of: Draws) -> list[Rec
     """Hinton's form on one draw beside the same students by the capped (4.3)."""
     return [
         {
-            "teacher": e.study.target,
+            "teacher": {"each": "one network each"}.get(e.study.target, e.study.target),
             "Hinton: test error / μ": mean(network_errors(study, [arrays])),
             "multi-view error": mean(arrays["multi_error"]),
             "capped (4.3), same students": mean(capped[: len(arrays["single_error"])]),

@@ -38,7 +38,7 @@ from mvlib.run.cost import PowerLaw
 rng = np.random.default_rng(0)
 STEPS = np.arange(0, 12, 4)
 CURVES = {
-    "test error / mu": rng.random((2, 3)),
+    "single-view error": rng.random((2, 3)),
     "all views learned": rng.random(2),
     "winner foretold": rng.random(2),
 }

@@ -78,6 +78,7 @@ def test_curves_and_tables() -> None:
     said = report_limit.limit_values([entry(BASE)], [entry(BASE)], [entry(REDUCED)])
     assert said["grown-error-last"] == "0.590" and said["held-one-first"] == "0.750"
     assert said["per-class"] == 12 and said["full-k-last"] == 3
+    assert said["held-error-there"] == said["held-error-last"]
 
 
 def test_long_curves_are_in_units_of_the_first_fit() -> None:

@@ -139,7 +139,7 @@ def points() -> report_networks.Points:
 def test_sweeps_are_in_order(points: report_networks.Points) -> None:
     values, curves = report_networks.sweep_curves(points)["threshold"]
     assert values == ["0.25", "1.0", "2.0"]
-    assert [e.mean() for e in curves["test error / mu"]] == [0.9, 0.5, 0.3]
+    assert [e.mean() for e in curves["single-view error"]] == [0.9, 0.5, 0.3]
     assert curves["all views learned"] == pytest.approx([1 / 6] * 3)
     assert curves["winner foretold"] == pytest.approx([2 / 3] * 3)
     assert report_networks.sweep_values(points) == {

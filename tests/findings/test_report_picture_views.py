@@ -69,10 +69,13 @@ def test_words_and_tables() -> None:
     assert values["pv-typical"] == "10%" and values["pv-mu"] == "0.005"
     assert report.class_titles(STUDY)[9] == "boot\npullover"
     table = report.error_table(STUDY, OF)
-    assert [row[""] for row in table] == [*claims.KINDS.values()]
+    networks, *students = claims.KINDS.values()
+    assert [row[""] for row in table] == [networks, "their average", *students]
     # Multi-view errors of .001 and 0 on one draw of two: (.0005 * 199) / 2 more.
     row = ["networks", 0.4, 0.00025, 0.4 + 0.00025 * 199, 0.1, 4]
     assert list(table[0].values()) == [row[0], *map(pytest.approx, row[1:])]
+    # All networks know the same views: of one class both.
+    assert list(table[1].values())[1:] == [*map(pytest.approx, (0.05, 0, 0.05, 0.1, 2))]
 
 
 def test_sheets() -> None:

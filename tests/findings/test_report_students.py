@@ -98,8 +98,16 @@ def test_an_example_shows_what_one_network_lacks() -> None:
     assert example.unseen == [1, 3]
     scores = np.zeros((1, 3, 4))
     scores[0, 1, :3] = [1, 2, 9]  # classes that the second input does not show
-    values = report.example_values(example, SAMPLE, {"train_outputs": scores})
+    even = np.ones((1, 4, 2))
+    students = {"train_outputs": scores, "correlations": even}
+    values = report.example_values(example, SAMPLE, students)
     assert values["example-unseen"] == "1, 3" and values["floor"] == "2.0"
+    # Of two multi-view inputs the first shows class 3 alone, at 0, below the others, and the
+    # second every class.
+    assert values["absent-ahead"] == "50%" and values["floor-late"] == "none"
+    late = np.array([[[1, 1], [1, 0.5], [1, 1], [1, 1]]])
+    values = report.example_values(example, SAMPLE, students | {"correlations": late})
+    assert values["floor-late"] == "2.0", "of the second class alone"
 
 
 def test_soft_labels_are_cut_at_the_cap() -> None:
@@ -213,7 +221,9 @@ def test_room_and_hinton() -> None:
     assert half["fitted"] == "1 of 2"
     hinton = [(experiments("smoke", "temperature-each")[0], draw([0.2], 0.01))]
     (row,) = report.hinton_table(STUDY, hinton, {"self-distilled": [draw([0.4, 0.9]), draw([9.0])]})
-    assert row["teacher"] == "each" and row["Hinton: test error / μ"] == pytest.approx(0.29)
+    assert row["teacher"] == "one network each" and row["Hinton: test error / μ"] == pytest.approx(
+        0.29
+    )
     assert row["capped (4.3), same students"] == pytest.approx(0.4), "the first student alone"
 
 

@@ -31,6 +31,7 @@ DRAW: Arrays = {
     "ensemble_multi_error": np.array(0.0),
     "fitted": np.array([True, False]),
     "class_error": np.array([[[0.0, 0.9], [0.6, 0.1]], [[0.1, 0.4], [0.5, 0.0]]]),
+    "size_curve": np.array([[0.2, 0.4], [0.1, np.nan]]),
 }
 FOUR = replace(four_features("smoke"), n_networks=2, n_test_single=100, n_test_multi=200)
 STUDY = replace(TEACHER, n_test_single=50, n_test_multi=100)  # mu = 0.1
@@ -193,6 +194,7 @@ def test_views_and_flips_in_rows() -> None:
     rows = report_robustness.views_table(views)
     assert [row["by chance, (1 - 1/V)^L"] for row in rows] == [0.25, pytest.approx(4 / 9)]
     assert rows[0]["networks that fit"] == "1 of 2" and rows[0]["winner foretold"] == 0.5
+    assert rows[0]["views that nobody knows"] == 0.25  # the first of the second class
 
     stronger = family(*(
         (f"ratio {r}", replace(STUDY, data=replace(STUDY.data, view_scale=(r, 1.0))), DRAW)
@@ -205,6 +207,20 @@ def test_views_and_flips_in_rows() -> None:
     table = report_robustness.flip_table(stronger)
     assert table[1]["strength of view 1 over view 2"] == "1.25"
     assert str(table[1]["weaker view wins [95%]"]).startswith("0.500 [")
+
+
+def test_first_networks_alone() -> None:
+    three = DRAW | {
+        "fitted": np.array([True, False, True]), "single_error": np.array([0.2, 0.4, 0.6]),
+        "size_curve": np.array([[0.2, 0.4, 0.6], [0.1, 0.3, 0.5], [0.0, np.nan, np.nan]]),
+    }  # fmt: skip
+    alone = report_robustness.first_networks(three, 2)
+    assert alone["single_error"].tolist() == [0.2, 0.4] and alone["fitted"].tolist() == [1, 0]
+    # All three pairs were tried, the first two networks' first; of two pairs that is not known.
+    assert alone["ensemble_single_error"] == 0.1
+    some = report_robustness.first_networks(three | {"size_curve": three["size_curve"][:, :2]}, 2)
+    assert some["ensemble_single_error"] == pytest.approx(0.2)
+    assert report_robustness.nobody_knows([DRAW]) == 0.25
 
 
 def test_levers_in_order() -> None:

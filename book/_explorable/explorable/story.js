@@ -4,7 +4,8 @@
 "use strict";
 (function () {
   const PREFIX = "#story:";
-  const NOTE = "Each picture has one control. What you see is computed in your browser as you move it.";
+  const NOTE = "Each picture has one control. What it shows is stored with the page, and computed anew "
+    + "in your browser as you move it.";
   const STILL = "This browser has no workers, which moving the pictures needs: they stand still.";
 
   // -- parts of a picture: book/story.py says which value moves what --------------------------------
