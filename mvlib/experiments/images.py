@@ -60,7 +60,7 @@ IMAGE_SIZES: dict[str, ImageSize] = {
                       width=16, wide=50, n_filters=256, epochs=30, n_learners=10, n_averages=3,
                       n_view_learners=5, view_shares=(0.0, 0.1, 0.2, 0.4), n_sets=3,
                       n_set_learners=6, n_students=3,
-                      other_counts=((250, 6, 3, 1), (4000, 4, 2, 0))),
+                      other_counts=((250, 6, 3, 1), (4000, 4, 2, 0), (16000, 3, 1, 0))),
     # Your own copy of the archive, and a GPU.
     "paper": ImageSize(dataset="cifar-10", n_train=40000, n_test=10000, n_kernel_test=10000,
                        width=64, wide=200, n_filters=1024, epochs=60, n_learners=10, n_averages=3,

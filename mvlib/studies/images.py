@@ -27,6 +27,7 @@ from mvlib.studies.teachers import CONTROLS, without_knowledge
 
 LESSONS = ("labels", "average", "each", *CONTROLS)
 SUBSETS = 20  # ensembles tried of every size
+HALF = 5000  # training images from which outputs on them are kept in half precision: they are many
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -103,7 +104,8 @@ def run_image_study(
 
     Returns:
         what `learner_errors` returns, train_error (L,) against the labels trained on,
-        true_train_error (L,) against the labels before noise, and train_outputs (L, N, k).
+        true_train_error (L,) against the labels before noise, and train_outputs (L, N, k), of
+        `HALF` images or more in float16.
 
     Raises:
         BadInput: if a student's teacher outputs are missing or of another shape.
@@ -115,7 +117,7 @@ def run_image_study(
         **learner_errors(test.cpu(), sets.y_test.cpu()),
         "train_error": (train.argmax(dim=-1) != sets.y).float().mean(dim=1),
         "true_train_error": (train.argmax(dim=-1) != sets.true_y).float().mean(dim=1),
-        "train_outputs": train,
+        "train_outputs": train.half() if len(sets.X) >= HALF else train,
     })  # fmt: skip
 
 
@@ -146,7 +148,7 @@ def _lessons(
     need = (study.teacher.n_learners if study.teacher else 0, len(sets.X), sets.n_classes)
     remedy = "pass the teacher's train_outputs"
     require(shape == need, "teacher_outputs", "G", shape, f"have shape {need}", remedy)
-    teachers = torch.as_tensor(outputs).to(sets.X.device)
+    teachers = torch.as_tensor(outputs).float().to(sets.X.device)
     together, n = ensemble_outputs(teachers), study.n_learners
     if study.target in CONTROLS:
         dealt = stream(study.data.draw, "shuffled teacher")

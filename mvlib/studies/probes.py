@@ -50,7 +50,7 @@ from mvlib.paper.step_rules import (
 from mvlib.store.checkpoint import TrainingCheckpoint
 from mvlib.store.kinds import Kind, kind_of
 from mvlib.store.stamps import Probed
-from mvlib.studies import gaussian, image_kernels, one_draw
+from mvlib.studies import gaussian, image_kernels, images, one_draw
 from mvlib.studies.classifiers import ClassifierStudy
 from mvlib.studies.distillation import FORMS, TARGETS, DistillationStudy
 from mvlib.studies.gaussian import GaussianData, GaussianStudy
@@ -258,6 +258,7 @@ def _image_networks() -> Probes:
         **{f"taught by {control}": taught(control) for control in CONTROLS},
         "wrong labels, halves": replace(IMAGES, data=noisy),
         "in blocks": partial(_under, IMAGES, image_networks, BLOCK=32),
+        "outputs kept in float16": partial(_under, taught("average"), images, HALF=60),
         "in bfloat16": replace(IMAGES, schedule=replace(IMAGES.schedule, precision="bfloat16")),
         "files": _collections,
     }

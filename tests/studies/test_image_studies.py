@@ -31,6 +31,7 @@ from mvlib.experiments.images import image_families, image_size
 from mvlib.experiments.settings import SCALES, Experiment
 from mvlib.run.sweep import run_experiment
 from mvlib.store.entries import Store
+from mvlib.studies import images
 from mvlib.studies.image_inside import (
     InsideStudy,
     favourites,
@@ -146,6 +147,19 @@ def test_learners_do_not_depend_on_each_other(single: Arrays) -> None:
     assert np.array_equal(alone["train_outputs"][0], single["train_outputs"][1])
     assert np.array_equal(alone["wrong"][0], single["wrong"][1])
     assert single["wrong"].shape == (2, 40) and single["train_outputs"].shape == (2, 30, 10)
+
+
+def test_outputs_on_many_images_are_kept_in_half_precision(
+    single: Arrays, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(images, "HALF", 30)
+    found = run_image_study(STUDY)
+    assert found["train_outputs"].dtype == np.float16 and single["train_outputs"].dtype == "float32"
+    # Eleven bits: a relative error of at most 2^-11.
+    assert np.allclose(found["train_outputs"], single["train_outputs"], rtol=2**-11, atol=1e-7)
+    taught = replace(STUDY, target="average", teacher=STUDY, first_seed=8, n_learners=1)
+    outputs = run_image_study(taught, teacher_outputs=found["train_outputs"])
+    assert outputs["wrong"].shape == (1, 40)
 
 
 def test_members_of_a_learner_are_networks_of_their_own() -> None:
