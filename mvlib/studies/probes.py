@@ -54,6 +54,7 @@ from mvlib.studies import gaussian, image_kernels, images, one_draw
 from mvlib.studies.classifiers import ClassifierStudy
 from mvlib.studies.distillation import FORMS, TARGETS, DistillationStudy
 from mvlib.studies.gaussian import GaussianData, GaussianStudy
+from mvlib.studies.gaussian_kernels import GaussianKernelStudy
 from mvlib.studies.image_inside import InsideStudy
 from mvlib.studies.image_kernels import MAPS, ImageKernelStudy
 from mvlib.studies.image_views import ViewStudy
@@ -245,6 +246,13 @@ def _gaussian() -> Probes:
     }  # fmt: skip
 
 
+def _gaussian_kernels() -> Probes:
+    base = _gaussian()["one Gaussian"]
+    assert isinstance(base, GaussianStudy)
+    few = replace(base, learners=base.learners[1:2])
+    return {"tangent": GaussianKernelStudy(base=few, n_students=1, diag_reg=1e-3)}
+
+
 def _image_networks() -> Probes:
     def taught(target: str) -> ImageStudy:
         return replace(IMAGES, target=target, teacher=IMAGES, first_seed=20)
@@ -320,6 +328,7 @@ PROBES: Mapping[str, Callable[[], Probes]] = {
     "tangent kernels": _kernels,
     "classifiers": _classifiers,
     "gaussian inputs": _gaussian,
+    "gaussian kernels": _gaussian_kernels,
     "image networks": _image_networks,
     "image kernels": _image_kernels,
     "image views": _image_views,

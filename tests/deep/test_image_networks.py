@@ -185,7 +185,7 @@ def test_bad_schedules(field: str, value: float) -> None:
 def test_tangent_features_are_the_gradient() -> None:
     net = replace(NET, n_classes=1)
     W = init_network(2, net)
-    found = tangent_map(W, X)
+    found = tangent_map(W, X, outputs=image_outputs)
     leaves = {name: w.clone().requires_grad_() for name, w in W.items()}
     for i in (0, 7):
         gradients = torch.autograd.grad(

@@ -295,19 +295,30 @@ def test_students_and_averages(found: dict[str, np.ndarray]) -> None:
 def test_lessons_by_hand() -> None:
     study = replace(STUDY, temperature=2.0)
     G, y = torch.tensor([[2.0, 0, 0], [0, 4, 2], [1, 3, 0]]), torch.tensor([0, 1, 1])
-    soft, loss = lesson(study, G, y, "average")
+    soft, loss = lesson(study, torch.stack([G + 1, G - 1]), y, "average")
     assert soft[1].tolist() == pytest.approx(
         [math.exp(i) / (1 + math.e + math.e**2) for i in (0, 2, 1)]
     )
     # Labels score (2 + 4 + 3) / 3, others (0 + 0 + 0 + 2 + 1 + 0) / 6.
-    smoothed, _ = lesson(study, G, y, "smoothed")
+    smoothed, _ = lesson(study, G[None], y, "smoothed")
     assert smoothed[0].tolist() == pytest.approx(
         torch.tensor([3, 0.5, 0.5]).div(2).softmax(0).tolist()
     )
-    one_hot, _ = lesson(study, G, y, "one-hot")
+    one_hot, _ = lesson(study, G[None], y, "one-hot")
     assert one_hot.tolist() == pytest.approx(torch.eye(3)[y].numpy())
     F = torch.zeros(1, 3, 3)
     assert float(loss(F, soft[None])) == pytest.approx(4 * math.log(3)), "T^2, of a uniform answer"
+
+
+def test_each_student_has_its_own_teacher() -> None:
+    study = replace(STUDY, temperature=2.0)
+    G, y = torch.randn(2, 5, 3, generator=torch.Generator().manual_seed(1)), torch.arange(5) % 3
+    soft, loss = lesson(study, G, y, "each")
+    F, rows = torch.zeros(2, 3, 3), torch.tensor([[0, 3, 4], [1, 2, 3]])  # own orders of samples
+    F[1, :, 0] = 2.0
+    log_p = (F / 2).log_softmax(dim=-1)
+    expected = [-4 * ((G[s, rows[s]] / 2).softmax(-1) * log_p[s]).sum(-1).mean() for s in (0, 1)]
+    assert loss(F, soft[rows]).tolist() == pytest.approx([float(v) for v in expected])
 
 
 def test_work_by_hand() -> None:
@@ -333,7 +344,7 @@ BAD: list[tuple[str, Any, str]] = [
     ("n_networks", 1001, r"n_networks \(L\) = 1001 must be <= 1000"),
     ("draw", -1, r"draw \(seed\) = -1 must be an integer >= 0"),
     ("n_test", 0, r"n_test \(n\) = 0 must be an integer >= 1"),
-    ("students", ("each",), r"students \(\) = \('each',\) must be some of"),
+    ("students", ("both",), r"students \(\) = \('both',\) must be some of"),
     ("temperature", 0.0, r"temperature \(T\) = 0.0 must lie in \(0, "),
     ("averages", -1, r"averages \(\) = -1 must be an integer >= 0"),
 ]
