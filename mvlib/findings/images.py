@@ -41,12 +41,6 @@ def gain_in_standard_errors(world: World) -> Measured:
     return found, found - 1.96, found + 1.96
 
 
-def kernel_world(kernels: Arrays) -> World:
-    """The same rows for frozen features, and students on hard labels."""
-    rows = {name.removesuffix("_wrong"): a for name, a in kernels.items() if a.ndim == 2}
-    return World(name="frozen features", draws=[rows], curve=rows["single"].mean(axis=1)[:1])
-
-
 def _finding(
     claim: str, world: World, row: str, found: Measured, caveat: str, *, beside: str = "single",
     **said: Any,
@@ -67,7 +61,7 @@ def _finding(
 def image_claims(world: World, ntk: Arrays, on_views: float) -> list[Finding]:
     """The claims of the paper's experiments on images; `on_views`: share of errors that an ensemble
     removes on multi-view data."""
-    frozen = kernel_world(ntk)
+    frozen = worlds.frozen_features("frozen features", [ntk])
     rows = dict.fromkeys(name for draw in world.draws for name in draw)
     said = {name: f"{mean_error(world, name):.4f}" for name in rows}
     first = replace(world, draws=world.draws[:1])

@@ -11,8 +11,8 @@ from mvlib.deep.photographs import class_names
 from mvlib.experiments.images import ImageSize
 from mvlib.findings.finding import Finding, records
 from mvlib.findings.formatting import Family, Record, mean, number, percent, with_interval
-from mvlib.findings.images import REPORTED, kernel_world
-from mvlib.findings.worlds import World, gain, mean_error, removed, share_of_gain
+from mvlib.findings.images import REPORTED
+from mvlib.findings.worlds import World, frozen_features, gain, mean_error, removed, share_of_gain
 from mvlib.store.entries import Arrays
 from mvlib.studies.images import ImageStudy
 
@@ -52,7 +52,7 @@ def setting_values(study: ImageStudy, size: ImageSize) -> Record:
 
 def every_row(world: World, kernels: Mapping[str, Arrays]) -> dict[str, World]:
     """Networks and each kind of frozen features, on the first training set."""
-    frozen = {kind: kernel_world(arrays) for kind, arrays in kernels.items()}
+    frozen = {kind: frozen_features(kind, [arrays]) for kind, arrays in kernels.items()}
     return {"networks": replace(world, draws=world.draws[:1]), **frozen}
 
 

@@ -12,10 +12,11 @@ from torch import Tensor
 from torch.func import functional_call
 
 from mvlib.core.checks import require, require_int, require_number
+from mvlib.core.randomness import stream
 from mvlib.deep.networks import init_many
 from mvlib.paper.gradient_descent import Progress
 from mvlib.store.kinds import Kind, register
-from mvlib.studies.gaussian import GaussianStudy, both_sets
+from mvlib.studies.gaussian import GaussianStudy, both_sets, with_noise
 from mvlib.studies.image_kernels import frozen_learners, products, tangent_map
 from mvlib.studies.one_draw import seeds_of, ticker
 
@@ -25,7 +26,7 @@ class GaussianKernelStudy:
     """Linear learners on tangent features of a study's first learner.
 
     Attributes:
-        base: inputs, labels without noise, N, draw, tests, and how many networks L.
+        base: inputs, labels, N, draw, tests, and how many networks L.
         n_students: fresh maps, in [1, L]; see `frozen_learners`.
         diag_reg: lambda > 0 of the ridge, in units of the kernel's mean diagonal.
     """
@@ -35,11 +36,10 @@ class GaussianKernelStudy:
     diag_reg: float
 
     def __post_init__(self) -> None:
-        noise, most = self.base.data.label_noise, self.base.n_networks
-        require(noise == 0, "label_noise", "eta", noise, "be 0", "leave labels as they are")
-        require_int("n_students", "L", self.n_students, 1, "train at least one student")
-        fits, need = self.n_students <= most, "each needs a teacher of its own"
-        require(fits, "n_students", "L", self.n_students, f"be <= {most}", need)
+        n, most = self.n_students, self.base.n_networks
+        require_int("n_students", "L", n, 1, "train at least one student")
+        need = "each needs a teacher of its own"
+        require(n <= most, "n_students", "L", n, f"be <= {most}", need)
         require_number("diag_reg", "lambda", self.diag_reg, 0, math.inf, "try .01", open_low=True)
 
     @property
@@ -68,7 +68,9 @@ def run_gaussian_kernels(
     base, data = study.base, study.base.data
     form, seeds = base.learners[0], seeds_of(base.draw, base.n_networks)
     network = form.build(n_inputs=data.dim, n_outputs=1, positions=data.positions)
-    (X, y), (X_test, y_test) = (tuple(part.to(device) for part in s) for s in both_sets(base))
+    (X, true), (X_test, y_test) = both_sets(base)
+    y = with_noise(true, data.label_noise, data.n_classes, stream(base.draw, "label noise"))
+    X, X_test = X.to(device), X_test.to(device)
 
     def outputs(W: dict[str, Tensor], x: Tensor) -> Tensor:
         found: Tensor = functional_call(network, W, (x[None],))
@@ -80,16 +82,10 @@ def run_gaussian_kernels(
                 W = init_many(network, [seed], name=f"{name} {form.label}", device=device)
                 yield products(partial(tangent_map, W, outputs=outputs), X, X_test)
 
-    tick = ticker(study.n_maps, progress)
     return frozen_learners(
-        maps(),
-        y,
-        y_test,
-        n_classes=data.n_classes,
-        L=base.n_networks,
-        diag_reg=study.diag_reg,
-        tick=tick,
-    )
+        maps(), y.to(device), y_test.to(device), n_classes=data.n_classes, L=base.n_networks,
+        diag_reg=study.diag_reg, tick=ticker(study.n_maps, progress),
+    )  # fmt: skip
 
 
 register(Kind(name="gaussian kernels", configuration=GaussianKernelStudy, work=kernel_flops,

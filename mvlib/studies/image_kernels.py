@@ -144,16 +144,10 @@ def run_image_kernels(
     """What `frozen_learners` returns."""
     sets = image_sets(study.data, device=device)
     maps = (kernels(study, study.first_seed + i, sets) for i in range(study.n_maps))
-    tick = ticker(study.n_maps, progress)
     return frozen_learners(
-        maps,
-        sets.y,
-        sets.y_test,
-        n_classes=sets.n_classes,
-        L=study.n_seeds,
-        diag_reg=study.diag_reg,
-        tick=tick,
-    )
+        maps, sets.y, sets.y_test, n_classes=sets.n_classes, L=study.n_seeds,
+        diag_reg=study.diag_reg, tick=ticker(study.n_maps, progress),
+    )  # fmt: skip
 
 
 def frozen_learners(
