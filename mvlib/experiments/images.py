@@ -48,7 +48,7 @@ class ImageSize:
     n_set_learners: int
     n_students: int
     other_counts: tuple[tuple[int, int, int, int], ...]
-    residual: dict[str, int]
+    residual: dict[str, Any]
     copies: int = 1
     diag_reg: float = 1e-3
 

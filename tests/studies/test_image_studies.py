@@ -29,7 +29,12 @@ from mvlib.deep.image_sets import (
     only_half,
 )
 from mvlib.experiments import images as image_experiments
-from mvlib.experiments.images import image_families, image_size
+from mvlib.experiments.images import (
+    image_families,
+    image_size,
+    image_study,
+    residual_study,
+)
 from mvlib.experiments.settings import SCALES, Experiment
 from mvlib.run.sweep import run_experiment
 from mvlib.store.entries import Store
@@ -444,6 +449,15 @@ def test_configurations(scale: str) -> None:
             study = getattr(configured, "base", configured)
             assert study.data.draw >= 10 and not study.data.explore
             assert study.first_seed >= 10
+
+
+def test_normalised_networks_take_as_many_steps_and_differ_in_nothing_else() -> None:
+    plain, other = image_study("book"), residual_study("book")
+    assert image_steps(plain) == image_steps(other)
+    assert (other.normalisation, other.data.copies) == ("batch", 5)
+    assert plain == replace(
+        other, normalisation="none", schedule=plain.schedule, data=replace(other.data, copies=1)
+    )
 
 
 def test_smoke_takes_what_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
