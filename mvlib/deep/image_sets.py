@@ -26,7 +26,9 @@ class ImageData:
     r"""Which images, how many, and what was done to them.
 
     Choice: labels are balanced, and the training images come from the first five sixths of the
-    training files; the last sixth is kept for choosing settings (`explore`).
+    training files; the last sixth is kept for choosing settings (`explore`).  Augmented copies are
+    made once and are the same for all learners, so that a teacher's outputs on every image that its
+    students see can be kept.
 
     Attributes:
         dataset: one of `photographs.DATASETS`.
@@ -40,9 +42,6 @@ class ImageData:
         explore: True tests on the last sixth of the training files instead.
         copies: of each training image, >= 1: as it is, and copies - 1 times augmented, that is
             flipped with probability 1/2 and shifted (`augmented`).
-
-    Choice: augmented copies are made once and are the same for all learners of a training set, so
-    that a teacher's outputs on every image that its students see can be kept.
     """
 
     dataset: str

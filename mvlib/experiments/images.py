@@ -111,10 +111,7 @@ def residual_size(scale: Scale) -> ImageSize:
 
 
 def residual_study(scale: Scale) -> ImageStudy:
-    """Batch normalisation and augmented images, in as many steps as the other networks take.
-
-    Choice: with augmentation and these steps, networks fit nearly all of their images, not all.
-    """
+    """Networks with batch normalisation on augmented images."""
     size, plain = residual_size(scale), image_study(scale)
     return replace(
         plain,
