@@ -29,8 +29,8 @@ class ImageSize:
     `n_set_learners` networks and one average of as many.  Controls, and all students of the others,
     are `n_students`.  `other_counts` are other numbers of training images
     N, and for each how many networks, students of a kind and trained averages.  `residual` is what
-    is otherwise where networks are normalised and see `copies` of each image.  Students have a
-    `temperature` and take `longer` times as many passes as networks.
+    is otherwise where networks are normalised and see `copies` of each image.  Students take
+    `longer` times as many passes as networks.
     """
 
     dataset: str
@@ -51,7 +51,6 @@ class ImageSize:
     other_counts: tuple[tuple[int, int, int, int], ...]
     residual: dict[str, Any]
     copies: int = 1
-    temperature: float = 4.0
     longer: int = 1
     diag_reg: float = 1e-3
 
@@ -64,20 +63,20 @@ IMAGE_SIZES: dict[str, ImageSize] = {
                        n_set_learners=2, n_students=2, other_counts=((50, 2, 1, 1),),
                        residual={"copies": 2, "epochs": 5, "width": 2, "wide": 4, "n_learners": 2,
                                  "n_students": 1, "n_averages": 1,
-                                 "longer": 2, "temperature": 2.0}),
+                                 "longer": 2}),
     "book": ImageSize(dataset="fashion-mnist", n_train=1000, n_test=10000, n_kernel_test=5000,
                       width=16, wide=50, n_filters=256, epochs=30, n_learners=10, n_averages=3,
                       n_view_learners=5, view_shares=(0.0, 0.1, 0.2, 0.4), n_sets=3,
                       n_set_learners=6, n_students=3,
                       other_counts=((250, 6, 3, 1), (4000, 4, 2, 0), (16000, 3, 1, 0)),
                       residual={"copies": 5, "epochs": 6, "n_set_learners": 5, "n_averages": 2,
-                                "longer": 2, "temperature": 2.0}),
+                                "longer": 2}),
     # Your own copy of the archive, and a GPU.
     "paper": ImageSize(dataset="cifar-10", n_train=40000, n_test=10000, n_kernel_test=10000,
                        width=64, wide=200, n_filters=1024, epochs=60, n_learners=10, n_averages=3,
                        n_view_learners=10, view_shares=(0.0, 0.05, 0.1, 0.2, 0.4), n_sets=3,
                        n_set_learners=10, n_students=10, other_counts=((10000, 10, 10, 3),),
-                       residual={"copies": 5, "epochs": 12, "longer": 2, "temperature": 2.0}),
+                       residual={"copies": 5, "epochs": 12, "longer": 2}),
 }  # fmt: skip
 
 
@@ -170,8 +169,7 @@ def compared(name: str, base: ImageStudy, size: ImageSize) -> Families:
     schedule = replace(base.schedule, epochs=size.longer * base.schedule.epochs)
 
     def students(study: ImageStudy, target: str, n: int = size.n_students) -> ImageStudy:
-        made = taught(study, target, n)
-        return replace(made, schedule=schedule, temperature=size.temperature)
+        return replace(taught(study, target, n), schedule=schedule)
 
     return {
         f"{name}-single": sets,
