@@ -95,7 +95,8 @@ class Epochs:
     to zero.
 
     Choice: Adam, and no weight decay: a network that fits 1,000 images in seconds on one core.
-    All networks and students of the book train equally long.
+    All networks and students of the book train equally long, but for students of normalised
+    networks, which are slower to fit and take twice as many passes.
     """
 
     epochs: int  # passes over the training set, >= 1

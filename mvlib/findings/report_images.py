@@ -47,6 +47,7 @@ def setting_values(study: ImageStudy, size: ImageSize) -> Record:
         "epochs": study.schedule.epochs,
         "width": study.width,
         "temperature": study.temperature,
+        "longer": size.longer,
         "filters": size.n_filters,
         "ridge": size.diag_reg,
     }
