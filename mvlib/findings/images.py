@@ -30,6 +30,9 @@ REPORTED = {
     "self_distilled": (97.13, 83.56),
 }
 
+# Family of experiments -> whose claims these are, at the end of a statement.
+OF = {"images": "", "residual": ", with normalisation and augmentation"}
+
 
 def gain_in_standard_errors(world: World) -> Measured:
     """The ensemble's gain over its standard error, training sets, networks and images resampled;
@@ -48,7 +51,7 @@ def _finding(
     draws = world.has(row, beside)
     sets = "1 training set" if len(draws) == 1 else f"{len(draws)} training sets"
     return Finding(
-        **{"claim": f"images-{claim}", "unit": UNIT_SHARE, "source": "ours", **said},
+        **{"claim": claim, "unit": UNIT_SHARE, "source": "ours", **said},
         **estimate(*found),
         n=sum(len(draw[row]) for draw in draws),
         caveat=(
@@ -58,63 +61,83 @@ def _finding(
     )
 
 
+def _distilled(kind: str, world: World) -> Finding:
+    first = replace(world, draws=world.draws[:1])
+    again = with_interval(worlds.gain(first, "ensemble_of_distilled", base="distilled"), ".4f")
+    return _finding(
+        f"{kind}-distilled-share-of-gain", world, "distilled", share_of_gain(world, "distilled"),
+        f"A student errs on {mean_error(world, 'distilled'):.4f}; averaging those of the first "
+        f"training set gains {again} more. "
+        f"The same students without its knowledge: {worlds.beside(world)}.",
+        statement=f"A distilled student has at least half of the ensemble's gain{OF[kind]}.",
+        direction="at least", predicted=0.5, turn=0.0,
+    )  # fmt: skip
+
+
+def _averages(kind: str, world: World) -> list[Finding]:
+    size_alone = with_interval(share_of_gain(world, "wide"), ".2f")
+    return [
+        _finding(
+            f"{kind}-train-average-share-of-gain", world, "average",
+            share_of_gain(world, "average"),
+            f"At equal width: each average is as many networks as the ensemble, and errs on "
+            f"{mean_error(world, 'average'):.4f}. One network with as many weights has "
+            f"{size_alone} of the gain.",
+            statement="Training the average has at most a quarter of the ensemble's gain"
+            f"{OF[kind]}.",
+            direction="at most", predicted=0.25, turn=0.5,
+        ),
+        _finding(
+            f"{kind}-train-average-at-equal-weights", world, "average",
+            share_of_gain(world, "average", base="wide"),
+            "Against single networks with about as many weights as all members of an average, "
+            f"which err on {mean_error(world, 'wide'):.4f}.",
+            beside="wide",
+            statement="At equal weights training the average has at most a quarter of the gain"
+            f"{OF[kind]}.",
+            direction="at most", predicted=0.25, turn=0.5,
+        ),
+    ]  # fmt: skip
+
+
+def residual_claims(world: World) -> list[Finding]:
+    """The claims whose numbers depend on how large and how trained networks are, of networks with
+    batch normalisation and augmentation."""
+    return [_distilled("residual", world), *_averages("residual", world)]
+
+
 def image_claims(world: World, ntk: Arrays, on_views: float) -> list[Finding]:
     """The claims of the paper's experiments on images; `on_views`: share of errors that an ensemble
     removes on multi-view data."""
     frozen = worlds.frozen_features("frozen features", [ntk])
-    rows = dict.fromkeys(name for draw in world.draws for name in draw)
-    said = {name: f"{mean_error(world, name):.4f}" for name in rows}
-    first = replace(world, draws=world.draws[:1])
-    again = with_interval(worlds.gain(first, "ensemble_of_distilled", base="distilled"), ".4f")
-    size_alone = with_interval(share_of_gain(world, "wide"), ".2f")
+    said = {name: f"{mean_error(world, name):.4f}" for name in ("single", "ensemble")}
     return [
         _finding(
-            "ensemble-gain", world, "single", worlds.removed(world),
+            "images-ensemble-gain", world, "single", worlds.removed(world),
             f"A single network errs on {said['single']}, the ensemble on {said['ensemble']}. "
             f"Predicted: what the ensemble removes on multi-view data.",
             statement="An ensemble removes errors on photographs as it does where there are views.",
             predicted=round(on_views, 3), turn=on_views / 2, unit=UNIT_REMOVED,
         ),
         _finding(
-            "ensemble-gain-in-standard-errors", world, "single", gain_in_standard_errors(world),
+            "images-ensemble-gain-in-standard-errors", world, "single",
+            gain_in_standard_errors(world),
             f"A single network errs on {said['single']}, the ensemble on {said['ensemble']}.",
             statement="On photographs the ensemble gains more than 3 standard errors.",
             direction="at least", predicted=3.0, turn=0.0, unit="gain over its standard error",
         ),
+        _distilled("images", world),
         _finding(
-            "distilled-share-of-gain", world, "distilled", share_of_gain(world, "distilled"),
-            f"A student errs on {said['distilled']}; averaging those of the first training set "
-            f"gains {again} more. "
-            f"The same students without its knowledge: {worlds.beside(world)}.",
-            statement="A distilled student has at least half of the ensemble's gain.",
-            direction="at least", predicted=0.5, turn=0.0,
-        ),
-        _finding(
-            "self-distilled-gain", world, "self_distilled",
+            "images-self-distilled-gain", world, "self_distilled",
             worlds.gain(world, "self_distilled"),
             "Each student against its own teacher, paired.",
             statement="A self-distilled student errs less than its teacher.",
             direction="at least", predicted=0.0, turn=0.0, unit=UNIT_ERROR,
             source="the paper's words",
         ),
+        *_averages("images", world),
         _finding(
-            "train-average-share-of-gain", world, "average", share_of_gain(world, "average"),
-            f"At equal width: each average is as many networks as the ensemble, and errs on "
-            f"{said['average']}. One network with as many weights has {size_alone} of the gain.",
-            statement="Training the average has at most a quarter of the ensemble's gain.",
-            direction="at most", predicted=0.25, turn=0.5,
-        ),
-        _finding(
-            "train-average-at-equal-weights", world, "average",
-            share_of_gain(world, "average", base="wide"),
-            "Against single networks with about as many weights as all members of an average, "
-            f"which err on {said['wide']}.",
-            beside="wide",
-            statement="At equal weights training the average has at most a quarter of the gain.",
-            direction="at most", predicted=0.25, turn=0.5,
-        ),
-        _finding(
-            "ntk-distilled-share-of-gain", frozen, "distilled",
+            "images-ntk-distilled-share-of-gain", frozen, "distilled",
             share_of_gain(frozen, "distilled", base="hard_student"),
             "Against the same students on hard labels, paired; the gain is that of the ensemble of "
             "tangent kernels.",

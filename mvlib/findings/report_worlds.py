@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from mvlib.experiments.settings import Scale, base_study
 from mvlib.findings import worlds
-from mvlib.findings.claims import IMAGES
+from mvlib.findings.claims import IMAGES, RESIDUAL
 from mvlib.findings.formatting import Record, number, percent, with_interval
 from mvlib.findings.worlds import Measured, World, mean_error, share_of_gain
 from mvlib.run.sweep import load_family
@@ -16,6 +17,7 @@ from mvlib.store.entries import Store
 
 MULTI_VIEW, GAUSSIAN, PHOTOGRAPHS = "multi-view data", "Gaussian inputs", "photographs"
 NOT_MEASURED = "(not measured)"
+AUGMENTED = "photographs, normalised and augmented"
 
 ROWS = {
     **{row: f"student of {what}" for row, what in worlds.STUDENTS.items()},
@@ -35,6 +37,7 @@ def load(scale: Scale, store: Store) -> dict[str, World]:
     selves = load_family(scale, "gaussian-self-distilled", store)
     views = worlds.multi_view(study, families)
     found = [views, worlds.gaussian(students, selves), load_photographs(scale, store)]
+    found.append(load_augmented(scale, store))
     found.append(worlds.hinton(views, study, families))
     if any(worlds.condition_name(e.study) != "clean" for e, _ in students):
         found.append(worlds.gaussian(students, margin=True))
@@ -59,11 +62,17 @@ def load_photographs(scale: Scale, store: Store) -> World:
     return worlds.photographs([p for name in IMAGES for p in load_family(scale, name, store)])
 
 
-def curves(of: Mapping[str, World]) -> dict[str, np.ndarray]:
+def load_augmented(scale: Scale, store: Store) -> World:
+    """The same learners with batch normalisation, on augmented images."""
+    found = worlds.photographs([p for name in RESIDUAL for p in load_family(scale, name, store)])
+    return replace(found, name=AUGMENTED)
+
+
+def curves(
+    of: Mapping[str, World], names: Sequence[str] = (MULTI_VIEW, GAUSSIAN, PHOTOGRAPHS)
+) -> dict[str, np.ndarray]:
     """World -> errors left in averages of 1, 2, ... networks, as a share of one network's."""
-    return {
-        name: of[name].curve / of[name].curve[0] for name in (MULTI_VIEW, GAUSSIAN, PHOTOGRAPHS)
-    }
+    return {name: of[name].curve / of[name].curve[0] for name in names}
 
 
 def student_shares(of: Mapping[str, World]) -> Shares:
@@ -161,7 +170,8 @@ def table(of: Mapping[str, World], asked: Shares) -> list[Record]:
 
 def values(asked: Shares) -> Record:
     """The answers in the text, "removed-photographs" and the like."""
-    short = {MULTI_VIEW: "views", GAUSSIAN: "gaussian", PHOTOGRAPHS: "photographs"}
+    short = {MULTI_VIEW: "views", GAUSSIAN: "gaussian", PHOTOGRAPHS: "photographs",
+             AUGMENTED: "augmented"}  # fmt: skip
     names = ("removed", "ensemble", "network", "one-hot", "shuffled", "smoothed", "beyond", "best",
              "average", "wide", "equal", "frozen-removed", "frozen-beyond", "frozen-average",
              )  # fmt: skip

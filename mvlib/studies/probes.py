@@ -83,6 +83,10 @@ IMAGES = ImageStudy(
     data=ImageData(dataset="digits", n_train=60, n_test=80, draw=1), width=4,
     schedule=Epochs(epochs=4, batch=25), n_learners=2, first_seed=3,
 )  # fmt: skip
+AUGMENTED = replace(
+    IMAGES, data=replace(IMAGES.data, copies=2), schedule=Epochs(epochs=2, batch=25),
+    normalisation="batch",
+)  # fmt: skip
 
 
 # By name: a study, or a function where running it takes more than that.
@@ -268,6 +272,10 @@ def _image_networks() -> Probes:
         "in blocks": partial(_under, IMAGES, image_networks, BLOCK=32),
         "outputs kept in float16": partial(_under, taught("average"), images, HALF=60),
         "in bfloat16": replace(IMAGES, schedule=replace(IMAGES.schedule, precision="bfloat16")),
+        "normalised, on augmented images": AUGMENTED,
+        "normalised, taught by the average": replace(
+            AUGMENTED, target="average", teacher=AUGMENTED, first_seed=20
+        ),
         "files": _collections,
     }
 

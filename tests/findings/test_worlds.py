@@ -226,6 +226,19 @@ def test_claims_on_photographs() -> None:
     assert "2 training sets" in again["images-train-average-share-of-gain"].caveat
 
 
+def test_claims_of_normalised_networks() -> None:
+    """The same formulas under names of their own."""
+    shared = replace(PHOTOGRAPHS, draws=[
+        {**draw, "ensemble_of_distilled": draw["ensemble"]} for draw in PHOTOGRAPHS.draws
+    ])  # fmt: skip
+    found = {f.claim: f for f in images.residual_claims(shared)}
+    distilled = found["residual-distilled-share-of-gain"]
+    assert distilled.measured == pytest.approx(9 / 16) and distilled.predicted == 0.5
+    assert "one-hot labels 0.19 [" in distilled.caveat and "normalisation" in distilled.statement
+    assert found["residual-train-average-share-of-gain"].measured == pytest.approx(12 / 16)
+    assert found["residual-train-average-at-equal-weights"].measured == pytest.approx(2 / 16)
+
+
 def test_what_photographs_are_apart_from() -> None:
     assert report_worlds.apart((0.5, 0.4, 0.6), (0.7, 0.65, 0.8))
     assert not report_worlds.apart((0.5, 0.4, 0.6), (0.7, 0.6, 0.8))
