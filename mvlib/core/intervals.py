@@ -8,7 +8,7 @@ inputs.  A resample takes draws with replacement, in each draw taken its learner
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,81 +49,56 @@ def resample(
     groups of the mean over learners and inputs.
 
     Each group is resampled by itself, so quantities that belong together (a student on two kinds
-    of labels) are put into one.  Where all draws are tested on the `same_inputs`, these are
-    resampled once for all; every quantity is then (learners, inputs).
+    of labels) are put into one.  Inputs are resampled anew for each draw in a resample; where all
+    draws are tested on the `same_inputs`, once for all of them.
 
     Returns:
         name -> (resamples,); resample b is the same draws, learners and inputs for all names.
     """
     rng = np.random.default_rng(seed)
     chosen = rng.integers(0, len(draws), (n_resamples, len(draws)))
+    every = [group for groups in draws for group in groups if not isinstance(group, Counts)]
+    heavy = any(values.ndim == 2 for group in every for values in group.values())
+    parts = np.split(chosen, range(AT_ONCE, n_resamples, AT_ONCE)) if heavy else [chosen]
+    found = [_resampled(rng, draws, part, same_inputs) for part in parts]
+    return {name: np.concatenate([part[name] for part in found]) for name in found[0]}
+
+
+def _resampled(
+    rng: np.random.Generator, draws: Sequence[Draw], chosen: np.ndarray, same_inputs: bool
+) -> dict[str, np.ndarray]:
+    """Every quantity in resamples of the `chosen` draws, (resamples, draws)."""
     found: dict[str, np.ndarray] = {}
-    if same_inputs:
-        for part in np.split(chosen, range(AT_ONCE, n_resamples, AT_ONCE)):
-            for name, means in _on_same_inputs(rng, draws, part).items():
-                found[name] = np.concatenate([found.get(name, means[:0]), means])
-        return found
+    share: np.ndarray | None = None  # of each input, (resamples, inputs)
     for i, groups in enumerate(draws):
         at = chosen == i
-        for name, means in _within(rng, groups, int(at.sum())):
-            found.setdefault(name, np.zeros(chosen.shape))[at] += means
+        m, share = int(at.sum()), share if same_inputs else None
+        for group in groups:
+            if isinstance(group, Counts):
+                n = group.inputs.sum()
+                drawn = rng.multinomial(n, group.inputs / n, size=m)
+                means = {name: drawn @ values / n for name, values in group.values.items()}
+            else:
+                learners = len(next(iter(group.values())))
+                rows, means = rng.integers(0, learners, (m, learners)), {}
+                for name, values in group.items():
+                    if values.ndim == 2:
+                        if share is None:
+                            many = len(chosen) if same_inputs else m
+                            share = _input_shares(rng, many, values.shape[1])
+                        values = share @ values.T.astype(float)
+                        values = values[at.nonzero()[0]] if same_inputs else values
+                    of_all = np.broadcast_to(values, rows.shape)
+                    means[name] = np.take_along_axis(of_all, rows, axis=1).mean(axis=1)
+            for name, mean in means.items():
+                found.setdefault(name, np.zeros(chosen.shape))[at] += mean
     return {name: means.mean(axis=1) for name, means in found.items()}
 
 
-def _within(rng: np.random.Generator, groups: Draw, m: int) -> Iterator[tuple[str, np.ndarray]]:
-    """m resamples of each quantity of one draw."""
-    tables = []
-    for group in groups:
-        if isinstance(group, Counts):
-            n = group.inputs.sum()
-            drawn = rng.multinomial(n, group.inputs / n, size=m)
-            yield from ((name, drawn @ values / n) for name, values in group.values.items())
-            continue
-        learners = len(next(iter(group.values())))
-        rows = rng.integers(0, learners, (m, learners))
-        for name, values in group.items():
-            if values.ndim == 1:
-                yield name, values[rows].mean(axis=1)
-            else:
-                tables.append((name, values.T.astype(float), rows))
-    if tables:
-        yield from _on_inputs(rng, tables, m)
-
-
-def _on_inputs(
-    rng: np.random.Generator, tables: Sequence[tuple[str, np.ndarray, np.ndarray]], m: int
-) -> Iterator[tuple[str, np.ndarray]]:
-    """The same for (inputs, learners), with inputs resampled beside the learners in `rows`."""
-    n = len(tables[0][1])
-    for_all: dict[str, list[np.ndarray]] = {name: [] for name, _, _ in tables}
-    for start in range(0, m, AT_ONCE):
-        chosen = rng.integers(0, n, (min(AT_ONCE, m - start), n))
-        share = np.stack([np.bincount(inputs, minlength=n) for inputs in chosen]) / n
-        for name, values, rows in tables:
-            means = np.take_along_axis(share @ values, rows[start : start + AT_ONCE], axis=1)
-            for_all[name].append(means.mean(axis=1))
-    yield from ((name, np.concatenate(parts)) for name, parts in for_all.items())
-
-
-def _on_same_inputs(
-    rng: np.random.Generator, draws: Sequence[Draw], chosen: np.ndarray
-) -> dict[str, np.ndarray]:
-    """Resamples of every quantity where they hold the `chosen` draws, (resamples, draws)."""
-    found: dict[str, np.ndarray] = {}
-    share = np.empty((0, 0))
-    for i, group in ((i, group) for i, groups in enumerate(draws) for group in groups):
-        assert not isinstance(group, Counts), "inputs that are counted are not known one by one"
-        learners, n = next(iter(group.values())).shape
-        if not share.size:
-            drawn = rng.integers(0, n, (len(chosen), n))
-            share = np.stack([np.bincount(inputs, minlength=n) for inputs in drawn]) / n
-        rows = rng.integers(0, learners, (*chosen.shape, learners))
-        for name, values in group.items():
-            by_learner = (share @ values.T.astype(float))[:, None]
-            means = np.take_along_axis(by_learner, rows, axis=2).mean(axis=2)
-            added = np.where(chosen == i, means, 0).mean(axis=1)
-            found[name] = found.get(name, 0) + added
-    return found
+def _input_shares(rng: np.random.Generator, m: int, n: int) -> np.ndarray:
+    """The share that each of n inputs has in m resamples of them, (m, n)."""
+    drawn = rng.integers(0, n, (m, n))
+    return np.reshape([np.bincount(inputs, minlength=n) for inputs in drawn], (m, n)) / n
 
 
 def interval(resampled: np.ndarray) -> tuple[float, float]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+import torch.nn.functional as nnf
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -16,6 +17,7 @@ from mvlib.core.randomness import Name, stream
 from mvlib.deep.photographs import DATASETS, load
 
 HALVES = ("whole", "left only", "right only")
+SHIFT = 2  # pixels by which an augmented image moves at most, either way
 EXPLORE = 6  # the last sixth of the training files is for choosing settings, never for training
 
 
@@ -24,7 +26,9 @@ class ImageData:
     r"""Which images, how many, and what was done to them.
 
     Choice: labels are balanced, and the training images come from the first five sixths of the
-    training files; the last sixth is kept for choosing settings (`explore`).
+    training files; the last sixth is kept for choosing settings (`explore`).  Augmented copies are
+    made once and are the same for all learners, so that a teacher's outputs on every image that its
+    students see can be kept.
 
     Attributes:
         dataset: one of `photographs.DATASETS`.
@@ -36,6 +40,8 @@ class ImageData:
         two_photographs: True joins the left half of one image with the right half of another of
             the same class, so that the halves have only the class in common.
         explore: True tests on the last sixth of the training files instead.
+        copies: of each training image, >= 1: as it is, and copies - 1 times augmented, that is
+            flipped with probability 1/2 and shifted (`augmented`).
     """
 
     dataset: str
@@ -46,6 +52,7 @@ class ImageData:
     single_view_fraction: float = 0.0
     two_photographs: bool = False
     explore: bool = False
+    copies: int = 1
 
     def __post_init__(self) -> None:
         known, mu = self.dataset in DATASETS, self.single_view_fraction
@@ -55,15 +62,22 @@ class ImageData:
         require_int("draw", "seed", self.draw, 0, "pass a plain int")
         require_number("label_noise", "", self.label_noise, 0, 1, "it is a share of the labels")
         require_number("single_view_fraction", "mu", mu, 0, 1, "it is a share of the images")
+        require_int("copies", "", self.copies, 1, "1 is each image as it is")
         for field in ("two_photographs", "explore"):
             value = getattr(self, field)
             require(isinstance(value, bool), field, "", value, "be True or False", "pick one")
+
+    @property
+    def n_shown(self) -> int:
+        """Training images and all their augmented copies."""
+        return self.n_train * self.copies
 
 
 @dataclass(frozen=True, slots=True)
 class ImageSets:
     """Pixels centred and scaled by the training set's own mean and standard deviation, so that 0
-    is its mean grey."""
+    is its mean grey.  Where images are augmented, N copies is in the place of N: first all images
+    as they are, then all of them augmented once, and so on."""
 
     X: Tensor  # training images (N, channels, height, width)
     y: Tensor  # the labels trained on
@@ -97,6 +111,9 @@ def image_sets(data: ImageData, *, device: str = "cpu") -> ImageSets:
     if data.single_view_fraction:
         X = missing_halves(X, y, data.single_view_fraction, seed=data.draw)
     noisy = noisy_labels(y, data.label_noise, n_classes=k, seed=data.draw)
+    if data.copies > 1:
+        made = (augmented(X, stream(data.draw, "augmented", i)) for i in range(1, data.copies))
+        X, noisy, y = torch.cat([X, *made]), noisy.repeat(data.copies), y.repeat(data.copies)
     X, noisy, y, X_test, y_test = (part.to(device) for part in (X, noisy, y, X_test, y_test))
     return ImageSets(X, noisy, y, X_test, y_test, k)
 
@@ -124,6 +141,26 @@ def noisy_labels(
     rows = torch.randperm(len(y), generator=generator)[: round(share * len(y))]
     shift = torch.randint(1, n_classes, y.shape, generator=generator)
     return y.index_copy(0, rows, (y[rows] + shift[rows]) % n_classes)
+
+
+def augmented(X: Float[Tensor, "n c h w"], generator: torch.Generator) -> Float[Tensor, "n c h w"]:
+    """Each image flipped left to right or not, and shifted by up to `SHIFT` pixels down and right
+    or up and left; what moves in is the value of the image's nearest edge.
+
+    Raises:
+        BadInput: if the images are so small that a shift could move all of them out.
+    """
+    n, side = len(X), min(X.shape[2:])
+    bound = f"be > {SHIFT}, the largest shift"
+    require(side > SHIFT, "side", "", side, bound, "use larger images, or copies = 1")
+    flips = torch.rand(n, generator=generator) < 0.5
+    down, right = torch.randint(2 * SHIFT + 1, (2, n, 1), generator=generator)
+    padded = nnf.pad(
+        torch.where(flips[:, None, None, None], X.flip(3), X), [SHIFT] * 4, "replicate"
+    )
+    rows, columns = (torch.arange(s) + by for s, by in zip(X.shape[2:], (down, right), strict=True))
+    at = torch.arange(n)[:, None, None]
+    return padded[at, :, rows[:, :, None], columns[:, None]].movedim(3, 1).contiguous()
 
 
 def only_half(X: Float[Tensor, "n c h w"], half: str) -> Float[Tensor, "n c h w"]:

@@ -11,7 +11,9 @@ from itertools import product
 from mvlib.deep.networks import Architecture, Form
 from mvlib.deep.optimisers import Adam, Plan
 from mvlib.experiments.settings import FIRST_DRAW, Families, Scale
-from mvlib.studies.gaussian import TARGETS, GaussianData, GaussianStudy
+from mvlib.studies.gaussian import GaussianData, GaussianStudy
+from mvlib.studies.gaussian_kernels import GaussianKernelStudy
+from mvlib.studies.teachers import CONTROLS
 
 # name -> (label noise, margin)
 CONDITIONS: dict[str, tuple[float, float]] = {
@@ -45,6 +47,8 @@ class GridSize:
             `n_networks` of `widths` have together.
         averages: how many times `n_networks` networks are trained as one.
         n_compared: data draws on which students and averages are trained.
+        n_frozen, n_frozen_students, n_frozen_test, diag_reg: networks frozen at their start,
+            students of their ensemble, test inputs, and the ridge.
     """
 
     dim: int
@@ -62,6 +66,10 @@ class GridSize:
     equal_weights: int
     averages: int = 1
     n_compared: int = 8
+    n_frozen: int = 5
+    n_frozen_students: int = 3
+    n_frozen_test: int = 2000
+    diag_reg: float = 1e-3
 
 
 GRID_SIZES: dict[str, GridSize] = {
@@ -69,7 +77,7 @@ GRID_SIZES: dict[str, GridSize] = {
         dim=12, positions=4, widths=(48, 32, 16), n_train=200, n_networks=4, n_test=500,
         epochs=30, labels=(LABELS[0], LABELS[3]), conditions=("clean", "label noise"),
         sample_counts=(100,), sweep_widths=(24, 48), learning_rate=0.015, equal_weights=104,
-        n_compared=2,
+        n_compared=2, n_frozen=2, n_frozen_students=1, n_frozen_test=200,
     ),
     "book": GridSize(
         dim=32, positions=8, widths=(128, 96, 48), n_train=1000, n_test=6000,
@@ -137,6 +145,7 @@ def gaussian_families(scale: Scale) -> Families:
             or (condition_name(study) == MOST and study.data.labels.kind == "linear")
         )
     }
+    plain = {label: study for label, study in compared.items() if condition_name(study) == "clean"}
     return {
         "gaussian": grid,
         "gaussian-samples": {
@@ -152,10 +161,25 @@ def gaussian_families(scale: Scale) -> Families:
             label: replace(
                 study,
                 learners=(full, replace(full, width=size.equal_weights)),
-                students=TARGETS,
+                students=("average", *CONTROLS),
                 averages=size.averages,
             )
             for label, study in compared.items()
+        },
+        # The same networks again, and what one of them can teach.
+        "gaussian-self-distilled": {
+            label: replace(study, learners=(full,), students=("each",))
+            for label, study in plain.items()
+        },
+        "gaussian-kernels": {
+            label: GaussianKernelStudy(
+                base=replace(
+                    study, learners=(full,), n_networks=size.n_frozen, n_test=size.n_frozen_test
+                ),
+                n_students=size.n_frozen_students,
+                diag_reg=size.diag_reg,
+            )
+            for label, study in plain.items()
         },
     }
 

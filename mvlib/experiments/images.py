@@ -28,7 +28,9 @@ class ImageSize:
     its members.  Of the `n_sets` training sets the first has all learners; the others have
     `n_set_learners` networks and one average of as many.  Controls, and all students of the others,
     are `n_students`.  `other_counts` are other numbers of training images
-    N, and for each how many networks, students of a kind and trained averages.
+    N, and for each how many networks, students of a kind and trained averages.  `residual` is what
+    is otherwise where networks are normalised and see `copies` of each image.  Students take
+    `longer` times as many passes as networks.
     """
 
     dataset: str
@@ -47,6 +49,9 @@ class ImageSize:
     n_set_learners: int
     n_students: int
     other_counts: tuple[tuple[int, int, int, int], ...]
+    residual: dict[str, Any]
+    copies: int = 1
+    longer: int = 1
     diag_reg: float = 1e-3
 
 
@@ -55,17 +60,23 @@ IMAGE_SIZES: dict[str, ImageSize] = {
     "smoke": ImageSize(dataset="digits", n_train=100, n_test=200, n_kernel_test=100, width=4,
                        wide=8, n_filters=16, epochs=20, n_learners=3, n_averages=2,
                        n_view_learners=2, view_shares=(0.0, 0.4), n_sets=2,
-                       n_set_learners=2, n_students=2, other_counts=((50, 2, 1, 1),)),
+                       n_set_learners=2, n_students=2, other_counts=((50, 2, 1, 1),),
+                       residual={"copies": 2, "epochs": 5, "width": 2, "wide": 4, "n_learners": 2,
+                                 "n_students": 1, "n_averages": 1,
+                                 "longer": 2}),
     "book": ImageSize(dataset="fashion-mnist", n_train=1000, n_test=10000, n_kernel_test=5000,
                       width=16, wide=50, n_filters=256, epochs=30, n_learners=10, n_averages=3,
                       n_view_learners=5, view_shares=(0.0, 0.1, 0.2, 0.4), n_sets=3,
                       n_set_learners=6, n_students=3,
-                      other_counts=((250, 6, 3, 1), (4000, 4, 2, 0))),
+                      other_counts=((250, 6, 3, 1), (4000, 4, 2, 0), (16000, 3, 1, 0)),
+                      residual={"copies": 5, "epochs": 6, "n_set_learners": 5, "n_averages": 2,
+                                "longer": 2}),
     # Your own copy of the archive, and a GPU.
     "paper": ImageSize(dataset="cifar-10", n_train=40000, n_test=10000, n_kernel_test=10000,
                        width=64, wide=200, n_filters=1024, epochs=60, n_learners=10, n_averages=3,
                        n_view_learners=10, view_shares=(0.0, 0.05, 0.1, 0.2, 0.4), n_sets=3,
-                       n_set_learners=10, n_students=10, other_counts=((10000, 10, 10, 3),)),
+                       n_set_learners=10, n_students=10, other_counts=((10000, 10, 10, 3),),
+                       residual={"copies": 5, "epochs": 12, "longer": 2}),
 }  # fmt: skip
 
 
@@ -94,6 +105,25 @@ def image_study(scale: Scale, **data: Any) -> ImageStudy:
         schedule=Epochs(epochs=size.epochs, precision="bfloat16"),
         n_learners=size.n_learners,
         first_seed=NETWORKS,
+    )
+
+
+def residual_size(scale: Scale) -> ImageSize:
+    """The sizes of networks as the paper has them, normalised and on augmented images."""
+    size = image_size(scale)
+    return replace(size, **size.residual)
+
+
+def residual_study(scale: Scale) -> ImageStudy:
+    """Networks with batch normalisation on augmented images."""
+    size, plain = residual_size(scale), image_study(scale)
+    return replace(
+        plain,
+        data=replace(plain.data, copies=size.copies),
+        schedule=replace(plain.schedule, epochs=size.epochs),
+        width=size.width,
+        n_learners=size.n_learners,
+        normalisation="batch",
     )
 
 
@@ -127,39 +157,53 @@ def other_counts(scale: Scale) -> dict[str, ImageStudy]:
     return made
 
 
+def compared(name: str, base: ImageStudy, size: ImageSize) -> Families:
+    """Networks on several training sets, the first being `base`'s, and what is compared with their
+    ensembles: students, controls, averages of as many networks trained as one, and single networks
+    with about as many weights, that is what width alone gains."""
+    others = [
+        replace(base, data=replace(base.data, draw=FIRST_DRAW + i), n_learners=size.n_set_learners)
+        for i in range(1, size.n_sets)
+    ]
+    sets = {set_name(study): study for study in (base, *others)}
+    schedule = replace(base.schedule, epochs=size.longer * base.schedule.epochs)
+
+    def students(study: ImageStudy, target: str, n: int = size.n_students) -> ImageStudy:
+        return replace(taught(study, target, n), schedule=schedule)
+
+    return {
+        f"{name}-single": sets,
+        f"{name}-distilled": {
+            label: students(study, "average", n)
+            for label, study in sets.items()
+            for n in [base.n_learners if study is base else size.n_students]
+        },
+        **{
+            f"{name}-{control}": {label: students(study, control) for label, study in sets.items()}
+            for control in CONTROLS
+        },
+        f"{name}-average": {
+            label: averages(study, size.n_averages if study is base else 1)
+            for label, study in sets.items()
+        },
+        f"{name}-wide": {
+            f"{size.wide} channels": replace(base, width=size.wide, n_learners=size.n_averages)
+        },
+    }
+
+
 def image_families(scale: Scale) -> Families:
     """Ensembles and what is compared with them, and what their networks see."""
     size, base = image_size(scale), image_study(scale)
-    average, smoke = taught(base, "average", base.n_learners), scale == "smoke"
-    others = [
-        replace(image_study(scale, draw=FIRST_DRAW + i), n_learners=size.n_set_learners)
-        for i in range(1, size.n_sets)
-    ]
-    sets, few = [base, *others], size.n_students
+    smoke = scale == "smoke"
     features = {
         "ntk": ("tangent", size.width),
         "random convolutions": ("convolution", size.n_filters),
     }
     return {
-        "images-single": {set_name(study): study for study in sets},
-        "images-distilled": {
-            set_name(study): average if study is base else taught(study, "average", few)
-            for study in sets
-        },
-        "images-self-distilled": {set_name(base): replace(average, target="each")},
-        **{
-            f"images-{control}": {set_name(study): taught(study, control, few) for study in sets}
-            for control in CONTROLS
-        },
-        # The mean of as many networks as the ensemble has, trained as one; and single networks with
-        # about as many weights: what width alone gains.
-        "images-average": {
-            set_name(study): averages(study, size.n_averages if study is base else 1)
-            for study in sets
-        },
-        "images-wide": {
-            f"{size.wide} channels": replace(base, width=size.wide, n_learners=size.n_averages)
-        },
+        **compared("images", base, size),
+        "images-self-distilled": {set_name(base): taught(base, "each", base.n_learners)},
+        **compared("residual", residual_study(scale), residual_size(scale)),
         "images-count": other_counts(scale),
         "images-kernels": {
             label: ImageKernelStudy(

@@ -8,7 +8,9 @@ from typing import Any
 
 from mvlib.deep.picture_views import PictureViews
 from mvlib.experiments.images import of_this_machine
+from mvlib.experiments.other_learners import WIDE
 from mvlib.experiments.settings import FIRST_DRAW, SELF_TAU, Families, Scale, base_study, vary
+from mvlib.paper.batches import MidpointMixup
 from mvlib.paper.step_rules import FixedSteps, WhenFitted
 from mvlib.studies.distillation import DistillationStudy
 from mvlib.studies.picture_views import PictureStudy
@@ -25,6 +27,10 @@ TAUGHT: dict[str, dict[str, Any]] = {
     "handmade-one-hot": {"target": "one-hot"},
     "handmade-self-distilled": {"target": "each", "tau": SELF_TAU},
 }
+# Of networks on midpoints and of the same networks without: half-way to the lower threshold that
+# midpoints of vectors want, because photographs vary by themselves.
+LOWER = 1.25
+MIXED = 2  # networks on each training set
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,16 +46,17 @@ class PictureSize:
     n_draws: int
     n_test: int
     student_steps: int
+    mixup_steps: int
 
 
 _BOOK = PictureSize(
     dataset="fashion-mnist", typical=0.1, side=16, n_train=2000, n_networks=20, n_students=4,
-    n_draws=3, n_test=2000, student_steps=200,
+    n_draws=3, n_test=2000, student_steps=200, mixup_steps=300,
 )  # fmt: skip
 PICTURE_SIZES: dict[str, PictureSize] = {
     # Fashion-MNIST where it is on this machine, else digits, of which there are few.
     "smoke": replace(_BOOK, dataset="digits", typical=0.2, side=8, n_train=200, n_networks=3,
-                     n_students=2, n_draws=1, n_test=100, student_steps=50),
+                     n_students=2, n_draws=1, n_test=100, student_steps=50, mixup_steps=60),
     "book": _BOOK,
     "paper": replace(_BOOK, n_train=10000, n_students=10, n_draws=5, n_test=10000),
 }  # fmt: skip
@@ -98,9 +105,10 @@ def picture_study(
 
 
 def picture_families(scale: Scale) -> Families:
-    """Networks and their students, on every training set."""
+    """Networks and their students, and networks on midpoints, on every training set."""
     size = picture_size(scale)
-    made: Families = {name: {} for name in ("handmade-single", *TAUGHT)}
+    names = ("handmade-single", *TAUGHT, "handmade-mixup", "handmade-as-long")
+    made: Families = {name: {} for name in names}
     for draw in range(FIRST_DRAW, FIRST_DRAW + size.n_draws):
         networks, label = picture_study(scale, draw=draw), f"draw {draw}"
         made["handmade-single"][label] = PictureStudy(base=networks)
@@ -110,6 +118,12 @@ def picture_families(scale: Scale) -> Families:
                 teacher=networks, schedule=steps, n_students=size.n_students, **taught
             )
             made[name][label] = PictureStudy(base=students)
+        steps = replace(steps, stop_rule=FixedSteps(steps=size.mixup_steps))
+        plain = replace(vary(networks, threshold=LOWER, own_strength=WIDE), schedule=steps,
+                        n_networks=min(MIXED, size.n_networks))  # fmt: skip
+        mixed = replace(plain, batches=MidpointMixup())
+        made["handmade-mixup"][label] = PictureStudy(base=mixed)
+        made["handmade-as-long"][label] = PictureStudy(base=plain)
     made["handmade-broken"] = {
         label: PictureStudy(base=study) for label, study in broken(scale).items()
     }

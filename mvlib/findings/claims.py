@@ -12,7 +12,7 @@ from mvlib.findings import robustness, students, worlds
 from mvlib.findings.finding import Finding
 from mvlib.findings.formatting import Family
 from mvlib.findings.gaussian import gaussian_ensemble_gain, multi_view_removed
-from mvlib.findings.images import image_claims
+from mvlib.findings.images import image_claims, residual_claims
 from mvlib.findings.limit import limit_findings, train_average_ratio
 from mvlib.findings.other_learners import classifier_findings, mixup_findings
 from mvlib.findings.picture_views import KINDS as HANDMADE
@@ -29,6 +29,10 @@ IMAGES = tuple(
     for kind in ("single", "distilled", "self-distilled", "one-hot", "shuffled", "smoothed",
                  "average", "wide")
 )  # fmt: skip
+# The same of networks with batch normalisation and augmentation.
+RESIDUAL = tuple(
+    name.replace("images", "residual") for name in IMAGES if name != "images-self-distilled"
+)
 ROBUSTNESS = ("four-features", "views", "stronger-view")  # in the order of `robustness_findings`
 # The families of experiments that the findings rest on.
 NEEDED = (
@@ -45,7 +49,7 @@ NEEDED = (
     *("gaussian", "gaussian-students"),
     *("many-classes-grown", "average-reduced"),
     *("mixup", "hard-labels-as-long", "classifiers", "classifiers-noise"),
-    *(*IMAGES, "images-kernels"),
+    *(*IMAGES, "images-kernels", *RESIDUAL),
     *HANDMADE,
     *ROBUSTNESS,
 )
@@ -70,7 +74,10 @@ def findings(scale: Scale, run: Callable[[Experiment], Arrays]) -> list[Finding]
     }
     of = {name: [arrays for _, arrays in family] for name, family in families.items()}
     single = of["single-model"]
-    photographs = worlds.photographs([pair for name in IMAGES for pair in families[name]])
+    photographs, residual = (
+        worlds.photographs([pair for name in names for pair in families[name]])
+        for names in (IMAGES, RESIDUAL)
+    )
     return [
         theorem_1(study, single),
         theorem_2(study, single, [(e.study, a) for e, a in families["many-inputs"]]),
@@ -91,6 +98,7 @@ def findings(scale: Scale, run: Callable[[Experiment], Arrays]) -> list[Finding]
             families["handmade-single"][0][0].study.base, {name: of[name] for name in HANDMADE}
         ),
         *image_claims(photographs, of["images-kernels"][0], multi_view_removed(study, single)),
+        *residual_claims(residual),
         *worlds.world_claims(
             worlds.multi_view(study, families),
             worlds.gaussian(families["gaussian-students"]),

@@ -30,6 +30,9 @@ REPORTED = {
     "self_distilled": (97.13, 83.56),
 }
 
+# Family of experiments -> whose claims these are, at the end of a statement.
+OF = {"images": "", "residual": ", with normalisation and augmentation"}
+
 
 def gain_in_standard_errors(world: World) -> Measured:
     """The ensemble's gain over its standard error, training sets, networks and images resampled;
@@ -41,12 +44,6 @@ def gain_in_standard_errors(world: World) -> Measured:
     return found, found - 1.96, found + 1.96
 
 
-def kernel_world(kernels: Arrays) -> World:
-    """The same rows for frozen features, and students on hard labels."""
-    rows = {name.removesuffix("_wrong"): a for name, a in kernels.items() if a.ndim == 2}
-    return World(name="frozen features", draws=[rows], curve=rows["single"].mean(axis=1)[:1])
-
-
 def _finding(
     claim: str, world: World, row: str, found: Measured, caveat: str, *, beside: str = "single",
     **said: Any,
@@ -54,7 +51,7 @@ def _finding(
     draws = world.has(row, beside)
     sets = "1 training set" if len(draws) == 1 else f"{len(draws)} training sets"
     return Finding(
-        **{"claim": f"images-{claim}", "unit": UNIT_SHARE, "source": "ours", **said},
+        **{"claim": claim, "unit": UNIT_SHARE, "source": "ours", **said},
         **estimate(*found),
         n=sum(len(draw[row]) for draw in draws),
         caveat=(
@@ -64,65 +61,83 @@ def _finding(
     )
 
 
-def image_claims(world: World, ntk: Arrays, on_views: float) -> list[Finding]:
-    """The claims of the paper's experiments on images; `on_views`: share of errors that an ensemble
-    removes on multi-view data."""
-    frozen = kernel_world(ntk)
-    rows = dict.fromkeys(name for draw in world.draws for name in draw)
-    said = {name: f"{mean_error(world, name):.4f}" for name in rows}
+def _distilled(kind: str, world: World) -> Finding:
     first = replace(world, draws=world.draws[:1])
     again = with_interval(worlds.gain(first, "ensemble_of_distilled", base="distilled"), ".4f")
+    return _finding(
+        f"{kind}-distilled-share-of-gain", world, "distilled", share_of_gain(world, "distilled"),
+        f"A student errs on {mean_error(world, 'distilled'):.4f}; averaging those of the first "
+        f"training set gains {again} more. "
+        f"The same students without its knowledge: {worlds.beside(world)}.",
+        statement=f"On photographs a distilled student has at least half of the gain{OF[kind]}.",
+        direction="at least", predicted=0.5, turn=0.0,
+    )  # fmt: skip
+
+
+def _averages(kind: str, world: World) -> list[Finding]:
     size_alone = with_interval(share_of_gain(world, "wide"), ".2f")
     return [
         _finding(
-            "ensemble-gain", world, "single", worlds.removed(world),
+            f"{kind}-train-average-share-of-gain", world, "average",
+            share_of_gain(world, "average"),
+            f"At equal width: each average is as many networks as the ensemble, and errs on "
+            f"{mean_error(world, 'average'):.4f}. One network with as many weights has "
+            f"{size_alone} of the gain.",
+            statement="On photographs training the average has at most a quarter of the gain, at "
+            f"equal width{OF[kind]}.",
+            direction="at most", predicted=0.25, turn=0.5,
+        ),
+        _finding(
+            f"{kind}-train-average-at-equal-weights", world, "average",
+            share_of_gain(world, "average", base="wide"),
+            "Against single networks with about as many weights as all members of an average, "
+            f"which err on {mean_error(world, 'wide'):.4f}.",
+            beside="wide",
+            statement="On photographs training the average has at most a quarter of the gain, at "
+            f"equal weights{OF[kind]}.",
+            direction="at most", predicted=0.25, turn=0.5,
+        ),
+    ]  # fmt: skip
+
+
+def residual_claims(world: World) -> list[Finding]:
+    """The claims whose numbers depend on how large and how trained networks are, of networks with
+    batch normalisation and augmentation."""
+    return [_distilled("residual", world), *_averages("residual", world)]
+
+
+def image_claims(world: World, ntk: Arrays, on_views: float) -> list[Finding]:
+    """The claims of the paper's experiments on images; `on_views`: share of errors that an ensemble
+    removes on multi-view data."""
+    frozen = worlds.frozen_features("frozen features", [ntk])
+    said = {name: f"{mean_error(world, name):.4f}" for name in ("single", "ensemble")}
+    return [
+        _finding(
+            "images-ensemble-gain", world, "single", worlds.removed(world),
             f"A single network errs on {said['single']}, the ensemble on {said['ensemble']}. "
             f"Predicted: what the ensemble removes on multi-view data.",
             statement="An ensemble removes errors on photographs as it does where there are views.",
             predicted=round(on_views, 3), turn=on_views / 2, unit=UNIT_REMOVED,
         ),
         _finding(
-            "ensemble-gain-in-standard-errors", world, "single", gain_in_standard_errors(world),
+            "images-ensemble-gain-in-standard-errors", world, "single",
+            gain_in_standard_errors(world),
             f"A single network errs on {said['single']}, the ensemble on {said['ensemble']}.",
             statement="On photographs the ensemble gains more than 3 standard errors.",
             direction="at least", predicted=3.0, turn=0.0, unit="gain over its standard error",
         ),
+        _distilled("images", world),
         _finding(
-            "distilled-share-of-gain", world, "distilled", share_of_gain(world, "distilled"),
-            f"A student errs on {said['distilled']}; averaging those of the first training set "
-            f"gains {again} more. "
-            f"The same students without its knowledge: {worlds.beside(world)}.",
-            statement="On photographs a distilled student has at least half of the gain.",
-            direction="at least", predicted=0.5, turn=0.0,
-        ),
-        _finding(
-            "self-distilled-gain", world, "self_distilled",
+            "images-self-distilled-gain", world, "self_distilled",
             worlds.gain(world, "self_distilled"),
             "Each student against its own teacher, paired.",
             statement="On photographs a self-distilled student errs less than its teacher.",
             direction="at least", predicted=0.0, turn=0.0, unit=UNIT_ERROR,
             source="the paper's words",
         ),
+        *_averages("images", world),
         _finding(
-            "train-average-share-of-gain", world, "average", share_of_gain(world, "average"),
-            f"At equal width: each average is as many networks as the ensemble, and errs on "
-            f"{said['average']}. One network with as many weights has {size_alone} of the gain.",
-            statement="On photographs training the average has at most a quarter of the gain "
-            "(equal width).",
-            direction="at most", predicted=0.25, turn=0.5,
-        ),
-        _finding(
-            "train-average-at-equal-weights", world, "average",
-            share_of_gain(world, "average", base="wide"),
-            "Against single networks with about as many weights as all members of an average, "
-            f"which err on {said['wide']}.",
-            beside="wide",
-            statement="On photographs training the average has at most a quarter of the gain "
-            "(equal weights).",
-            direction="at most", predicted=0.25, turn=0.5,
-        ),
-        _finding(
-            "ntk-distilled-share-of-gain", frozen, "distilled",
+            "images-ntk-distilled-share-of-gain", frozen, "distilled",
             share_of_gain(frozen, "distilled", base="hard_student"),
             "Against the same students on hard labels, paired; the gain is that of the ensemble of "
             "tangent kernels.",

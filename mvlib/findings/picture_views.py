@@ -36,6 +36,11 @@ KINDS = {
     "handmade-one-hot": "control: one-hot",
     "handmade-self-distilled": "self-distilled",
 }
+# What stands beside them, and no theorem speaks of.
+BESIDE = {
+    "handmade-mixup": "networks on midpoints (mixup)",
+    "handmade-as-long": "the same networks, no mixup",
+}
 
 
 def errors(of: Draws) -> dict[str, list[np.ndarray]]:

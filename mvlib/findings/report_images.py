@@ -11,8 +11,8 @@ from mvlib.deep.photographs import class_names
 from mvlib.experiments.images import ImageSize
 from mvlib.findings.finding import Finding, records
 from mvlib.findings.formatting import Family, Record, mean, number, percent, with_interval
-from mvlib.findings.images import REPORTED, kernel_world
-from mvlib.findings.worlds import World, gain, mean_error, removed, share_of_gain
+from mvlib.findings.images import REPORTED
+from mvlib.findings.worlds import World, frozen_features, gain, mean_error, removed, share_of_gain
 from mvlib.store.entries import Arrays
 from mvlib.studies.images import ImageStudy
 
@@ -42,9 +42,12 @@ def setting_values(study: ImageStudy, size: ImageSize) -> Record:
         "n-sets": size.n_sets,
         "n-set-learners": size.n_set_learners,
         "n-students": size.n_students,
+        "copies": study.data.copies,
+        "augmented": study.data.copies - 1,
         "epochs": study.schedule.epochs,
         "width": study.width,
         "temperature": study.temperature,
+        "longer": size.longer,
         "filters": size.n_filters,
         "ridge": size.diag_reg,
     }
@@ -52,7 +55,7 @@ def setting_values(study: ImageStudy, size: ImageSize) -> Record:
 
 def every_row(world: World, kernels: Mapping[str, Arrays]) -> dict[str, World]:
     """Networks and each kind of frozen features, on the first training set."""
-    frozen = {kind: kernel_world(arrays) for kind, arrays in kernels.items()}
+    frozen = {kind: frozen_features(kind, [arrays]) for kind, arrays in kernels.items()}
     return {"networks": replace(world, draws=world.draws[:1]), **frozen}
 
 
@@ -118,6 +121,21 @@ def gain_values(world: World, ntk: World) -> Record:
         "ntk-average-share": with_interval(share_of_gain(ntk, "average"), ".2f"),
         "ntk-distilled-gain": with_interval(gain(ntk, "distilled", base="hard_student"), ".2%"),
     }
+
+
+def fit_values(families: Mapping[str, Sequence[Arrays]]) -> Record:
+    """Name -> share of the training images, as they are, that learners of a family get wrong."""
+    return {
+        f"fit-{name}": percent([a["train_error"].mean() for a in of], 2)
+        for name, of in families.items()
+    }
+
+
+def world_values(world: World) -> Record:
+    """Errors of a network, of the ensemble and of a student, and what the ensemble gains."""
+    errors = {row: percent(mean_error(world, row)) for row in ("single", "ensemble", "distilled")}
+    said = {"removed": (removed(world), ".1%"), "gain": (gain(world, "ensemble"), ".2%")}
+    return errors | {name: with_interval(*found) for name, found in said.items()}
 
 
 def half_errors(views: Family) -> tuple[list[float], dict[str, Pair]]:

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from mvlib.core.intervals import mean_interval
 from mvlib.deep.picture_views import COLOURS, PictureViews
-from mvlib.findings.formatting import Family, Record, mean, percent
-from mvlib.findings.picture_views import KINDS, Draws
+from mvlib.findings.formatting import Family, Record, mean, of_all, percent, with_interval
+from mvlib.findings.picture_views import BESIDE, KINDS, Draws
 from mvlib.findings.theorems import (
     all_learned,
     learned,
@@ -91,7 +92,7 @@ def error_table(study: SingleModelStudy, of: Draws) -> list[Record]:
     """Errors by kind of network and of the networks' average, and what else they get wrong."""
     networks, *students = [
         _errors(kind, study, of[name]) | {"how many": sum(len(a["single_error"]) for a in of[name])}
-        for name, kind in KINDS.items()
+        for name, kind in (KINDS | BESIDE).items()
     ]
     return [networks, _together(study, of["handmade-single"]), *students]
 
@@ -117,6 +118,23 @@ def _errors(title: str, study: SingleModelStudy, draws: Sequence[Arrays]) -> dic
         "test error / μ": mean_error(study, draws),
         "classes with both views": mean_of_draws([all_learned(a["correlations"]) for a in draws]),
     }
+
+
+def mixup_values(study: SingleModelStudy, of: Draws) -> Record:
+    """Networks on midpoints and the same without in the text; `study`: the former's."""
+    low, high = study.data.own_strength
+    said: dict[str, object] = {"pv-mixup-threshold": f"{study.learner.threshold:g}",
+                               "pv-mixup-strengths": f"{low:g} to {high:g}"}  # fmt: skip
+    for tag, name in zip(("pv-mixup", "pv-as-long"), BESIDE, strict=True):
+        errors = {kind: [a[f"{kind}_error"] for a in of[name]] for kind in ("single", "multi")}
+        both = [all_learned(a["correlations"]) for a in of[name]]
+        said |= {
+            tag: with_interval((mean_of_draws(errors["single"]), *mean_interval(errors["single"]))),
+            f"{tag}-multi": percent(mean_of_draws(errors["multi"]), 2),
+            f"{tag}-both": percent(mean_of_draws(both), 0),
+            f"{tag}-fitted": of_all(np.concatenate([a["fitted"] for a in of[name]])),
+        }
+    return said
 
 
 def broken_table(family: Family) -> list[Record]:

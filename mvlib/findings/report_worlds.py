@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from mvlib.experiments.settings import Scale, base_study
 from mvlib.findings import worlds
-from mvlib.findings.claims import IMAGES
+from mvlib.findings.claims import IMAGES, RESIDUAL
 from mvlib.findings.formatting import Record, number, percent, with_interval
 from mvlib.findings.worlds import Measured, World, mean_error, share_of_gain
 from mvlib.run.sweep import load_family
 from mvlib.store.entries import Store
 
 MULTI_VIEW, GAUSSIAN, PHOTOGRAPHS = "multi-view data", "Gaussian inputs", "photographs"
+NOT_MEASURED = "(not measured)"
+AUGMENTED = "photographs, normalised and augmented"
 
 ROWS = {
     **{row: f"student of {what}" for row, what in worlds.STUDENTS.items()},
@@ -31,12 +34,27 @@ def load(scale: Scale, store: Store) -> dict[str, World]:
     names = ("single-model", "joint", "joint-size", *worlds.MULTI_VIEW, *worlds.HINTON)
     families = {name: load_family(scale, name, store) for name in names}
     students = load_family(scale, "gaussian-students", store)
+    selves = load_family(scale, "gaussian-self-distilled", store)
     views = worlds.multi_view(study, families)
-    found = [views, worlds.gaussian(students), load_photographs(scale, store)]
+    found = [views, worlds.gaussian(students, selves), load_photographs(scale, store)]
+    found.append(load_augmented(scale, store))
     found.append(worlds.hinton(views, study, families))
     if any(worlds.condition_name(e.study) != "clean" for e, _ in students):
         found.append(worlds.gaussian(students, margin=True))
     return {world.name: world for world in found}
+
+
+def load_frozen(scale: Scale, store: Store) -> dict[str, World]:
+    """Kind of data -> tangent kernels on it."""
+    contrast = load_family(scale, "contrast", store)
+    gaussian = [a for _, a in load_family(scale, "gaussian-kernels", store)]
+    photographs = [a for e, a in load_family(scale, "images-kernels", store)
+                   if e.study.features == "tangent"]  # fmt: skip
+    return {
+        MULTI_VIEW: worlds.multi_view_frozen(base_study(scale), contrast, MULTI_VIEW),
+        GAUSSIAN: worlds.frozen_features(GAUSSIAN, gaussian),
+        PHOTOGRAPHS: worlds.frozen_features(PHOTOGRAPHS, photographs),
+    }
 
 
 def load_photographs(scale: Scale, store: Store) -> World:
@@ -44,11 +62,17 @@ def load_photographs(scale: Scale, store: Store) -> World:
     return worlds.photographs([p for name in IMAGES for p in load_family(scale, name, store)])
 
 
-def curves(of: Mapping[str, World]) -> dict[str, np.ndarray]:
+def load_augmented(scale: Scale, store: Store) -> World:
+    """The same learners with batch normalisation, on augmented images."""
+    found = worlds.photographs([p for name in RESIDUAL for p in load_family(scale, name, store)])
+    return replace(found, name=AUGMENTED)
+
+
+def curves(
+    of: Mapping[str, World], names: Sequence[str] = (MULTI_VIEW, GAUSSIAN, PHOTOGRAPHS)
+) -> dict[str, np.ndarray]:
     """World -> errors left in averages of 1, 2, ... networks, as a share of one network's."""
-    return {
-        name: of[name].curve / of[name].curve[0] for name in (MULTI_VIEW, GAUSSIAN, PHOTOGRAPHS)
-    }
+    return {name: of[name].curve / of[name].curve[0] for name in names}
 
 
 def student_shares(of: Mapping[str, World]) -> Shares:
@@ -100,16 +124,33 @@ def photographs_side(found: Mapping[str, Measured]) -> str:
     return " and ".join(others) or "neither"
 
 
-def questions(of: Mapping[str, World], students: Shares, joint: Shares) -> Shares:
+def questions(
+    of: Mapping[str, World], students: Shares, joint: Shares, frozen: Mapping[str, World]
+) -> Shares:
     """Question -> world -> answer, all of them shares; the others are `student_shares` and
-    `joint_shares`."""
+    `joint_shares`, `frozen` of tangent kernels by world."""
     return {
         "errors that the ensemble removes": {w.name: worlds.removed(w) for w in of.values()},
         **{f"one student of {what}": found for what, found in students.items()},
         "of the ensemble, beyond one-hot labels": beyond(of),
         "of the ensemble, beyond its best control": beyond(of, best=True),
         **{f"trained as one: {what}": found for what, found in joint.items()},
-    }
+        "tangent kernels: errors that the ensemble removes": {
+            name: worlds.removed(w) for name, w in frozen.items()
+        },
+        "tangent kernels: of the ensemble, beyond one-hot labels": {
+            name: share_of_gain(w, "distilled", base="hard_student") for name, w in frozen.items()
+        },
+        "tangent kernels: average": {
+            name: share_of_gain(w, "average") for name, w in frozen.items()
+        },
+    }  # fmt: skip
+
+
+def answer(found: Mapping[str, Measured], world: str) -> str:
+    """An answer in words; some worlds have none, as at smoke scale where no ensemble of as many
+    networks stands beside what is trained as one."""
+    return with_interval(found[world], ".2f") if world in found else NOT_MEASURED
 
 
 def table(of: Mapping[str, World], asked: Shares) -> list[Record]:
@@ -120,7 +161,7 @@ def table(of: Mapping[str, World], asked: Shares) -> list[Record]:
         errors | {"photographs are apart from": ""},
         *(
             {"share of": what}
-            | {w: with_interval(found[w], ".2f") if w in found else "" for w in of}
+            | {w: answer(found, w) for w in of}
             | {"photographs are apart from": photographs_side(found)}
             for what, found in asked.items()
         ),
@@ -128,20 +169,18 @@ def table(of: Mapping[str, World], asked: Shares) -> list[Record]:
 
 
 def values(asked: Shares) -> Record:
-    """The answers in the text, "removed-photographs" and the like.  What is trained as one has
-    none where no ensemble of as many networks stands beside it, as at smoke scale."""
-    short = {MULTI_VIEW: "views", GAUSSIAN: "gaussian", PHOTOGRAPHS: "photographs"}
+    """The answers in the text, "removed-photographs" and the like."""
+    short = {MULTI_VIEW: "views", GAUSSIAN: "gaussian", PHOTOGRAPHS: "photographs",
+             AUGMENTED: "augmented"}  # fmt: skip
     names = ("removed", "ensemble", "network", "one-hot", "shuffled", "smoothed", "beyond", "best",
-             "average", "wide", "equal")  # fmt: skip
-    said: dict[str, object] = {}
-    for name, found in zip(names, asked.values(), strict=True):
-        said[f"{name}-apart"] = photographs_side(found)
-        for world, tag in short.items():
-            if world in found:
-                said[f"{name}-{tag}"] = with_interval(found[world], ".2f")
-            elif name in ("average", "wide", "equal"):
-                said[f"{name}-{tag}"] = "(not measured)"
-    return said
+             "average", "wide", "equal", "frozen-removed", "frozen-beyond", "frozen-average",
+             )  # fmt: skip
+    answers = dict(zip(names, asked.values(), strict=True))
+    return {f"{name}-apart": photographs_side(found) for name, found in answers.items()} | {
+        f"{name}-{tag}": answer(found, world)
+        for name, found in answers.items()
+        for world, tag in short.items()
+    }
 
 
 def share_table(world: World) -> list[Record]:

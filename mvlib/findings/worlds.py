@@ -6,6 +6,7 @@ rule in all of them.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,6 +17,7 @@ from mvlib.core.intervals import Draw, interval, ratio, resample
 from mvlib.experiments.gaussian import condition_name
 from mvlib.findings.finding import Finding, estimate
 from mvlib.findings.formatting import Family, with_interval
+from mvlib.findings.tangent_kernels import kernel_errors
 from mvlib.findings.theorems import ensembles, network_errors, rough
 from mvlib.paper.evaluation import error_in_units_of_mu
 from mvlib.store.entries import Arrays
@@ -47,15 +49,23 @@ HINTON = {
     "temperature-each": "self_distilled",
     "temperature-one-hot": "one_hot",
 }
+# Row of learners on frozen features -> who they are in a study of multi-view data.
+FROZEN = {
+    "single": "single",
+    "ensemble": "ensemble",
+    "average": "average",
+    "distilled": "distilled_student",
+    "hard_student": "hard_student",
+}
 
 Rows = Mapping[str, np.ndarray]  # row -> errors of its learners, (learners,), or (learners, inputs)
 Formula = Callable[[Mapping[str, np.ndarray]], np.ndarray]  # of errors by row, (resamples,) each
 Measured = tuple[float, float, float]  # with the ends of its 95% interval
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class World:
-    """One kind of data.
+    """One kind of data; equal to itself alone, so that its resamples are kept for it.
 
     Attributes:
         name: in words.
@@ -82,18 +92,28 @@ def mean_error(world: World, row: str) -> float:
     return float(np.mean([draw[row].mean() for draw in world.has(row)]))
 
 
-def resampled_errors(world: World, *rows: str) -> dict[str, np.ndarray]:
-    """Test error of each row in bootstrap resamples, (resamples,).
+def resampled_errors(world: World, *rows: str) -> Mapping[str, np.ndarray]:
+    """Test error of each row in bootstrap resamples, (resamples,), and of all other rows that the
+    same draws have.
 
     A resample holds draws, in each of them learners, and test inputs, the same for all rows; the
     l-th learners of rows with as many go together, so that students are compared with their own
     teachers and with each other.  An ensemble has nothing to draw: it stays the learner it is.
     """
+    return _resampled(world, tuple(set(rows) <= draw.keys() for draw in world.draws))
+
+
+@functools.lru_cache(maxsize=64)
+def _resampled(world: World, having: tuple[bool, ...]) -> Mapping[str, np.ndarray]:
+    """Once for all questions about the same draws: what resamples take is the inputs' shares."""
+    draws = [draw for draw, has in zip(world.draws, having, strict=True) if has]
+    rows = [name for name in draws[0] if all(name in draw for draw in draws)]
     groups: list[Draw] = []
-    for draw in world.has(*rows):
-        shapes = dict.fromkeys((values.ndim, len(values)) for values in draw.values())
+    for draw in draws:
+        shapes = {name: (draw[name].ndim, len(draw[name])) for name in rows}
         groups.append([
-            {name: v for name, v in draw.items() if (v.ndim, len(v)) == shape} for shape in shapes
+            {name: draw[name] for name in rows if shapes[name] == shape}
+            for shape in dict.fromkeys(shapes.values())
         ])  # fmt: skip
     return resample(groups, n_resamples=RESAMPLES, same_inputs=world.same_inputs)
 
@@ -176,8 +196,9 @@ def hinton(world: World, study: SingleModelStudy, families: Mapping[str, Family]
     return replace(world, name="multi-view data, Hinton's loss", draws=kept)
 
 
-def gaussian(family: Family, *, margin: bool = False) -> World:
-    """Gaussian inputs of every kind; or those with linear labels and a margin."""
+def gaussian(family: Family, selves: Family = (), *, margin: bool = False) -> World:
+    """Gaussian inputs of every kind; or those with linear labels and a margin.  `selves`: the same
+    networks, each with a student of its own."""
     chosen = [(e.study, a) for e, a in family if (condition_name(e.study) != "clean") == margin]
     rows = {"average": "distilled"} | {c.replace("_", "-"): c for c in CONTROLS}
     draws = [
@@ -185,9 +206,28 @@ def gaussian(family: Family, *, margin: bool = False) -> World:
          "average": a["together_wrong"], **{row: a[f"{t}_wrong"] for t, row in rows.items()}}
         for _, a in chosen
     ]  # fmt: skip
+    taught = {(e.study.draw, e.study.data): a["each_wrong"] for e, a in selves}
+    for draw, (study, _) in zip(draws, chosen, strict=True):
+        if (study.draw, study.data) in taught:
+            draw["self_distilled"] = taught[study.draw, study.data]
     name = "Gaussian inputs, linear labels and a margin" if margin else "Gaussian inputs"
     curve = np.mean([a["size_curve"][0] for _, a in chosen], axis=0)
     return World(name=name, draws=draws, curve=curve)
+
+
+def frozen_features(name: str, draws: Sequence[Arrays]) -> World:
+    """Learners on frozen features (`frozen_learners`); `name`: the data's."""
+    rows = [{row.removesuffix("_wrong"): a for row, a in arrays.items() if a.ndim == 2}
+            for arrays in draws]  # fmt: skip
+    return World(name=name, draws=rows, curve=rows[0]["single"].mean(axis=1)[:1])
+
+
+def multi_view_frozen(study: SingleModelStudy, contrast: Family, name: str) -> World:
+    """The same on multi-view data, by ridge regression: errors over mu."""
+    arrays = [a for _, a in contrast]
+    of = {row: kernel_errors(study, arrays, "ridge", who) for row, who in FROZEN.items()}
+    rows = [dict(zip(of, errors, strict=True)) for errors in zip(*of.values(), strict=True)]
+    return World(name=name, draws=rows, curve=rows[0]["single"][:1])
 
 
 def image_row(study: ImageStudy, width: int) -> str:

@@ -35,7 +35,7 @@ BLOCK = 4096  # inputs drawn at a time
 READOUT_SCALE = 0.1
 RESAMPLES = 200
 SUBSETS = 20  # ensembles tried of every size
-TARGETS = ("average", *CONTROLS)
+TARGETS = ("average", "each", *CONTROLS)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,9 +99,9 @@ class GaussianStudy:
         draw: which data draw, >= 0: clusters, labelling function, training and test sets and
             networks depend on it.
         n_test: >= 1 fresh inputs.
-        students: what L students of the first form are taught, names from `TARGETS`: "average", or
-            a control without its knowledge (`teachers.CONTROLS`).  Students start alike whatever
-            they are taught.
+        students: what L students of the first form are taught, names from `TARGETS`: "average";
+            "each", student l by network l; or a control without the average's knowledge
+            (`teachers.CONTROLS`).  Students start alike whatever they are taught.
         temperature: T > 0 of students: cross-entropy with softened outputs (Hinton's form without
             labels beside them).
         averages: how many times L networks of the first form are trained as one, >= 0.
@@ -193,6 +193,13 @@ def labelled(
     return X[:n], y[:n]
 
 
+def both_sets(study: GaussianStudy) -> list[tuple[Float[Tensor, "n d"], Int[Tensor, " n"]]]:
+    """Inputs of training and of the test, with their true labels."""
+    function, sizes = labeller(study.data, study.draw), (study.n_train, study.n_test)
+    return [labelled(function, n, study.draw, name)
+            for n, name in zip(sizes, ("train", "test"), strict=True)]  # fmt: skip
+
+
 def with_noise(
     labels: Int[Tensor, " n"], share: float, n_classes: int, generator: torch.Generator
 ) -> Int[Tensor, " n"]:
@@ -230,10 +237,8 @@ def run_gaussian(
         learner, ``{target}_wrong`` (L, n) of students and together_wrong (averages, n).
     """
     data, draw, plan = study.data, study.draw, study.plan
-    function = labeller(data, draw)
-    X, true = labelled(function, study.n_train, draw, "train")
+    (X, true), (X_test, y_test) = both_sets(study)
     y = with_noise(true, data.label_noise, data.n_classes, stream(draw, "label noise"))
-    X_test, y_test = labelled(function, study.n_test, draw, "test")
     X, X_test = X.to(device), X_test.to(device)
     seeds, rows, before = seeds_of(draw, study.n_networks), [], 0
 
@@ -267,11 +272,11 @@ def run_gaussian(
         rows.append(row)
     arrays = {key: torch.stack([row[key] for row in rows]) for key in rows[0]}
     # Of the first form also students of its networks, and averages of such networks.
-    form, teacher = study.learners[0], ensemble_outputs(fitted[0])
+    form = study.learners[0]
     network, name = data.network(form), f"student {form.label}"
     for target in study.students:
         start = init_many(network, seeds, name=name, readout_scale=READOUT_SCALE, device=device)
-        soft, loss = lesson(study, teacher, y, target)
+        soft, loss = lesson(study, fitted[0], y, target)
         orders = [stream(seed, "order", "student") for seed in seeds]
         outputs = outputs_many(network, trained(network, start, soft, orders, loss), X_test)
         arrays[f"{target}_wrong"] = misclassified(outputs.cpu(), y_test)
@@ -298,11 +303,19 @@ def run_gaussian(
 
 
 def lesson(
-    study: GaussianStudy, teacher: Float[Tensor, "n k"], labels: Int[Tensor, " n"], target: str
-) -> tuple[Float[Tensor, "n k"], Loss]:
-    r"""What students are taught: softened outputs of their teacher, or of a control in its place,
-    and the loss, $T^2$ times the cross-entropy with their own."""
+    study: GaussianStudy, teachers: Float[Tensor, "L n k"], labels: Int[Tensor, " n"], target: str
+) -> tuple[Float[Tensor, "n *L k"], Loss]:
+    r"""What students are taught: softened outputs of the teachers' mean, of a control in its place,
+    or of each teacher, and the loss, $T^2$ times the cross-entropy with their own."""
     T = study.temperature
+    if target == "each":
+        softened = (teachers / T).softmax(dim=-1).movedim(0, 1)  # every sample has all of them
+
+        def own(F: Tensor, soft: Float[Tensor, "L n L k"]) -> Tensor:
+            return T**2 * cross_entropy(F / T, soft.diagonal(dim1=0, dim2=2).movedim(2, 0))
+
+        return softened, own
+    teacher = ensemble_outputs(teachers)
     if target in CONTROLS:
         dealt = stream(study.draw, "shuffled teacher")
         (teacher,) = without_knowledge(teacher[None], labels, target, generator=dealt)

@@ -7,13 +7,14 @@ weights of its own on it: $f_i(x) = \langle\theta_i, \Phi(x)\rangle$.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 import torch
 import torch.nn.functional as nnf
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from mvlib.core.arithmetic import inner_products
@@ -86,9 +87,11 @@ def kernel_flops(study: ImageKernelStudy) -> float:
     return study.n_maps * (features + 2.0 * n * (n + t) * D + 10 * n**3)
 
 
-def tangent_map(W: Weights, X: Float[Tensor, "n ch h w"]) -> Float[Tensor, "n D"]:
+def tangent_map(
+    W: Weights, X: Float[Tensor, "n ..."], *, outputs: Callable[[Weights, Tensor], Tensor]
+) -> Float[Tensor, "n D"]:
     r"""$\nabla_W f(W_0, x)$ of a network with one output, all weights side by side."""
-    gradient = torch.func.grad(lambda weights, x: image_outputs(weights, x[None])[0, 0])
+    gradient = torch.func.grad(lambda weights, x: outputs(weights, x[None]).squeeze())
     gradient = torch.func.vmap(gradient, in_dims=(None, 0))
     return torch.cat([g.flatten(1) for g in gradient(W, X).values()], dim=1)
 
@@ -102,18 +105,25 @@ def convolution_map(
 
 
 def kernels(study: ImageKernelStudy, seed: int, sets: ImageSets) -> tuple[Tensor, Tensor]:
-    r"""$K = \Phi\Phi^\top$ of the training set (n, n), and of test against training images."""
+    """Of one of the study's maps."""
     channels, side, device = *sets.X.shape[1:3], str(sets.X.device)
     if study.features == "tangent":
         net = ResidualNet(n_classes=1, channels=channels, side=side, width=study.width)
-        features = partial(tangent_map, init_network(seed, net, device=device))
-    else:
-        shape = (study.width, channels, 5, 5)
-        filters = torch.randn(shape, generator=stream(seed, "random filters"))
-        features = partial(convolution_map, (filters / (25 * channels) ** 0.5).to(device))
+        W = init_network(seed, net, device=device)
+        return products(partial(tangent_map, W, outputs=image_outputs), sets.X, sets.X_test)
+    shape = (study.width, channels, 5, 5)
+    filters = torch.randn(shape, generator=stream(seed, "random filters"))
+    filters = (filters / (25 * channels) ** 0.5).to(device)
+    return products(partial(convolution_map, filters), sets.X, sets.X_test)
+
+
+def products(
+    features: Callable[[Tensor], Tensor], X: Float[Tensor, "n ..."], X_test: Float[Tensor, "t ..."]
+) -> tuple[Float[Tensor, "n n"], Float[Tensor, "t n"]]:
+    r"""$K = \Phi\Phi^\top$ of the training set, and of test against training inputs."""
     with torch.no_grad():
-        train = torch.cat([features(X) for X in sets.X.split(CHUNK)])
-        test = [inner_products(features(X), train) for X in sets.X_test.split(CHUNK)]
+        train = torch.cat([features(x) for x in X.split(CHUNK)])
+        test = [inner_products(features(x), train) for x in X_test.split(CHUNK)]
         return gram(train, train.new_empty(len(train), len(train))), torch.cat(test)
 
 
@@ -131,36 +141,50 @@ def fit(
 def run_image_kernels(
     study: ImageKernelStudy, *, progress: Progress | None = None, device: str = "cpu"
 ) -> dict[str, np.ndarray]:
+    """What `frozen_learners` returns."""
+    sets = image_sets(study.data, device=device)
+    maps = (kernels(study, study.first_seed + i, sets) for i in range(study.n_maps))
+    return frozen_learners(
+        maps, sets.y, sets.y_test, n_classes=sets.n_classes, L=study.n_seeds,
+        diag_reg=study.diag_reg, tick=ticker(study.n_maps, progress),
+    )  # fmt: skip
+
+
+def frozen_learners(
+    maps: Iterable[tuple[Float[Tensor, "n n"], Float[Tensor, "t n"]]], y: Int[Tensor, " n"],
+    y_test: Int[Tensor, " t"], *, n_classes: int, L: int, diag_reg: float, tick: Callable[[], None],
+) -> dict[str, np.ndarray]:  # fmt: skip
     """Six learners of one kind of features: single, each of the L; ensemble, the mean of their
     outputs; average, F = (f_1 + ... + f_L) / L fitted as one; and students on fresh features,
     fitted to the ensemble's outputs on the training set (distilled), to those of one member
     (self_distilled), or to the labels (hard_student).
 
+    Args:
+        maps: the `products` of L feature maps, then of the students'.
+        tick: called after each.
+
     Returns:
         ``<row>_wrong`` (learners, n_test) for each of `ROWS`, and teacher_train_gap, the mean
         distance of the ensemble's outputs on the training set from the one-hot labels.
     """
-    sets = image_sets(study.data, device=device)
-    one_hot = nnf.one_hot(sets.y, sets.n_classes).float()
-    L, sums = study.n_seeds, [torch.zeros((), device=device)] * 2
-    tick, train, test, students = ticker(study.n_maps, progress), [], [], []
-    for i in range(study.n_maps):
-        pair = kernels(study, study.first_seed + i, sets)
+    one_hot = nnf.one_hot(y, n_classes).float()
+    sums, train, test, students = [torch.zeros((), device=y.device)] * 2, [], [], []
+    for i, pair in enumerate(maps):
         if i < L:
-            fitted = fit(*pair, one_hot, study.diag_reg)
+            fitted = fit(*pair, one_hot, diag_reg)
             train.append(fitted[0])
             test.append(fitted[1])
             sums = [a + b for a, b in zip(sums, pair, strict=True)]
         else:
             teacher = ensemble_outputs(torch.stack(train))
             targets = torch.stack([teacher, train[i - L], one_hot])
-            students.append(fit(*pair, targets, study.diag_reg)[1])
+            students.append(fit(*pair, targets, diag_reg)[1])
         tick()
     single = torch.stack(test)
-    average = fit(sums[0], sums[1], one_hot, study.diag_reg)[1]
+    average = fit(sums[0], sums[1], one_hot, diag_reg)[1]
     rows = (single, ensemble_outputs(single)[None], average[None], *torch.stack(students, dim=1))
     by_row = zip(ROWS, rows, strict=True)
-    wrong = {f"{row}_wrong": outputs.argmax(dim=-1) != sets.y_test for row, outputs in by_row}
+    wrong = {f"{row}_wrong": outputs.argmax(dim=-1) != y_test for row, outputs in by_row}
     return as_arrays(wrong | {"teacher_train_gap": (teacher - one_hot).abs().mean().double()})
 
 

@@ -27,6 +27,7 @@ from mvlib.studies.teachers import CONTROLS, without_knowledge
 
 LESSONS = ("labels", "average", "each", *CONTROLS)
 SUBSETS = 20  # ensembles tried of every size
+HALF = 5000  # training images from which outputs on them are kept in half precision: they are many
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,6 +48,7 @@ class ImageStudy:
             teacher l; or one of `CONTROLS`, the mean's without what it knows beyond the labels.
         teacher: the study whose networks' outputs on the same training set are taught, if any.
         temperature: T > 0.
+        normalisation: of `ResidualNet`.
     """
 
     data: ImageData
@@ -58,6 +60,7 @@ class ImageStudy:
     target: str = "labels"
     teacher: ImageStudy | None = None
     temperature: float = 4.0
+    normalisation: str = "none"
 
     def __post_init__(self) -> None:
         require_int("width", "c", self.width, 1, "try 16")
@@ -65,6 +68,7 @@ class ImageStudy:
         require_int("first_seed", "seed", self.first_seed, 0, "pass a plain int")
         require_int("members", "L", self.members, 1, "train at least one network")
         require_number("temperature", "T", self.temperature, 0, math.inf, "try 4", open_low=True)
+        image_networks.require_normalisation(self.normalisation)
         target, teacher = self.target, self.teacher
         require(target in LESSONS, "target", "", target, f"be one of {LESSONS}", "pick one")
         require((target == "labels") == (teacher is None), "teacher", "G", target,
@@ -75,6 +79,9 @@ class ImageStudy:
             n, most = self.n_learners, teacher.n_learners
             require(target != "each" or n <= most, "n_learners", "L", n, f"be <= {most}",
                     "each needs a teacher of its own")  # fmt: skip
+            copies = self.data.copies
+            require(target != "each" or copies == 1, "copies", "", copies, "be 1 for target 'each'",
+                    "of augmented images the mean's outputs alone are kept")  # fmt: skip
 
     @property
     def seeds(self) -> list[int]:
@@ -84,13 +91,13 @@ class ImageStudy:
 
 def image_steps(study: ImageStudy) -> int:
     """Training steps of all learners."""
-    return study.n_learners * study.schedule.steps(study.data.n_train)
+    return study.n_learners * study.schedule.steps(study.data.n_shown)
 
 
 def image_flops(study: ImageStudy) -> float:
     """Floating-point operations of training and testing, about, taking images of 28 x 28 pixels."""
     net = ResidualNet(n_classes=10, channels=1, side=28, width=study.width)
-    passes = 3 * study.data.n_train * study.schedule.epochs + study.data.n_test
+    passes = 3 * study.data.n_shown * study.schedule.epochs + study.data.n_test
     return net.flops() * passes * study.n_learners * study.members
 
 
@@ -102,8 +109,10 @@ def run_image_study(
     (teachers, N, k), are what `study.teacher` returned as train_outputs.
 
     Returns:
-        what `learner_errors` returns, train_error (L,) against the labels trained on,
-        true_train_error (L,) against the labels before noise, and train_outputs (L, N, k).
+        what `learner_errors` returns; on the training images as they are train_error (L,) against
+        the labels trained on and true_train_error (L,) against the labels before noise; and
+        train_outputs (L, N, k), or where images are augmented those of the learners' mean alone,
+        (1, N copies, k); of `HALF` images or more in float16.
 
     Raises:
         BadInput: if a student's teacher outputs are missing or of another shape.
@@ -111,11 +120,14 @@ def run_image_study(
     sets = image_sets(study.data, device=device)
     learners = trained_learners(study, sets, teacher_outputs=teacher_outputs, progress=progress)
     train, test = (outputs_of(learners, X) for X in (sets.X, sets.X_test))
+    kept = train if study.data.copies == 1 else ensemble_outputs(train)[None]
+    n = study.data.n_train
+    fitted = train[:, :n].argmax(dim=-1)
     return as_arrays({
         **learner_errors(test.cpu(), sets.y_test.cpu()),
-        "train_error": (train.argmax(dim=-1) != sets.y).float().mean(dim=1),
-        "true_train_error": (train.argmax(dim=-1) != sets.true_y).float().mean(dim=1),
-        "train_outputs": train,
+        "train_error": (fitted != sets.y[:n]).float().mean(dim=1),
+        "true_train_error": (fitted != sets.true_y[:n]).float().mean(dim=1),
+        "train_outputs": kept.half() if len(sets.X) >= HALF else kept,
     })  # fmt: skip
 
 
@@ -126,7 +138,8 @@ def trained_learners(
     """The learners' networks after training, `members` for each, whose members s start where
     networks 1000 s, 1000 s + 1, ... do; learner s is the same alone or among others."""
     channels, side = sets.X.shape[1:3]
-    net = ResidualNet(n_classes=sets.n_classes, channels=channels, side=side, width=study.width)
+    net = ResidualNet(n_classes=sets.n_classes, channels=channels, side=side, width=study.width,
+                      normalisation=study.normalisation)  # fmt: skip
     train = partial(image_networks.train_together, tick=ticker(image_steps(study), progress))
     trained, lessons = [], _lessons(study, sets, teacher_outputs)
     for seed, (targets, loss) in zip(study.seeds, lessons, strict=True):
@@ -143,10 +156,11 @@ def _lessons(
     if study.target == "labels":
         return [(sets.y, nnf.cross_entropy)] * study.n_learners
     shape = None if outputs is None else outputs.shape
-    need = (study.teacher.n_learners if study.teacher else 0, len(sets.X), sets.n_classes)
+    networks = study.teacher.n_learners if study.teacher else 0
+    need = (networks if study.data.copies == 1 else 1, len(sets.X), sets.n_classes)
     remedy = "pass the teacher's train_outputs"
     require(shape == need, "teacher_outputs", "G", shape, f"have shape {need}", remedy)
-    teachers = torch.as_tensor(outputs).to(sets.X.device)
+    teachers = torch.as_tensor(outputs).float().to(sets.X.device)
     together, n = ensemble_outputs(teachers), study.n_learners
     if study.target in CONTROLS:
         dealt = stream(study.data.draw, "shuffled teacher")

@@ -50,10 +50,11 @@ from mvlib.paper.step_rules import (
 from mvlib.store.checkpoint import TrainingCheckpoint
 from mvlib.store.kinds import Kind, kind_of
 from mvlib.store.stamps import Probed
-from mvlib.studies import gaussian, image_kernels, one_draw
+from mvlib.studies import gaussian, image_kernels, images, one_draw
 from mvlib.studies.classifiers import ClassifierStudy
 from mvlib.studies.distillation import FORMS, TARGETS, DistillationStudy
 from mvlib.studies.gaussian import GaussianData, GaussianStudy
+from mvlib.studies.gaussian_kernels import GaussianKernelStudy
 from mvlib.studies.image_inside import InsideStudy
 from mvlib.studies.image_kernels import MAPS, ImageKernelStudy
 from mvlib.studies.image_views import ViewStudy
@@ -81,6 +82,10 @@ ROUNDED = {
 IMAGES = ImageStudy(
     data=ImageData(dataset="digits", n_train=60, n_test=80, draw=1), width=4,
     schedule=Epochs(epochs=4, batch=25), n_learners=2, first_seed=3,
+)  # fmt: skip
+AUGMENTED = replace(
+    IMAGES, data=replace(IMAGES.data, copies=2), schedule=Epochs(epochs=2, batch=25),
+    normalisation="batch",
 )  # fmt: skip
 
 
@@ -245,6 +250,13 @@ def _gaussian() -> Probes:
     }  # fmt: skip
 
 
+def _gaussian_kernels() -> Probes:
+    base = _gaussian()["one Gaussian"]
+    assert isinstance(base, GaussianStudy)
+    few = replace(base, learners=base.learners[1:2])
+    return {"tangent": GaussianKernelStudy(base=few, n_students=1, diag_reg=1e-3)}
+
+
 def _image_networks() -> Probes:
     def taught(target: str) -> ImageStudy:
         return replace(IMAGES, target=target, teacher=IMAGES, first_seed=20)
@@ -258,7 +270,12 @@ def _image_networks() -> Probes:
         **{f"taught by {control}": taught(control) for control in CONTROLS},
         "wrong labels, halves": replace(IMAGES, data=noisy),
         "in blocks": partial(_under, IMAGES, image_networks, BLOCK=32),
+        "outputs kept in float16": partial(_under, taught("average"), images, HALF=60),
         "in bfloat16": replace(IMAGES, schedule=replace(IMAGES.schedule, precision="bfloat16")),
+        "normalised, on augmented images": AUGMENTED,
+        "normalised, taught by the average": replace(
+            AUGMENTED, target="average", teacher=AUGMENTED, first_seed=20
+        ),
         "files": _collections,
     }
 
@@ -319,6 +336,7 @@ PROBES: Mapping[str, Callable[[], Probes]] = {
     "tangent kernels": _kernels,
     "classifiers": _classifiers,
     "gaussian inputs": _gaussian,
+    "gaussian kernels": _gaussian_kernels,
     "image networks": _image_networks,
     "image kernels": _image_kernels,
     "image views": _image_views,

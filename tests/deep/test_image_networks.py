@@ -23,6 +23,7 @@ from mvlib.deep.optimisers import Weights
 from mvlib.studies.image_kernels import convolution_map, fit, tangent_map
 
 NET = ResidualNet(n_classes=3, channels=1, side=8, width=2)
+NORMALISED = replace(NET, normalisation="batch")
 SCHEDULE = Epochs(epochs=3, batch=4)
 X = torch.randn(10, 1, 8, 8, generator=torch.Generator().manual_seed(0))
 Y = torch.arange(10) % 3
@@ -67,10 +68,82 @@ def test_a_block_by_hand() -> None:
     assert top(W, A).shape == (10, 4 * 2 * 2)
 
 
+class Normalised(torch.nn.Module):
+    """The same network by torch's own layers, its parameters under the same names."""
+
+    def __init__(self, W: Weights) -> None:
+        super().__init__()
+        strides = {"stem": 2, "first.in": 2}
+        self.conv, self.norm = torch.nn.ModuleDict(), torch.nn.ModuleDict()
+        for name in (name for name in W if W[name].ndim == 4):
+            c_out, c_in, kernel, _ = W[name].shape
+            key = name.replace(".", "_")
+            self.conv[key] = torch.nn.Conv2d(
+                c_in, c_out, kernel, strides.get(name, 1), kernel // 2, bias=False
+            )
+            self.norm[key] = torch.nn.BatchNorm2d(c_out)
+            self.conv[key].weight.data.copy_(W[name])
+        self.readout = torch.nn.Linear(W["readout"].shape[1], len(W["readout"]), bias=False)
+        self.readout.weight.data.copy_(W["readout"])
+
+    def at(self, name: str, x: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = self.norm[name](self.conv[name](x))
+        return out
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.at("stem", x).relu()
+        h = self.at("first_out", self.at("first_in", x).relu())
+        x = ((self.at("first_short", nnf.avg_pool2d(x, 2)) + h) / math.sqrt(2)).relu()
+        h = self.at("second_out", self.at("second_in", x).relu())
+        out: torch.Tensor = self.readout(((x + h) / math.sqrt(2)).relu().flatten(1))
+        return out
+
+
+def test_batch_normalisation_against_torch() -> None:
+    """Three steps of plain gradient descent of torch's own layers, and what they give outside
+    training; every parameter and every running statistic."""
+    W = {k: w.double() for k, w in init_network(0, NORMALISED).items()}
+    assert {name: tuple(w.shape) for name, w in W.items()} == NORMALISED.shapes()
+    own = Normalised(W).double()
+    for rows in torch.arange(9).split(3):
+        trained = [w.requires_grad_(not k.endswith(("mean", "var"))) for k, w in W.items()]
+        trained = [w for w in trained if w.requires_grad]
+        expected = own(X[rows].double())
+        found = image_outputs(W, X[rows].double(), training=True)
+        assert torch.allclose(found, expected, rtol=1e-9)
+        own.zero_grad()
+        nnf.cross_entropy(expected, Y[rows]).backward()
+        pulls = torch.autograd.grad(nnf.cross_entropy(found, Y[rows]), trained)
+        with torch.no_grad():
+            for w, pull in zip(trained, pulls, strict=True):
+                w -= 0.1 * pull
+            for w in own.parameters():
+                assert w.grad is not None
+                w -= 0.1 * w.grad
+    own.eval()
+    with torch.no_grad():
+        # float64, in which three steps lose some digits.
+        assert torch.allclose(image_outputs(W, X.double()), own(X.double()), rtol=1e-8)
+        before = W["stem.mean"].clone()
+        image_outputs(W, X.double())
+    assert torch.equal(W["stem.mean"], before), "only training moves statistics"
+    assert torch.allclose(W["second.in.var"], own.norm["second_in"].running_var, rtol=1e-9)
+
+
+def test_normalised_networks_train_in_bfloat16() -> None:
+    schedule = replace(SCHEDULE, epochs=40, step_size=0.02, precision="bfloat16")
+    start = init_network(0, NORMALISED)
+    (end,) = train_together([start], X, Y, schedule, seed=0)
+    assert all(w.dtype == torch.float32 and not w.requires_grad for w in end.values())
+    assert float(start["stem.mean"].abs().max()) == 0, "what it starts from stays as it is"
+    assert float(end["stem.mean"].abs().min()) > 0
+    assert torch.equal(image_outputs(end, X).argmax(dim=1), Y)
+
+
 def test_flops_count_multiplications() -> None:
     """2 x (5 x 5 x 2 taps x 16 pixels + convolutions at 4 pixels + readout) by hand."""
     convolutions = 9 * 2 * 4 + 9 * 4 * 4 + 2 * 4 + 2 * 9 * 4 * 4
-    assert NET.flops() == 2 * (25 * 2 * 16 + convolutions * 4 + 3 * 16)
+    assert NET.flops() == NORMALISED.flops() == 2 * (25 * 2 * 16 + convolutions * 4 + 3 * 16)
 
 
 def test_a_step_of_adam_by_hand() -> None:
@@ -166,10 +239,18 @@ def test_a_loss_that_runs_away_is_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("n_classes", 0), ("channels", 0), ("side", 10), ("side", 4), ("width", 0)]
+    ("field", "value"),
+    [
+        ("n_classes", 0),
+        ("channels", 0),
+        ("side", 10),
+        ("side", 4),
+        ("width", 0),
+        ("normalisation", "layer"),
+    ],
 )
-def test_bad_networks(field: str, value: int) -> None:
-    with pytest.raises(BadInput, match=rf"^{field} .*= {value} must .*\.$"):
+def test_bad_networks(field: str, value: object) -> None:
+    with pytest.raises(BadInput, match=rf"^{field} .*= {value!r} must .*\.$"):
         replace(NET, **{field: value})
 
 
@@ -185,7 +266,7 @@ def test_bad_schedules(field: str, value: float) -> None:
 def test_tangent_features_are_the_gradient() -> None:
     net = replace(NET, n_classes=1)
     W = init_network(2, net)
-    found = tangent_map(W, X)
+    found = tangent_map(W, X, outputs=image_outputs)
     leaves = {name: w.clone().requires_grad_() for name, w in W.items()}
     for i in (0, 7):
         gradients = torch.autograd.grad(

@@ -88,6 +88,15 @@ def test_gains() -> None:
     assert values["gain-again-share"] == "0.17"
 
 
+def test_fits_and_errors_in_the_text() -> None:
+    arrays = [{"train_error": np.array([0.0, 0.01])}, {"train_error": np.array([0.03])}]
+    assert report.fit_values({"single": arrays}) == {"fit-single": "1.75%"}
+    values = report.world_values(WORLD)
+    assert values["single"] == "50.0%" and values["distilled"] == "30.0%"
+    assert str(values["removed"]).startswith("60.0% [")
+    assert str(values["gain"]).startswith("30.00% [")
+
+
 def test_halves_of_images() -> None:
     family = []
     for e in experiments("smoke", "images-views"):

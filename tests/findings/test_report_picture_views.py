@@ -1,12 +1,13 @@
 """What is claimed and shown of photographs as views, on arrays small enough to do by hand."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from mvlib.experiments.picture_views import picture_study
+from mvlib.experiments.picture_views import picture_families, picture_study
 from mvlib.findings import picture_views as claims
 from mvlib.findings import report_picture_views as report
 from mvlib.findings.finding import Finding
@@ -23,7 +24,7 @@ def arrays(single: list[float], multi: list[float], **more: Any) -> dict[str, np
         "single_error": np.array(single), "multi_error": np.array(multi),
         "correlations": correlations, "predicted_winner": np.zeros((n, 10), int),
         "ensemble_single_error": np.array(0.05), "ensemble_multi_error": np.array(0.0),
-        "class_error": np.tile([[0.1, 0.9]], (n, 10, 1)), **more,
+        "class_error": np.tile([[0.1, 0.9]], (n, 10, 1)), "fitted": np.array(multi) < 0.02, **more,
     }  # fmt: skip
 
 
@@ -31,6 +32,8 @@ OF = {
     "handmade-single": [arrays([0.4, 0.5], [0.0, 0.0]), arrays([0.3, 0.4], [0.001, 0.0])],
     "handmade-distilled": [arrays([0.02, 0.04], [0, 0]), arrays([0.03, 0.03], [0, 0])],
     "handmade-one-hot": [arrays([0.3, 0.3], [0.01, 0]), arrays([0.3, 0.32], [0, 0])],
+    "handmade-mixup": [arrays([0.1, 0.2], [0.01, 0.03]), arrays([0.1, 0.0], [0.0, 0.0])],
+    "handmade-as-long": [arrays([0.3], [0.0])],
     "handmade-self-distilled": [arrays([0.2, 0.3], [0, 0]), arrays([0.2, 0.2], [0, 0])],
 }
 
@@ -69,13 +72,24 @@ def test_words_and_tables() -> None:
     assert values["pv-typical"] == "10%" and values["pv-mu"] == "0.005"
     assert report.class_titles(STUDY)[9] == "boot\npullover"
     table = report.error_table(STUDY, OF)
-    networks, *students = claims.KINDS.values()
+    networks, *students = (claims.KINDS | claims.BESIDE).values()
     assert [row[""] for row in table] == [networks, "their average", *students]
     # Multi-view errors of .001 and 0 on one draw of two: (.0005 * 199) / 2 more.
     row = ["networks", 0.4, 0.00025, 0.4 + 0.00025 * 199, 0.1, 4]
     assert list(table[0].values()) == [row[0], *map(pytest.approx, row[1:])]
     # All networks know the same views: of one class both.
     assert list(table[1].values())[1:] == [*map(pytest.approx, (0.05, 0, 0.05, 0.1, 2))]
+
+
+def test_mixup_beside_the_same_networks() -> None:
+    [*_, mixed] = picture_families("book")["handmade-mixup"].values()
+    [*_, plain] = picture_families("book")["handmade-as-long"].values()
+    assert replace(mixed.base, batches=None) == plain.base, "nothing else differs"
+    values = report.mixup_values(mixed.base, OF)
+    assert values["pv-mixup-strengths"] == "1 to 3" and values["pv-mixup-threshold"] == "1.25"
+    assert str(values["pv-mixup"]).startswith("0.100 [") and values["pv-mixup-multi"] == "1.00%"
+    assert values["pv-as-long"] == "0.300 [0.300, 0.300]" and values["pv-as-long-both"] == "10%"
+    assert values["pv-mixup-fitted"] == "3 of 4"
 
 
 def test_sheets() -> None:

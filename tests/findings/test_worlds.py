@@ -127,6 +127,38 @@ def test_gaussian_inputs() -> None:
     assert worlds.mean_error(found, "single") == 0.75
     assert worlds.mean_error(found, "wide") == 0.25 and worlds.mean_error(found, "ensemble") == 0.5
     assert {"distilled", "one_hot", "shuffled", "smoothed", "average"} <= set(found.draws[0])
+    # Of the second kind alone the networks were also teachers, one by one.
+    (_, last) = experiments("smoke", "gaussian-self-distilled")
+    own = {"each_wrong": np.array([[True, True], [False, True]])}
+    first, second = worlds.gaussian(family, [(last, own)]).draws
+    assert "self_distilled" not in first and second["self_distilled"] is own["each_wrong"]
+
+
+def test_tangent_kernels() -> None:
+    study = base_study("smoke")
+    wrong = {"single": [[1, 0, 0, 0], [1, 1, 0, 0]], "ensemble": [[0, 0, 0, 0]],
+             "average": [[1, 0, 0, 0]], "hard_student": [[1, 1, 1, 0]],
+             "distilled_student": [[1, 1, 0, 0]]}  # fmt: skip
+    arrays = {f"ridge_{who}_single_wrong": np.array(rows, bool) for who, rows in wrong.items()}
+    arrays |= {f"ridge_{who}_multi_wrong": np.zeros((len(rows), 9), bool)
+               for who, rows in wrong.items()}  # fmt: skip
+    of = {"multi-view data": worlds.multi_view_frozen(study, [(None, arrays)] * 2, "any")}
+    assert len(of["multi-view data"].draws) == 2
+    images = rows(single=[20, 24], ensemble=[12], average=[17], distilled=[15], hard_student=[18])
+    kept = {f"{row}_wrong": a for row, a in images.items()} | {"teacher_train_gap": np.array(0.1)}
+    of["photographs"] = worlds.frozen_features("photographs", [kept])
+    asked = report_worlds.questions({}, {}, {}, of)
+    found = [[share[0] for share in asked[what].values()] for what in list(asked)[-3:]]
+    assert np.ravel(found) == pytest.approx([1, 10 / 22, 1 / 1.5, 0.3, 1 / 3, 0.5])
+
+
+def test_resamples_are_kept_for_a_world() -> None:
+    again = replace(PHOTOGRAPHS)
+    kept = resampled_errors(again, "single", "distilled")
+    assert resampled_errors(again, "average", "ensemble", "wide") is kept, "the same draws"
+    assert resampled_errors(again, "single", "self_distilled") is not kept
+    assert resampled_errors(replace(PHOTOGRAPHS), "single", "distilled") is not kept
+    assert "self_distilled" not in kept
 
 
 def networks(single: list[float], ensemble: float, **more: Any) -> Arrays:
@@ -194,6 +226,19 @@ def test_claims_on_photographs() -> None:
     assert "2 training sets" in again["images-train-average-share-of-gain"].caveat
 
 
+def test_claims_of_normalised_networks() -> None:
+    """The same formulas under names of their own."""
+    shared = replace(PHOTOGRAPHS, draws=[
+        {**draw, "ensemble_of_distilled": draw["ensemble"]} for draw in PHOTOGRAPHS.draws
+    ])  # fmt: skip
+    found = {f.claim: f for f in images.residual_claims(shared)}
+    distilled = found["residual-distilled-share-of-gain"]
+    assert distilled.measured == pytest.approx(9 / 16) and distilled.predicted == 0.5
+    assert "one-hot labels 0.19 [" in distilled.caveat and "normalisation" in distilled.statement
+    assert found["residual-train-average-share-of-gain"].measured == pytest.approx(12 / 16)
+    assert found["residual-train-average-at-equal-weights"].measured == pytest.approx(2 / 16)
+
+
 def test_what_photographs_are_apart_from() -> None:
     assert report_worlds.apart((0.5, 0.4, 0.6), (0.7, 0.65, 0.8))
     assert not report_worlds.apart((0.5, 0.4, 0.6), (0.7, 0.6, 0.8))
@@ -210,7 +255,7 @@ def test_tables() -> None:
         "Gaussian inputs": replace(PHOTOGRAPHS, name="Gaussian inputs"),
     }
     students, joint = report_worlds.student_shares(of), report_worlds.joint_shares(of)
-    asked = report_worlds.questions(of, students, joint)
+    asked = report_worlds.questions(of, students, joint, {})
     first, second, *_ = report_worlds.table(of, asked)
     assert first["photographs"] == "0.250" and str(second["photographs"]).startswith("0.32 [")
     assert second["photographs are apart from"] == "neither"
@@ -218,7 +263,10 @@ def test_tables() -> None:
     assert str(values["ensemble-photographs"]).startswith("0.56 [")
     said = {name: float(str(values[f"{name}-gaussian"]).split()[0]) for name in ("beyond", "equal")}
     assert said == pytest.approx({"beyond": 6 / 16, "equal": 2 / 16}, abs=0.0051), "two digits"
-    assert "smoothed-gaussian" not in values
+    nobody = {"smoothed-gaussian", "ensemble-views", "frozen-removed-photographs"}
+    assert {values[name] for name in nobody} == {"(not measured)"}
+    *_, last = report_worlds.table(of, asked)
+    assert last["photographs"] == "(not measured)"
     of_students = report_worlds.share_table(PHOTOGRAPHS)
     assert [r["who"] for r in of_students][:2] == [
         "student of the ensemble",

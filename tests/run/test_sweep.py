@@ -33,6 +33,7 @@ from mvlib.store.kinds import Kind, kind_of
 from mvlib.studies.classifiers import ClassifierStudy
 from mvlib.studies.distillation import DistillationStudy, run_distillation
 from mvlib.studies.gaussian import GaussianStudy
+from mvlib.studies.gaussian_kernels import GaussianKernelStudy
 from mvlib.studies.image_inside import InsideStudy
 from mvlib.studies.image_kernels import ImageKernelStudy
 from mvlib.studies.image_views import ViewStudy
@@ -357,6 +358,7 @@ def test_every_experiment_has_its_function(scale: Scale) -> None:
         ManyClassesStudy: "many_classes",
         ClassifierStudy: "classifiers",
         GaussianStudy: "gaussian",
+        GaussianKernelStudy: "gaussian_kernels",
         ImageStudy: "images",
         ImageKernelStudy: "image_kernels",
         ViewStudy: "image_views",

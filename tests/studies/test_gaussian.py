@@ -31,6 +31,7 @@ from mvlib.studies.gaussian import (
     GaussianData,
     GaussianStudy,
     agreement,
+    both_sets,
     disagreement,
     gains,
     gaussian_flops,
@@ -43,6 +44,7 @@ from mvlib.studies.gaussian import (
     variance_curve,
     with_noise,
 )
+from mvlib.studies.gaussian_kernels import GaussianKernelStudy, run_gaussian_kernels
 
 DATA = GaussianData(dim=6, positions=3, n_classes=3, n_clusters=4, cluster_norm=5.0,
                     labels=Architecture(kind="fully connected", width=8, depth=1),
@@ -295,19 +297,64 @@ def test_students_and_averages(found: dict[str, np.ndarray]) -> None:
 def test_lessons_by_hand() -> None:
     study = replace(STUDY, temperature=2.0)
     G, y = torch.tensor([[2.0, 0, 0], [0, 4, 2], [1, 3, 0]]), torch.tensor([0, 1, 1])
-    soft, loss = lesson(study, G, y, "average")
+    soft, loss = lesson(study, torch.stack([G + 1, G - 1]), y, "average")
     assert soft[1].tolist() == pytest.approx(
         [math.exp(i) / (1 + math.e + math.e**2) for i in (0, 2, 1)]
     )
     # Labels score (2 + 4 + 3) / 3, others (0 + 0 + 0 + 2 + 1 + 0) / 6.
-    smoothed, _ = lesson(study, G, y, "smoothed")
+    smoothed, _ = lesson(study, G[None], y, "smoothed")
     assert smoothed[0].tolist() == pytest.approx(
         torch.tensor([3, 0.5, 0.5]).div(2).softmax(0).tolist()
     )
-    one_hot, _ = lesson(study, G, y, "one-hot")
+    one_hot, _ = lesson(study, G[None], y, "one-hot")
     assert one_hot.tolist() == pytest.approx(torch.eye(3)[y].numpy())
     F = torch.zeros(1, 3, 3)
     assert float(loss(F, soft[None])) == pytest.approx(4 * math.log(3)), "T^2, of a uniform answer"
+
+
+def test_each_student_has_its_own_teacher() -> None:
+    study = replace(STUDY, temperature=2.0)
+    G, y = torch.randn(2, 5, 3, generator=torch.Generator().manual_seed(1)), torch.arange(5) % 3
+    soft, loss = lesson(study, G, y, "each")
+    F, rows = torch.zeros(2, 3, 3), torch.tensor([[0, 3, 4], [1, 2, 3]])  # own orders of samples
+    F[1, :, 0] = 2.0
+    log_p = (F / 2).log_softmax(dim=-1)
+    expected = [-4 * ((G[s, rows[s]] / 2).softmax(-1) * log_p[s]).sum(-1).mean() for s in (0, 1)]
+    assert loss(F, soft[rows]).tolist() == pytest.approx([float(v) for v in expected])
+
+
+def test_frozen_networks_by_hand() -> None:
+    """Of a linear learner the gradient is (x, 1), whatever the start: all maps are alike, and every
+    row is one ridge regression."""
+    base = replace(STUDY, learners=(Architecture(kind="linear"),), n_networks=2)
+    study = GaussianKernelStudy(base=base, n_students=1, diag_reg=0.1)
+    told: list[int] = []
+    found = run_gaussian_kernels(study, progress=lambda step, share: told.append(step))
+    assert told == [1, 2, 3] and found["single_wrong"].shape == (2, 300)
+    (X, true), (Z, labels) = both_sets(base)
+    y = with_noise(true, 0.2, 3, stream(3, "label noise"))
+    assert torch.equal(labelled(labeller(DATA, 3), 60, 3, "train")[0], X)
+    phi, psi = (torch.cat([x, torch.ones(len(x), 1)], dim=1).double() for x in (X, Z))
+    K = phi @ phi.T
+    K += 0.1 * K.diagonal().mean() * torch.eye(60)
+    outputs = psi @ phi.T @ torch.linalg.solve(K, torch.eye(3, dtype=torch.float64)[y])
+    expected = (outputs.argmax(dim=1) != labels).numpy()
+    for row in ("single", "ensemble", "average", "hard_student"):
+        # A tie within float32's rounding may fall to either side.
+        assert (found[f"{row}_wrong"] ^ expected).mean() < 0.01
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"n_students": 4}, r"n_students \(L\) = 4 must be <= 3"),
+        ({"n_students": 0}, r"n_students \(L\) = 0 must be an integer >= 1"),
+        ({"diag_reg": 0.0}, r"diag_reg \(lambda\) = 0.0 must"),
+    ],
+)
+def test_bad_kernel_studies(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(BadInput, match=said):
+        GaussianKernelStudy(**{"base": STUDY, "n_students": 1, "diag_reg": 0.1} | changes)
 
 
 def test_work_by_hand() -> None:
@@ -333,7 +380,7 @@ BAD: list[tuple[str, Any, str]] = [
     ("n_networks", 1001, r"n_networks \(L\) = 1001 must be <= 1000"),
     ("draw", -1, r"draw \(seed\) = -1 must be an integer >= 0"),
     ("n_test", 0, r"n_test \(n\) = 0 must be an integer >= 1"),
-    ("students", ("each",), r"students \(\) = \('each',\) must be some of"),
+    ("students", ("both",), r"students \(\) = \('both',\) must be some of"),
     ("temperature", 0.0, r"temperature \(T\) = 0.0 must lie in \(0, "),
     ("averages", -1, r"averages \(\) = -1 must be an integer >= 0"),
 ]

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as nnf
 from shapes import unchecked
 
 from mvlib.core.checks import BadInput
@@ -20,6 +21,7 @@ from mvlib.deep.image_networks import (
 )
 from mvlib.deep.image_sets import (
     ImageData,
+    augmented,
     image_sets,
     join_halves,
     missing_halves,
@@ -27,10 +29,16 @@ from mvlib.deep.image_sets import (
     only_half,
 )
 from mvlib.experiments import images as image_experiments
-from mvlib.experiments.images import image_families, image_size
+from mvlib.experiments.images import (
+    image_families,
+    image_size,
+    image_study,
+    residual_study,
+)
 from mvlib.experiments.settings import SCALES, Experiment
 from mvlib.run.sweep import run_experiment
 from mvlib.store.entries import Store
+from mvlib.studies import images
 from mvlib.studies.image_inside import (
     InsideStudy,
     favourites,
@@ -46,6 +54,7 @@ from mvlib.studies.images import (
     _lessons,
     image_steps,
     learner_errors,
+    outputs_of,
     run_image_study,
     trained_learners,
 )
@@ -119,9 +128,32 @@ def test_joined_halves_come_from_the_same_class() -> None:
     assert not bool((partner == torch.arange(6)).any())
 
 
+def test_augmented_images_are_flipped_and_shifted() -> None:
+    """Each copy is one of the 50 that flips and shifts by two pixels can make; the first is the
+    image as it is."""
+    plain, sets = image_sets(DATA), image_sets(replace(DATA, copies=3))
+    assert torch.equal(sets.X[:30], plain.X) and torch.equal(sets.X_test, plain.X_test)
+    assert sets.y.tolist() == plain.y.tolist() * 3 == sets.true_y.tolist()
+    edge = nnf.pad(plain.X, [2, 2, 2, 2], mode="replicate")
+    windows = edge.unfold(2, 16, 1).unfold(3, 16, 1).flatten(2, 3)[:, 0]  # (30, 25, 16, 16)
+    possible = torch.cat([windows, windows.flip(3)], dim=1)
+    # A flipped image moves after it is flipped: the same set of windows, since shifts are even.
+    seen = set()
+    for i, one in enumerate(sets.X[30:]):
+        same = (possible[i % 30] == one[0]).all(dim=(1, 2))
+        assert bool(same.any())
+        seen.add(int(same.nonzero()[0]))
+    assert len(seen) > 25, "of 60 draws from 50 one expects 35"
+    assert not torch.equal(sets.X[30:60], sets.X[60:])
+    assert torch.equal(image_sets(replace(DATA, copies=2)).X, sets.X[:60]), "copies are nested"
+    with pytest.raises(BadInput, match=r"^side .*= 2 must be > 2.*\.$"):
+        augmented(torch.zeros(3, 1, 2, 2), torch.Generator())
+
+
 BAD_DATA: list[tuple[str, Any]] = [
     ("dataset", "mnist"), ("n_train", 9), ("n_test", 0), ("draw", -1), ("label_noise", 1.1),
     ("single_view_fraction", -0.1), ("two_photographs", 1), ("explore", "no"),
+    ("copies", 0),
 ]  # fmt: skip
 
 
@@ -146,6 +178,19 @@ def test_learners_do_not_depend_on_each_other(single: Arrays) -> None:
     assert np.array_equal(alone["train_outputs"][0], single["train_outputs"][1])
     assert np.array_equal(alone["wrong"][0], single["wrong"][1])
     assert single["wrong"].shape == (2, 40) and single["train_outputs"].shape == (2, 30, 10)
+
+
+def test_outputs_on_many_images_are_kept_in_half_precision(
+    single: Arrays, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(images, "HALF", 30)
+    found = run_image_study(STUDY)
+    assert found["train_outputs"].dtype == np.float16 and single["train_outputs"].dtype == "float32"
+    # Eleven bits: a relative error of at most 2^-11.
+    assert np.allclose(found["train_outputs"], single["train_outputs"], rtol=2**-11, atol=1e-7)
+    taught = replace(STUDY, target="average", teacher=STUDY, first_seed=8, n_learners=1)
+    outputs = run_image_study(taught, teacher_outputs=found["train_outputs"])
+    assert outputs["wrong"].shape == (1, 40)
 
 
 def test_members_of_a_learner_are_networks_of_their_own() -> None:
@@ -223,6 +268,25 @@ def test_controls_are_taught_without_knowledge(single: Arrays) -> None:
         assert {tuple(row) for row in some.tolist()} == {tuple(row) for row in dealt.tolist()}
 
 
+def test_students_see_the_teachers_outputs_on_the_same_augmented_images() -> None:
+    data = replace(DATA, copies=3)
+    teacher = replace(STUDY, data=data, normalisation="batch")
+    found = run_image_study(teacher)
+    assert found["train_outputs"].shape == (1, 90, 10) and found["train_error"].shape == (2,)
+    sets = image_sets(data)
+    learners = trained_learners(teacher, sets)
+    mean = outputs_of(learners, sets.X).mean(dim=0)
+    fit = (image_outputs(learners[0][0], sets.X[:30]).argmax(dim=1) == sets.y[:30]).float().mean()
+    assert found["train_error"][0] == pytest.approx(1 - float(fit)), "images as they are"
+    student = replace(teacher, target="average", teacher=teacher, n_learners=1, first_seed=8)
+    assert image_steps(student) == 4 * 9, "batches of ten"
+    ((soft, _),) = _lessons(student, sets, found["train_outputs"])
+    # float32, in other blocks.
+    torch.testing.assert_close(soft, (mean / 4).softmax(dim=1), rtol=1e-5, atol=1e-6)
+    with pytest.raises(BadInput, match=r"^copies .*= 3 must be 1"):
+        replace(student, target="each")
+
+
 def test_noise_is_what_is_fitted() -> None:
     study = replace(STUDY, data=replace(DATA, label_noise=0.5), n_learners=1, width=4,
                     schedule=Epochs(epochs=80, batch=10, step_size=0.01))  # fmt: skip
@@ -240,6 +304,7 @@ def test_noise_is_what_is_fitted() -> None:
         ({"target": "hard"}, "^target"),
         ({"members": 0}, "^members"),
         ({"temperature": 0.0}, "^temperature"),
+        ({"normalisation": "layer"}, "^normalisation .*'layer' must be one of"),
     ],
 )
 def test_bad_studies(changes: dict[str, Any], words: str) -> None:
@@ -384,6 +449,15 @@ def test_configurations(scale: str) -> None:
             study = getattr(configured, "base", configured)
             assert study.data.draw >= 10 and not study.data.explore
             assert study.first_seed >= 10
+
+
+def test_normalised_networks_take_as_many_steps_and_differ_in_nothing_else() -> None:
+    plain, other = image_study("book"), residual_study("book")
+    assert image_steps(plain) == image_steps(other)
+    assert (other.normalisation, other.data.copies) == ("batch", 5)
+    assert plain == replace(
+        other, normalisation="none", schedule=plain.schedule, data=replace(other.data, copies=1)
+    )
 
 
 def test_smoke_takes_what_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
