@@ -41,9 +41,13 @@ CLAIMS = [
     "theorem-2",
     "lottery-winners",
     "ntk-ensemble-over-single",
+    "ntk-ensemble-over-single-by-descent",
     "ntk-train-average-over-single",
+    "ntk-train-average-over-single-by-descent",
     "ntk-train-average-over-ensemble",
+    "ntk-train-average-over-ensemble-by-descent",
     "ntk-distilled-over-hard",
+    "ntk-distilled-over-hard-by-descent",
     "networks-train-average-over-single",
     "hard-label-student",
     "theorem-3",
@@ -284,13 +288,14 @@ def test_kernel_ratios_by_hand(claim: str, ratio: float, predicted: float, n: in
     assert found.low <= found.measured <= found.high
     # Twice as many errors of single networks and students; an ensemble errs as often.
     together = claim == "ntk-train-average-over-ensemble"
-    by_descent = ratio if together else ratio / 2
-    assert f", a ratio of {by_descent:.3f} [" in found.caveat
+    by_descent = ntk_contradiction(STUDY, draws, claim, "descent")
+    assert by_descent.claim == f"{claim}-by-descent" and "(descent on" in by_descent.statement
+    assert by_descent.measured == pytest.approx(ratio if together else ratio / 2)
     of_all = (0.15 if together else 0.3) * STUDY.data.single_view_fraction
     assert f"% against {100 * of_all:.1f}% of all inputs" in found.caveat
     if claim == "ntk-distilled-over-hard":  # student by student a tenth less
         assert (found.low, found.high) == pytest.approx((0.9, 0.9)) and "paired" in found.caveat
-        assert found.verdict == "right direction" and "verdict: fails" in found.caveat
+        assert (found.verdict, by_descent.verdict) == ("right direction", "fails")
     elif together:  # both draws are alike, and there is one of each
         assert (found.low, found.high) == pytest.approx((0.4, 0.4)) and found.verdict == "holds"
     else:
@@ -306,7 +311,8 @@ def test_the_ratio_is_of_means_and_counts_multi_view_errors() -> None:
 
 
 def test_every_kernel_claim_has_its_row() -> None:
-    assert [c for c in CLAIMS if c.startswith("ntk-")] == list(KERNEL_CLAIMS)
+    rows = [claim + end for claim in KERNEL_CLAIMS for end in ("", "-by-descent")]
+    assert [c for c in CLAIMS if c.startswith("ntk-")] == rows
     for claim in KERNEL_CLAIMS.values():
         assert {claim.above, claim.below} <= set(WHO)
 

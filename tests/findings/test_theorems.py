@@ -207,7 +207,8 @@ def test_frozen_networks_gain_from_averages_and_not_from_distillation(
     distilled = found["ntk-distilled-over-hard"]
     assert 0.9 < distilled.low and distilled.high < 1.1
     assert found["ntk-ensemble-over-single"].high < distilled.low
-    assert [claim for claim in found if claim.startswith("ntk-")] == list(KERNEL_CLAIMS)
+    rows = [claim for claim in found if claim.startswith("ntk-")]
+    assert rows[::2] == list(KERNEL_CLAIMS)
 
 
 def hand_made(single: list[float], together: float) -> Arrays:
