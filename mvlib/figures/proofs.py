@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from mvlib.figures import parts
 from mvlib.figures.picture import SINGLE, STUDENT, THEORY, canvas, picture
+
+_THIN: dict[str, Any] = {"lw": 0.9, "alpha": 0.7}  # one of many lines
 
 
 @picture
@@ -21,10 +24,8 @@ def race_and_foretold(
     left, right = canvas((6.2, 7.6), 2, 1)  # one above the other: to be read on a phone
     last = int(ends.max()) + 3
     for name, curves, line in (("winners", winner, "-"), ("losers", loser, "--")):
-        drawn = left.plot(
-            steps[:last], curves[:last].clip(1e-3), line, color=SINGLE, lw=0.9, alpha=0.7
-        )
-        drawn[0].set_label(name)
+        every = left.plot(steps[:last], curves[:last].clip(1e-3), line, **_THIN, color=SINGLE)
+        every[0].set_label(name)
     left.axhline(saturation, color=THEORY, ls=":")
     left.text(0, 1.1 * saturation, "end of the race", color=THEORY, fontsize=9)
     left.set(xlabel="step t", ylabel=r"$\max_r\,\langle w_{j,r}, v_{j,l}\rangle$", yscale="log")
@@ -147,9 +148,8 @@ def missing_view(steps: np.ndarray, curves: Mapping[str, np.ndarray], level: flo
     at which a faint view reads the cap."""
     [axis] = canvas((6.2, 3.9))
     for name, values in curves.items():
-        drawn = axis.plot(steps, values, "--" if "hard" in name else "-", lw=0.9, alpha=0.7,
-                          color=parts.colour_of(name))  # fmt: skip
-        drawn[0].set_label(name)
+        line, colour = "--" if "hard" in name else "-", parts.colour_of(name)
+        axis.plot(steps, values, line, **_THIN, color=colour)[0].set_label(name)
     axis.axhline(level, color=THEORY, ls=":")
     axis.text(steps[0], 1.02 * level, "one neuron reads the cap", color=THEORY, fontsize=9)
     axis.set(xlabel="step t", ylabel=r"missing view: $\max_r\,\langle w_{j,r}, v_{j,l}\rangle$")
@@ -170,8 +170,7 @@ def errors_by_views(
     [axis] = canvas((6.2, 3.9))
     for name, (measured, predicted) in curves.items():
         colour = parts.colour_of(name)
-        drawn = axis.plot(steps, measured, "-", color=colour, lw=1.2)
-        drawn[0].set_label(name)
+        axis.plot(steps, measured, "-", color=colour, lw=1.2)[0].set_label(name)
         axis.plot(steps, predicted, ":", color=colour, lw=2.2, label=f"{name}, by views known")
     for step in fits:
         axis.axvline(step, color=THEORY, ls=":", lw=1)

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mvlib.core.intervals import mean_interval
-from mvlib.findings.finding import Finding, estimate
+from mvlib.findings.finding import Finding
 from mvlib.findings.formatting import number
 from mvlib.findings.students import share_with_all_views
 from mvlib.findings.theorems import (
     all_learned,
+    averaged,
     counted,
     mean_error,
     mean_of_draws,
@@ -50,8 +50,7 @@ def mixup_findings(
             source="ours",
             direction="at most",
             turn=without[0],
-            **estimate(mean_of_draws(errors), *mean_interval(errors)),
-            n=len(fitted),
+            **averaged(errors),
             caveat=caveat.format(f"they err on {without[0]:.3f} mu"),
         ),
         Finding(
@@ -61,8 +60,7 @@ def mixup_findings(
             source="ours",
             direction="at least",
             turn=without[1],
-            **estimate(mean_of_draws(shares), *mean_interval(shares)),
-            n=len(fitted),
+            **averaged(shares),
             unit="share of classes",
             caveat=caveat.format(f"they know all views in a share of {without[1]:.3f}"),
         ),
@@ -114,8 +112,7 @@ def classifier_findings(
                 source="the paper's words",
                 direction="at least",
                 turn=mean_of_draws(errors_beside(study, noisy)),
-                **estimate(mean_of_draws(errors), *mean_interval(errors)),
-                n=len(noisy),
+                **averaged(errors),
                 caveat=(
                     f"Predicted: guessing. Turn: networks on the same inputs, whose patches share "
                     f"feature noise of gamma = {study.common_noise:g}; without it the same "

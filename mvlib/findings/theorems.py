@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -49,6 +50,21 @@ def mean_of_draws(by_draw: Sequence[np.ndarray]) -> float:
     return mean([values.mean() for values in by_draw])
 
 
+def with_ends(by_draw: Sequence[np.ndarray]) -> tuple[float, float, float]:
+    """`mean_of_draws` and the ends of its 95% interval: bootstrap over draws, then networks."""
+    return mean_of_draws(by_draw), *mean_interval(by_draw)
+
+
+def averaged(by_draw: Sequence[np.ndarray]) -> dict[str, Any]:
+    """Those fields of a `Finding`: `with_ends`, and n, the networks of all draws."""
+    return estimate(*with_ends(by_draw)) | {"n": sum(map(len, by_draw))}
+
+
+def share_of(flags: np.ndarray) -> tuple[float, float, float]:
+    """How many of the flags are set, and the ends of Wilson's 95% interval."""
+    return mean(flags), *wilson_interval(int(flags.sum()), flags.size)
+
+
 def mean_error(study: SingleModelStudy, draws: Sequence[Arrays]) -> float:
     """Mean of `network_errors`."""
     return mean_of_draws(network_errors(study, draws))
@@ -70,8 +86,7 @@ def theorem_1(study: SingleModelStudy, draws: Sequence[Arrays]) -> Finding:
         margin=0.01 if V == 2 else 0.0,  # the text has two views and prints 0.49 to 0.51
         source="the paper's number",
         turn=missed(V) / 2,  # half-way to a network that knows every view
-        **estimate(mean_of_draws(by_draw), *mean_interval(by_draw)),
-        n=len(fitted),
+        **averaged(by_draw),
         caveat=(
             f"{len(fitted)} networks on {counted(draws)}, each stopped at its first step "
             f"with training error 0 ({int(fitted.sum())} got there); bootstrap over draws, then "
@@ -148,8 +163,7 @@ def theorem_2(study: SingleModelStudy, draws: Sequence[Arrays]) -> Finding:
 
     Paper: Theorem 2.
     """
-    by_draw, size = ensembles(study, draws), study.ensemble_size or study.n_networks
-    n = sum(map(len, by_draw))
+    size, found = study.ensemble_size or study.n_networks, averaged(ensembles(study, draws))
     single, multi = study.n_test_single * len(draws), study.n_test_multi * len(draws)
     return Finding(
         claim="theorem-2",
@@ -158,11 +172,10 @@ def theorem_2(study: SingleModelStudy, draws: Sequence[Arrays]) -> Finding:
         source="the paper's number",
         direction="at most",
         turn=mean_error(study, draws),
-        **estimate(mean_of_draws(by_draw), *mean_interval(by_draw)),
-        n=n,
+        **found,
         caveat=(
-            f"{n} disjoint ensembles of {size} on {counted(draws)}, {single} single-view and "
-            f"{multi} multi-view test inputs in all; an ensemble is one unit: bootstrap over "
+            f"{found['n']} disjoint ensembles of {size} on {counted(draws)}, {single} single-view "
+            f"and {multi} multi-view test inputs in all; an ensemble is one unit: bootstrap over "
             f"draws, then ensembles.{rough(draws)}"
         ),
     )
@@ -177,7 +190,7 @@ def lottery_finding(draws: Sequence[Arrays]) -> Finding:
         predicted=1.0,
         source="the paper's words",
         turn=0.5,  # a coin
-        **estimate(mean(right), *wilson_interval(int(right.sum()), right.size)),
+        **estimate(*share_of(right)),
         n=right.size,
         unit="share of classes predicted right",
         caveat=(
