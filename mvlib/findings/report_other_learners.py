@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from mvlib.core.intervals import mean_interval
 from mvlib.findings.finding import Finding, records
 from mvlib.findings.formatting import Family, Record, mean, number, with_interval
 from mvlib.findings.other_learners import errors_beside
 from mvlib.findings.report_networks import fitted_at
 from mvlib.findings.students import share_with_all_views
-from mvlib.findings.theorems import ensemble_errors, mean_of_draws, network_errors
+from mvlib.findings.theorems import ensemble_errors, mean_of_draws, network_errors, with_ends
 from mvlib.paper.evaluation import error_in_units_of_mu
 from mvlib.store.entries import Arrays, Store
 from mvlib.studies.classifiers import FORMS, KINDS, ClassifierStudy
@@ -68,10 +67,10 @@ def network_steps(of: Families) -> dict[str, float]:
 def seconds(store: Store, of: Families) -> dict[str, float]:
     """Kind of learner, in words -> the seconds that making and testing one took where the store's
     entries were computed, beside others of its study."""
-    each = {
-        name: mean([store.record(e.name, e.study)["seconds"] / len(a["fitted"]) for e, a in family])
-        for name, family in of.items()
-    }
+    each = {}
+    for name, family in of.items():
+        records = [(store.record(e.name, e.study), a) for e, a in family]
+        each[name] = mean([r["seconds"] / len(a["fitted"]) for r, a in records if r])
     found = {kind: each[name] for name, kind in ALONE.items()}
     found[ENSEMBLE] = _members(of) * each["single-model"]
     return found | {STUDENT: found[ENSEMBLE] + each["distilled"]}
@@ -91,9 +90,7 @@ def side_by_side(study: SingleModelStudy, of: Families, store: Store) -> list[Re
     return [
         {
             "learner": kind,
-            "test error / μ [95% interval]": with_interval(
-                (mean_of_draws(by_draw), *mean_interval(by_draw))
-            ),
+            "test error / μ [95% interval]": with_interval(with_ends(by_draw)),
             "classes with both views": views[kind],
             "steps of networks": round(steps[kind]),
             "seconds": round(time[kind], 1),

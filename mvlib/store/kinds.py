@@ -9,8 +9,8 @@ import dataclasses
 import hashlib
 import inspect
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +32,6 @@ class Kind:
         steps: how often a study reports progress, about.
         version: >= 1, a part of every key.  Raise it when the same configuration gives other
             numbers: what is stored is then computed again.
-        tolerances: by array, how far a stamp lets a value move (absolute) and why; other arrays
-            must stay bitwise.
 
     Raises:
         BadInput: for a field out of its range.
@@ -45,7 +43,6 @@ class Kind:
     work: Callable[[Any], float]
     steps: Callable[[Any], int] = lambda study: 1
     version: int = 1
-    tolerances: Mapping[str, tuple[float, str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         frozen = dataclasses.is_dataclass(self.configuration) and (
@@ -108,11 +105,7 @@ def kind_of(study: object) -> Kind:
     return kind
 
 
-def registered() -> list[Kind]:
-    """All kinds, by name."""
-    return sorted(_KINDS.values(), key=lambda kind: kind.name)
-
-
 def own_kinds() -> list[Kind]:
-    """The kinds of mvlib itself, whose numbers the book prints."""
-    return [kind for kind in registered() if kind.run.__module__.startswith("mvlib.")]
+    """The kinds of mvlib itself, whose numbers the book prints, by name."""
+    own = (kind for kind in _KINDS.values() if kind.run.__module__.startswith("mvlib."))
+    return sorted(own, key=lambda kind: kind.name)

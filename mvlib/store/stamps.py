@@ -25,7 +25,7 @@ import numpy as np
 import torch
 
 from mvlib.core.checks import BadInput
-from mvlib.core.files import Arrays, arrays_of, npz_bytes, write_whole
+from mvlib.core.files import Arrays, arrays_of, npz_bytes, sha256_of, write_whole
 from mvlib.core.source import PACKAGE
 from mvlib.store.kinds import Kind, own_kinds
 
@@ -50,7 +50,7 @@ def is_same_source(kind: Kind, source: str) -> bool:
 
 
 def differences(old: Arrays, new: Arrays, kinds: Sequence[Kind]) -> dict[str, list[str]]:
-    """By kind, the arrays of its probes ("kind/probe/array") that differ by more than it allows.
+    """By kind, the arrays of its probes ("kind/probe/array") that differ by a bit or more.
 
     A probe that only the new source has proves nothing and is passed over; one that the new
     source has lost counts as different.
@@ -60,20 +60,9 @@ def differences(old: Arrays, new: Arrays, kinds: Sequence[Kind]) -> dict[str, li
         mine = [name for name in old if name.startswith(f"{kind.name}/")]
         probes = {name.rpartition("/")[0] for name in mine}
         added = [n for n in new if n.rpartition("/")[0] in probes and n not in old]
-        allowed = {array: bound for array, (bound, _) in kind.tolerances.items()}
-        found[kind.name] = added + [
-            name for name in mine
-            if name not in new or not _equal(old[name], new[name], allowed.get(name.split("/")[-1]))
-        ]  # fmt: skip
+        moved = [n for n in mine if n not in new or sha256_of(old[n]) != sha256_of(new[n])]
+        found[kind.name] = added + moved
     return found
-
-
-def _equal(old: np.ndarray, new: np.ndarray, bound: float | None) -> bool:
-    if old.dtype != new.dtype or old.shape != new.shape:
-        return False
-    if bound is None or old.dtype.kind not in "fc":
-        return old.tobytes() == new.tobytes()
-    return bool(np.allclose(old, new, rtol=0, atol=bound, equal_nan=True))
 
 
 def machine() -> str:

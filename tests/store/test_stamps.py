@@ -63,17 +63,6 @@ def test_lost_probes_and_new_arrays_differ_and_new_probes_do_not() -> None:
     assert differences(OLD, OLD | {"networks/new/W": np.zeros(1)}, [networks()]) == {"networks": []}
 
 
-def test_a_declared_tolerance_counts_for_its_array_alone() -> None:
-    lenient = networks(tolerances={"W": (1e-6, "its sum is taken in another order")})
-    moved = OLD | {"networks/plain/W": OLD["networks/plain/W"] + 1e-7}
-    assert differences(OLD, moved, [lenient]) == {"networks": []}
-    further = OLD | {"networks/plain/W": OLD["networks/plain/W"] + 1e-5}
-    assert differences(OLD, further, [lenient]) == {"networks": ["networks/plain/W"]}
-    discrete = OLD | {"networks/plain/winner": OLD["networks/plain/winner"] + 1}
-    named = replace(lenient, tolerances={"winner": (5.0, "no reason is good enough")})
-    assert differences(OLD, discrete, [named]) == {"networks": ["networks/plain/winner"]}
-
-
 def test_why_a_stamp_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     kind = networks()
     monkeypatch.setattr(stamps, "stamped_sources", lambda kind: ["a", "b"])
