@@ -42,6 +42,14 @@ def arrays_of(content: bytes) -> dict[str, np.ndarray]:
         return {name: archive[name] for name in archive.files}
 
 
+def content_of(path: Path) -> bytes | None:
+    """A file's bytes, or None if there is no such file."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+
+
 def sha256_of(array: np.ndarray) -> str:
     """Hash of an array's type, shape and values."""
     array = np.asarray(array)

@@ -12,7 +12,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mvlib.core.files import Arrays, arrays_of, npz_bytes, remove, sha256_of, write_whole
+from mvlib.core.files import (
+    Arrays,
+    arrays_of,
+    content_of,
+    npz_bytes,
+    remove,
+    sha256_of,
+    write_whole,
+)
 
 _CHECKSUM = "sha256"
 
@@ -34,9 +42,10 @@ class TrainingCheckpoint:
     def load(self) -> dict[str, Tensor] | None:
         """The state saved last, on the CPU, or None if there is none that can be trusted."""
         try:
-            state = _checked(arrays_of(self.path.read_bytes()))
-        except FileNotFoundError:
-            return None
+            content = content_of(self.path)
+            if content is None:
+                return None
+            state = _checked(arrays_of(content))
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             warnings.warn(
                 f"checkpoint {self.path} is damaged ({error}); training starts over.", stacklevel=2
