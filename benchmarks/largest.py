@@ -25,7 +25,7 @@ from mvlib.paper.multi_view_data import CHUNK_FLOATS, StreamedPatches, sample
 from mvlib.paper.network import init_weights
 from mvlib.paper.objectives import CrossEntropy
 from mvlib.paper.step_rules import FixedSteps
-from mvlib.run.cost import CostModel, Shape, predict_extra_bytes, predict_seconds
+from mvlib.run.cost import CostModel, Shape, predict_seconds
 from peak_memory import peak_over_now
 from report import HERE, command_line, in_fresh_process, provenance, write_atomically
 from scaling import SCALING_PATH
@@ -73,7 +73,7 @@ def prediction(shape: Shape) -> dict[str, float]:
         "predicted_training_seconds": training,
         "predicted_seconds": training + price * numbers,
         "predicted_extra_bytes": chunks
-        + predict_extra_bytes(held, CostModel(**scaling["extra_bytes_model"])),
+        + predict_seconds(held, CostModel(**scaling["extra_bytes_model"])),
         "data_bytes": number_bytes * numbers,
     }
 

@@ -17,17 +17,10 @@ from functools import partial
 from typing import Any
 
 from contenders import random_problem, step_seconds
+from fits import MEMORY_TERMS, TIME_TERMS, fit_cost, fit_power_law
 from mvlib.core.checks import require_int
 from mvlib.experiments.settings import base_study
-from mvlib.run.cost import (
-    MEMORY_TERMS,
-    TIME_TERMS,
-    Shape,
-    fit_cost,
-    fit_power_law,
-    predict_extra_bytes,
-    predict_seconds,
-)
+from mvlib.run.cost import Shape, predict_seconds
 from peak_memory import extra_bytes
 from report import HERE, command_line, provenance, write_atomically
 from rounds import interleave
@@ -44,7 +37,7 @@ AXES: dict[str, tuple[int, ...]] = {
     "n_neurons": (3, 6, 12, 24),
     "n_networks": (1, 2, 4, 8, 16),
 }
-# Points on axes alone do not tell the prices of the cost model apart (`mvlib.run.cost.fit_cost`):
+# Points on axes alone do not tell the prices of the cost model apart (`fit_cost`):
 # rows, columns and dimension also vary together.
 CORNERS = tuple(
     replace(CENTRE, n_train=n, n_networks=S, dim=d)
@@ -132,7 +125,7 @@ def measure(plan: Plan, *, rounds: int, note: str = "") -> dict[str, Any]:
             "seconds": middle[shape],
             "predicted_seconds": predict_seconds(shape, time_model),
             "extra_bytes": memory[shape],
-            "predicted_extra_bytes": predict_extra_bytes(shape, memory_model),
+            "predicted_extra_bytes": predict_seconds(shape, memory_model),
         }
 
     return {

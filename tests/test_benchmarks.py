@@ -27,16 +27,10 @@ import scaling
 import tried
 import whole_study
 from contenders import Contender, Problem
+from fits import MEMORY_TERMS, TIME_TERMS, fit_cost
 from mvlib.experiments.settings import Experiment
 from mvlib.paper.network import LearnerParams
-from mvlib.run.cost import (
-    MEMORY_TERMS,
-    TIME_TERMS,
-    CostModel,
-    Shape,
-    fit_cost,
-    predict_seconds,
-)
+from mvlib.run.cost import CostModel, Shape, predict_seconds
 from mvlib.store.entries import Store
 
 # Sums over 288 patches in double precision, in another order; a factor or a term that is wrong

@@ -3,6 +3,7 @@ on."""
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import tempfile
@@ -47,6 +48,14 @@ def content_of(path: Path) -> bytes | None:
         return path.read_bytes()
     except FileNotFoundError:
         return None
+
+
+def sha256_of(array: np.ndarray) -> str:
+    """Hash of an array's type, shape and values."""
+    array = np.asarray(array)
+    hashed = hashlib.sha256(f"{array.dtype.str} {array.shape}\n".encode())
+    hashed.update(np.ascontiguousarray(array).tobytes())
+    return hashed.hexdigest()
 
 
 def write_whole(path: Path, content: bytes) -> None:

@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
 from mvlib.experiments.settings import Experiment
-from mvlib.findings.formatting import Family, Record, number, percent
-from mvlib.findings.theorems import mean_error
-from mvlib.paper.evaluation import learned_views
+from mvlib.findings.formatting import Family, Record, mean, number, percent
+from mvlib.findings.theorems import learned, mean_error
 from mvlib.run.computing import work
 from mvlib.run.cost import CostModel, PowerLaw, Shape, predict_seconds, shape_of, theory_shape
 from mvlib.store.entries import Arrays
@@ -216,12 +214,11 @@ def precision_table(family: Family) -> list[Record]:
             "networks": wide.study.n_networks,
             "error / mu in float32": mean_error(wide.study, [a]),
             "in bfloat16": mean_error(narrow.study, [b]),
-            "largest difference of a network": float(
-                np.abs(a["single_error"] - b["single_error"]).max()
-            ),
+            "largest difference of a network": float(gaps.max()),
             "classes with the same views": percent(same_views(a, b), 1),
         }
         for (wide, a), (narrow, b) in pairs
+        for gaps in [np.abs(a["single_error"] - b["single_error"])]
     ]
 
 
@@ -229,21 +226,19 @@ def precision_values(family: Family) -> Record:
     """Over all draws: how many networks and classes, the share of classes with the same views,
     and the difference of mean errors over mu, the largest of any draw."""
     pairs = list(zip(family[::2], family[1::2], strict=True))
-    same = np.array([same_views(a, b) for (_, a), (_, b) in pairs])
     gaps = [mean_error(e.study, [b]) - mean_error(e.study, [a]) for (e, a), (_, b) in pairs]
     study = family[0][0].study
     return {
         "precision-draws": len(pairs),
         "precision-classes": len(pairs) * study.n_networks * study.data.n_classes,
-        "precision-same": percent(float(same.mean()), 1),
+        "precision-same": percent([same_views(a, b) for (_, a), (_, b) in pairs]),
         "precision-gap": number(max(map(abs, gaps)), 4),
     }
 
 
 def same_views(a: Arrays, b: Arrays) -> float:
     """Share of classes, over networks, in which two trainings learned the same views."""
-    one, other = (learned_views(torch.as_tensor(x["correlations"])) for x in (a, b))
-    return float((one == other).all(dim=-1).double().mean())
+    return mean((learned(a["correlations"]) == learned(b["correlations"])).all(axis=-1))
 
 
 def comparison_table(latest: Measured, goals: Measured) -> list[Record]:

@@ -9,8 +9,8 @@ by the same two views, so that the loser is the view that hard labels never taug
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -120,14 +120,11 @@ def predicted_residual(study: DistillationStudy, size: np.ndarray, *, rivals: bo
     return np.asarray(B / (B + np.exp(own)))
 
 
-def residual_range(
-    study: DistillationStudy, sizes: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def residual_range(study: DistillationStudy, sizes: np.ndarray) -> list[np.ndarray]:
     """Correlations from 0 to the largest of `sizes`, with `predicted_residual` at each of them
     without rivals and with them."""
     grid = np.linspace(0, sizes.max(), 200)
-    low, high = (predicted_residual(study, grid, rivals=rivals) for rivals in (False, True))
-    return grid, low, high
+    return [grid, *(predicted_residual(study, grid, rivals=rivals) for rivals in (False, True))]
 
 
 def shown_views(base: SingleModelStudy) -> Sample:
@@ -231,51 +228,46 @@ def theorem_one(study: DistillationStudy, hard: Arrays) -> TheoremOne:
     )
 
 
-def _two(value: float) -> str:
-    """Two significant digits, as people write them."""
-    return f"{float(f'{value:.2g}'):g}"
-
-
-def _records(headers: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[Record]:
-    return [dict(zip(headers, row, strict=True)) for row in rows]
+def _two(values: Any) -> str:
+    """The mean with two significant digits, as people write them."""
+    return f"{float(f'{np.mean(values):.2g}'):g}"
 
 
 def _median(values: np.ndarray) -> str:
-    return _two(float(np.median(values)))
+    return _two(np.median(values))
 
 
 def theorem_one_ledger(one: TheoremOne) -> list[Record]:
     """The proof's steps: what each says of a quantity, and what that is here."""
     study, hard, views = one.study, one.hard, one.views
     sizes, residual = (views.at_fit(values) for values in residual_sizes(study, hard, views))
-    foretold, reached = (one.at_end(one.winner) / one.at_end(v) for v in (one.foretold, one.loser))
+    leads = [one.at_end(one.winner) / one.at_end(v) for v in (one.foretold, one.loser)]
+    named = hard["predicted_winner"] == views.winner
     fit, seeds = views.fit, np.arange(len(views.fit))
     known = known_views(hard)[fit, seeds].sum(axis=-1)
     read = {kind: scores[fit.max()].sum() for kind, (scores, _) in one.remembered.items()}
     error, predicted = error_and_known(study, hard)
+    errors = predicted[fit], error[fit, seeds]
     rows = [
-        ("1 growth", "the winner's lead when it reads the threshold", _median(foretold),
-         _median(reached)),
-        ("2 lottery", "winners named by the initialisation", "1",
-         _two(mean(hard["predicted_winner"] == views.winner))),
+        ("1 growth", "the winner's lead when it reads the threshold", *map(_median, leads)),
+        ("2 lottery", "winners named by the initialisation", "1", _two(named)),
         ("3 take-off", "residual of multi-view samples",
-         " to ".join(_two(mean(predicted_residual(study, sizes, rivals=r))) for r in (False, True)),
-         _two(mean(residual))),
+         " to ".join(_two(predicted_residual(study, sizes, rivals=r)) for r in (False, True)),
+         _two(residual)),
         ("4 no second race", "the loser's correlation over the winner's", "near 0",
          _median(views.at_fit(one.loser) / views.at_fit(one.winner))),
         ("5 memory", "right score of left-over samples: of the training set",
          f"log k = {_two(math.log(study.base.data.n_classes))} or more", _two(read["training"])),
         ("", "fresh", "near 0", _two(read["fresh"])),
-        ("6 one view", "views known of each class", "1", _two(mean(known))),
-        ("7 half of mu", "error on single-view inputs", _two(mean(predicted[fit])),
-         _two(mean(error[fit, seeds]))),
+        ("6 one view", "views known of each class", "1", _two(known)),
+        ("7 half of mu", "error on single-view inputs", *map(_two, errors)),
     ]  # fmt: skip
-    return _records(("step", "quantity", "bound or prediction", "measured"), rows)
+    headers = ("step", "quantity", "bound or prediction", "measured")
+    return [dict(zip(headers, row, strict=True)) for row in rows]
 
 
 def theorem_one_values(one: TheoremOne) -> Record:
     """What the text of the page on Theorem 1 names."""
-    fitted = fitted_at(one.hard)
     (train, n), (fresh, n_fresh) = one.remembered["training"], one.remembered["fresh"]
     fit = int(one.views.fit.max())
     asked, won = (
@@ -287,7 +279,7 @@ def theorem_one_values(one: TheoremOne) -> Record:
     return {
         "races": one.winner.shape[1],
         "networks": len(one.views.fit),
-        "fits": ", ".join(f"{step:.0f}" for step in fitted),
+        "fits": ", ".join(f"{step:.0f}" for step in fitted_at(one.hard)),
         "last-step": int(one.hard["steps"][-1]),
         "saturation": number(saturation(data, learner), 1),
         "start-lead": _median(one.winner[0] / one.loser[0].clip(1e-3)),
@@ -297,16 +289,16 @@ def theorem_one_values(one: TheoremOne) -> Record:
         "left-over-fresh": n_fresh,
         "noise-over-leftover": _two(rates.noise / rates.leftover),
         "behind": int((one.winner[0] < one.loser[0]).sum()),
-        "memory-train": _two(float(train[fit].sum())),
-        "memory-fresh": _two(float(fresh[fit].sum())),
-        "trace-train": _two(float(train[fit, 1])),
-        "trace-fresh": _two(float(fresh[fit, 1])),
-        "winner-from-multi": _two(float(won[fit, OWN])),
-        "winner-to-others": _two(-float(won[fit, FAINT])),
-        "loser-early": _two(float(asked[one.ends.min(), OWN])),
-        "loser-from-multi": _two(float(asked[fit, OWN])),
-        "loser-from-single": _two(float(asked[fit, SINGLE])),
-        "loser-to-others": _two(-float(asked[fit, FAINT])),
+        "memory-train": _two(train[fit].sum()),
+        "memory-fresh": _two(fresh[fit].sum()),
+        "trace-train": _two(train[fit, 1]),
+        "trace-fresh": _two(fresh[fit, 1]),
+        "winner-from-multi": _two(won[fit, OWN]),
+        "winner-to-others": _two(-won[fit, FAINT]),
+        "loser-early": _two(asked[one.ends.min(), OWN]),
+        "loser-from-multi": _two(asked[fit, OWN]),
+        "loser-from-single": _two(asked[fit, SINGLE]),
+        "loser-to-others": _two(-asked[fit, FAINT]),
     }
 
 
@@ -328,26 +320,19 @@ def teacher_table(
     faint, single = shown.any(axis=-1), sample.single_view.numpy()[:, None]
     own = sample.labels.numpy()[:, None] == np.arange(faint.shape[1])
     c, tau = study.teacher_scale, study.tau
-    know = learned(correlations)[0]
-    sees, lacks = (
-        (faint & ~single) & ((shown & know).any(axis=-1) == seen) for seen in (True, False)
-    )
+    known = (shown & learned(correlations)[0]).any(axis=-1)
     groups = {
         "the label": own & ~single,
-        "faint, a view that network 0 knows": sees,
-        "faint, a view that it lacks": lacks,
+        "faint, a view that network 0 knows": faint & ~single & known,
+        "faint, a view that it lacks": faint & ~single & ~known,
         "not there": ~faint & ~own & ~single,
     }
     G = torch.as_tensor(c * outputs[0][None]), c * averages(study, torch.as_tensor(outputs))[:1]
     one, all_of_them = (truncated_logit(F[0], tau=tau).numpy() for F in G)
     ideal = truncated_logit(torch.as_tensor((faint | own) / tau**2), tau=tau).numpy()
+    said = {"one network": one, "the ensemble": all_of_them, "ideal teacher": ideal}
     return [
-        {
-            "class": name,
-            "one network": _two(mean(one[group])),
-            "the ensemble": _two(mean(all_of_them[group])),
-            "ideal teacher": _two(mean(ideal[group])),
-        }
+        {"class": name} | {who: _two(label[group]) for who, label in said.items()}
         for name, group in groups.items()
     ]
 
@@ -421,20 +406,20 @@ def theorem_three_ledger(three: TheoremThree) -> list[Record]:
     errors, predicted = zip(*(error_and_known(study, a) for a in arrays), strict=True)
     rows = [
         ("1 a residual is left", "residual on samples that show the missing view faintly, step 0",
-         _two(three.mean_push), *(_two(mean(a[0])) for a in asked)),
+         _two(three.mean_push), *(_two(a[0]) for a in asked)),
         ("2 faint views outrun noise", "rate on the missing view / on a sample's noise, computed",
          "above 1", _two(rates.weak / rates.noise), ""),
         ("3 growth", "share of the missing view's growth that these samples gave", "1",
          *(_two(share) if share > 0 else "none" for share in shares)),
         ("4 it stops", "the missing view's correlation", f"about {_two(enough(study))}",
          *(_median(c[-1]) for c in loser)),
-        ("", "residual on those samples", "0 or less", *(_two(mean(a[-1])) for a in asked)),
+        ("", "residual on those samples", "0 or less", *(_two(a[-1]) for a in asked)),
         ("5 both views", "views known of each class", "2", *map(_two, known)),
-        ("6 test error", "error on single-view inputs", _two(float(predicted[0][-1])),
-         *(_two(mean(e[-1])) for e in errors)),
+        ("6 test error", "error on single-view inputs", _two(predicted[0][-1]),
+         *(_two(e[-1]) for e in errors)),
     ]  # fmt: skip
     headers = ("step", "quantity", "bound or prediction", *kinds)
-    return _records(headers, rows)
+    return [dict(zip(headers, row, strict=True)) for row in rows]
 
 
 def theorem_three_values(three: TheoremThree) -> Record:
@@ -451,9 +436,9 @@ def theorem_three_values(three: TheoremThree) -> Record:
         "cap": _two(1 / study.tau**2),
         "enough": _two(enough(study)),
         "pushed": _two(three.mean_push),
-        "push-measured": _two(float(asked[0])),
-        "push-hard": _two(mean(three.asked["hard labels"][0])),
-        "push-peak": _two(float(asked.max())),
+        "push-measured": _two(asked[0]),
+        "push-hard": _two(three.asked["hard labels"][0]),
+        "push-peak": _two(asked.max()),
         "quiet-step": int(steps[quiet]),
         "last-step": int(steps[-1]),
         "missing-end": _median(three.loser["distilled"][-1]),

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mvlib.core.intervals import mean_interval, wilson_interval
 from mvlib.findings import robustness, theorems
 from mvlib.findings.formatting import Family, Record, mean, number, of_all, with_interval
 from mvlib.findings.report_networks import finding_values
@@ -52,9 +51,7 @@ def _four_row(
         "features of 4": mean(known),
         "single-view error": mean([a[f"{prefix}single_error"].mean() for a in draws]),
         "multi-view error": mean([a[f"{prefix}multi_error"].mean() for a in draws]),
-        "test error [95%]": with_interval(
-            (theorems.mean_of_draws(errors), *mean_interval(errors)), ".4f"
-        ),
+        "test error [95%]": with_interval(theorems.with_ends(errors), ".4f"),
     }
 
 
@@ -116,9 +113,7 @@ def views_table(family: Family) -> list[Record]:
             "views V": V,
             "1 - 1/V": theorems.missed(V),
             "finite-size prediction": predicted,
-            "test error / mu [95%]": with_interval(
-                (theorems.mean_of_draws(errors), *mean_interval(errors))
-            ),
+            "test error / mu [95%]": with_interval(theorems.with_ends(errors)),
             "of the average": mean(ensemble),
             "views that nobody knows": nobody_knows(draws),
             "by chance, (1 - 1/V)^L": theorems.missed(V, known=len(errors[0])),
@@ -137,10 +132,10 @@ def flip_rows(family: Family) -> list[dict[str, float]]:
     rows = []
     for e, a in family:
         weaker = robustness.flipped(a)
-        low, high = wilson_interval(int(weaker.sum()), weaker.size)
+        measured, low, high = theorems.share_of(weaker)
         rows.append({
             "ratio": e.study.data.view_scale[0],
-            "measured": mean(weaker), "low": low, "high": high,
+            "measured": measured, "low": low, "high": high,
             "law": robustness.law_of_flips(e.study, e.study.data.view_scale[0]),
             "foretold": mean(robustness.flipped(a, "predicted_winner")),
             "single": mean(a["single_error"]),

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from mvlib.core.intervals import interval, mean_interval, resample, wilson_interval
+from mvlib.core.intervals import interval, resample
 from mvlib.findings import theorems
 from mvlib.findings.finding import Finding, estimate
 from mvlib.findings.formatting import Family, mean, number
@@ -46,11 +46,10 @@ def four_features_single(study: SingleModelStudy, draws: Sequence[Arrays]) -> Fi
         predicted=0.10,
         source="the paper's number",
         turn=0.05,
-        **estimate(theorems.mean_of_draws(errors), *mean_interval(errors)),
-        n=sum(len(e) for e in errors),
+        **theorems.averaged(errors),
         unit="test error",
         caveat=(
-            f"{sum(len(e) for e in errors)} networks on {theorems.counted(draws)}, stopped at "
+            f"{sum(map(len, errors))} networks on {theorems.counted(draws)}, stopped at "
             f"training error 0; {number(known)} of the features are missing, and a network that "
             f"lacks a feature errs where it sees a rival that it knows, in {shows:.0%} of the "
             f"inputs: {number(data.single_view_fraction * known * shows)}. Bootstrap over draws, "
@@ -60,9 +59,7 @@ def four_features_single(study: SingleModelStudy, draws: Sequence[Arrays]) -> Fi
 
 
 def four_features_ensemble(study: SingleModelStudy, draws: Sequence[Arrays]) -> Finding:
-    """Section 2.3: together the networks have all four features, and all inputs are classified
-    right.
-    """
+    """Section 2.3: together the networks have all four features and classify all inputs right."""
     mu = study.data.single_view_fraction
     groups = [theorems.error_counts(study, a, "ensemble", "ensemble_") for a in draws]
     found = resample(groups)["ensemble"]
@@ -95,10 +92,9 @@ def views_error(study: SingleModelStudy, draws: Sequence[Arrays]) -> Finding:
         predicted=theorems.missed(V),
         source="ours",
         turn=theorems.missed(2),  # as if there were two views
-        **estimate(theorems.mean_of_draws(by_draw), *mean_interval(by_draw)),
-        n=sum(len(e) for e in by_draw),
+        **theorems.averaged(by_draw),
         caveat=(
-            f"{sum(len(e) for e in by_draw)} networks on {theorems.counted(draws)}; finite-size "
+            f"{sum(map(len, by_draw))} networks on {theorems.counted(draws)}; finite-size "
             f"prediction {number(theorems.finite_size_prediction(study, draws))}; bootstrap over "
             f"draws, then networks.{theorems.rough(draws)}"
         ),
@@ -135,7 +131,7 @@ def flips(study: SingleModelStudy, arrays: Arrays) -> Finding:
         predicted=law_of_flips(study, ratio),
         source="ours",
         turn=0.0,
-        **estimate(mean(weaker), *wilson_interval(int(weaker.sum()), weaker.size)),
+        **estimate(*theorems.share_of(weaker)),
         n=weaker.size,
         unit="share of classes in which the weaker view wins",
         caveat=(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -49,6 +50,21 @@ def mean_of_draws(by_draw: Sequence[np.ndarray]) -> float:
     return mean([values.mean() for values in by_draw])
 
 
+def with_ends(by_draw: Sequence[np.ndarray]) -> tuple[float, float, float]:
+    """`mean_of_draws` and the ends of its 95% interval: bootstrap over draws, then networks."""
+    return mean_of_draws(by_draw), *mean_interval(by_draw)
+
+
+def averaged(by_draw: Sequence[np.ndarray]) -> dict[str, Any]:
+    """Those fields of a `Finding`: `with_ends`, and n, the networks of all draws."""
+    return estimate(*with_ends(by_draw)) | {"n": sum(map(len, by_draw))}
+
+
+def share_of(flags: np.ndarray) -> tuple[float, float, float]:
+    """How many of the flags are set, and the ends of Wilson's 95% interval."""
+    return mean(flags), *wilson_interval(int(flags.sum()), flags.size)
+
+
 def mean_error(study: SingleModelStudy, draws: Sequence[Arrays]) -> float:
     """Mean of `network_errors`."""
     return mean_of_draws(network_errors(study, draws))
@@ -70,8 +86,7 @@ def theorem_1(study: SingleModelStudy, draws: Sequence[Arrays]) -> Finding:
         margin=0.01 if V == 2 else 0.0,  # the text has two views and prints 0.49 to 0.51
         source="the paper's number",
         turn=missed(V) / 2,  # half-way to a network that knows every view
-        **estimate(mean_of_draws(by_draw), *mean_interval(by_draw)),
-        n=len(fitted),
+        **averaged(by_draw),
         caveat=(
             f"{len(fitted)} networks on {counted(draws)}, each stopped at its first step "
             f"with training error 0 ({int(fitted.sum())} got there); bootstrap over draws, then "
@@ -168,9 +183,8 @@ def theorem_2(
     wrong = sum(round(float(a["ensemble_multi_error"]) * s.n_test_multi) for s, a in many)
     mu = study.data.single_view_fraction
     weight = (1 - mu) / mu
-    measured = mean_of_draws(by_draw) + weight * wrong / inputs
-    low, high = mean_interval(by_draw)
     bound = weight * upper_end(wrong, inputs)
+    measured, low, high = with_ends(by_draw)
     return Finding(
         claim="theorem-2",
         statement=f"The average of {size} networks errs on almost nothing.",
@@ -178,7 +192,7 @@ def theorem_2(
         source="the paper's number",
         direction="at most",
         turn=mean_error(study, draws),
-        **estimate(measured, low, high + bound),
+        **estimate(measured + weight * wrong / inputs, low, high + bound),
         n=n,
         caveat=(
             f"{n} disjoint ensembles of {size} on {counted(draws)} and {single} single-view test "
@@ -198,7 +212,7 @@ def lottery_finding(draws: Sequence[Arrays]) -> Finding:
         predicted=1.0,
         source="the paper's words",
         turn=0.5,  # a coin
-        **estimate(mean(right), *wilson_interval(int(right.sum()), right.size)),
+        **estimate(*share_of(right)),
         n=right.size,
         unit="share of classes predicted right",
         caveat=(

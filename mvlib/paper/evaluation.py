@@ -39,18 +39,16 @@ def test_scores(
     kind: SampleKind,
     n: int,
     seed: int,
-    name: str = "test",
 ) -> TestScores:
     """Scores on n fresh inputs of one kind, streamed: memory does not grow with n P d.  Computed
     where W is, returned on the CPU, where the statistics are made."""
-    drawn = sample(params, n, seed=seed, name=name, kind=kind, streamed=True, dtype=W.dtype,
+    drawn = sample(params, n, seed=seed, name="test", kind=kind, streamed=True, dtype=W.dtype,
                    rounded=learner.rounds_inputs)  # fmt: skip
     F = logits(W, drawn.patches.to(device=W.device, dtype=W.dtype), learner).cpu()
     wrong = torch.arange(params.n_classes) != drawn.labels[:, None]
     rivals = ((drawn.strengths > 0).sum(dim=2) * wrong).amax(dim=1)
-    return TestScores(
-        outputs=F, labels=drawn.labels, dominant_view=drawn.dominant_view, rivals=rivals
-    )
+    shown = drawn.dominant_view
+    return TestScores(outputs=F, labels=drawn.labels, dominant_view=shown, rivals=rivals)
 
 
 test_scores.__test__ = False  # type: ignore[attr-defined]

@@ -165,7 +165,8 @@ def train(
         elif ascent is not None:
             _move(state, ascent[moving], schedule)
         if checkpoint and checkpoint.due():
-            checkpoint.save(state.tensors() | {"precision": _mark(learner)})
+            precision = torch.tensor(PRECISIONS.index(learner.precision))
+            checkpoint.save(state.tensors() | {"precision": precision})
     recorded_rows = {name: torch.stack(rows) for name, rows in state.records.items()}
     return Trajectory(
         weights=state.W,
@@ -214,8 +215,7 @@ class _State:
         fits = W.shape == W0.shape and W.dtype == W0.dtype and shape == (len(W0), n, W0.shape[1])
         remedy = "it is of another training: remove it"
         require(fits, "checkpoint", "W", tuple(W.shape), f"hold {tuple(W0.shape)}", remedy)
-        # There was float32 alone before precision was noted.
-        other = PRECISIONS[int(found["precision"])] if "precision" in found else "float32"
+        other = PRECISIONS[int(found["precision"])]
         need = f"be {learner.precision!r}, in which this training goes on"
         require(other == learner.precision, "checkpoint", "precision", other, need, remedy)
         kept: dict[str, Any] = {name: found[name].to(W0.device) for name in _TENSORS}
@@ -325,10 +325,6 @@ def _check_range(X: Tensor | Streamed, learner: LearnerParams) -> None:
         bound = torch.finfo(torch.bfloat16).max
         need = f"be <= {bound:.3g} in size to be rounded to bfloat16"
         require(largest <= bound, "X", "X", largest, need, "scale the inputs, or keep float32")
-
-
-def _mark(learner: LearnerParams) -> Tensor:
-    return torch.tensor(PRECISIONS.index(learner.precision))
 
 
 def _check_finite(loss: Tensor, step: int, seeds: Sequence[int], eta: Tensor) -> None:

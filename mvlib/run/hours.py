@@ -19,12 +19,10 @@ def core_seconds(experiment: Experiment, store: Store) -> float | None:
     Of older entries it is wall time times threads, as if nobody else had had their cores.
     """
     try:
-        if not store.has(experiment.name, experiment.study):
-            return None
         record = store.record(experiment.name, experiment.study)
     except CorruptEntry:
         return None
-    if record.get("resumed") or record["device"] != "cpu":
+    if record is None or record.get("resumed") or record["device"] != "cpu":
         return None
     return record.get("core_seconds", record["seconds"] * record["threads"])
 

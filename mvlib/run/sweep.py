@@ -97,7 +97,7 @@ def stored(chosen: list[Experiment], store: Store) -> list[Arrays]:
 
 
 def load_family(
-    scale: Scale, name: str, store: Store, *, show: bool = False
+    scale: Scale, name: str, store: Store
 ) -> list[tuple[Experiment, dict[str, np.ndarray]]]:
     """The experiments called `name` with their arrays, computed where the store lacks them: what a
     notebook begins with.
@@ -108,7 +108,7 @@ def load_family(
     chosen = experiments(scale, name)
     if not store.root.exists():
         raise BadInput(_missing(store, scale, "be there and is not"))
-    return list(zip(chosen, map(dict, run_all(chosen, store, show=show)), strict=True))
+    return list(zip(chosen, map(dict, run_all(chosen, store, show=False)), strict=True))
 
 
 def _missing(store: Store, scale: str, why: str) -> str:

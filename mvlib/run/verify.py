@@ -46,10 +46,10 @@ def repeatable(chosen: Iterable[Experiment], store: Store, within: float) -> lis
     """
     found = []
     for e in chosen:
-        if is_stored(e, store) and (e.teacher is None or is_stored(e.teacher, store)):
-            record = store.record(e.name, e.study)
-            # The seconds of one that was resumed leave out what came before.
-            if record["seconds"] <= within and not record.get("resumed"):
+        record = store.record(e.name, e.study)
+        # The seconds of one that was resumed leave out what came before.
+        if record and record["seconds"] <= within and not record.get("resumed"):
+            if e.teacher is None or is_stored(e.teacher, store):
                 found.append(e)
     return found
 

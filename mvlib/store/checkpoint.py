@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 import warnings
 import zipfile
@@ -13,7 +12,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mvlib.core.files import Arrays, arrays_of, content_of, npz_bytes, remove, write_whole
+from mvlib.core.files import (
+    Arrays,
+    arrays_of,
+    content_of,
+    npz_bytes,
+    remove,
+    sha256_of,
+    write_whole,
+)
 
 _CHECKSUM = "sha256"
 
@@ -82,10 +89,5 @@ def _checked(arrays: dict[str, np.ndarray]) -> dict[str, Tensor]:
 
 
 def _digest(arrays: Arrays) -> np.ndarray:
-    """SHA-256 over names, types, shapes and values, as 32 bytes."""
-    digest = hashlib.sha256()
-    for name in sorted(arrays):
-        array = arrays[name]
-        digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return np.frombuffer(digest.digest(), dtype=np.uint8)
+    """Of names and arrays, as words."""
+    return np.array([f"{name} {sha256_of(arrays[name])}" for name in sorted(arrays)])

@@ -19,9 +19,9 @@ import tempfile
 import warnings
 import zipfile
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -29,7 +29,7 @@ from filelock import FileLock, Timeout
 
 from mvlib.core.arithmetic import product_rates
 from mvlib.core.checks import BadInput
-from mvlib.core.files import Arrays, npz_bytes, write_whole
+from mvlib.core.files import Arrays, npz_bytes, sha256_of, write_whole
 from mvlib.store.kinds import Kind, kind_of
 from mvlib.store.stamps import is_same_source
 
@@ -37,6 +37,7 @@ REBUILD = "python -m mvlib run --recompute"
 MIGRATE = "python -m mvlib migrate"
 FORMAT = 2  # of an entry; the first had its record in a file of its own
 RECORD = "record.json"
+T = TypeVar("T")
 # All that zipfile, zlib, json and numpy raise at bytes they did not write.
 _DAMAGE = (ValueError, KeyError, TypeError, OSError, EOFError, RuntimeError, struct.error,
            zipfile.BadZipFile, zlib.error)  # fmt: skip
@@ -144,23 +145,20 @@ class Store:
         """Whether the entry is there, computed with the defaults of today (its content is checked
         on loading)."""
         try:
-            return self.path(name, study).exists() and _says(self.record(name, study), study)
+            return self.record(name, study) is not None
         except CorruptEntry:
             return True
 
-    def record(self, name: str, study: object) -> dict[str, Any]:
-        """What the entry says of itself; its arrays are not checked.
+    def record(self, name: str, study: object) -> dict[str, Any] | None:
+        """What the entry says of itself, or None if it was never computed; its arrays are not
+        checked.
 
         Raises:
-            CorruptEntry: if it is damaged, or was never computed.
+            CorruptEntry: if it is damaged.
+            BadInput: if a newer mvlib wrote it.
         """
-        path = self.path(name, study)
-        try:
-            return read_record(path)
-        except BadInput:
-            raise
-        except _DAMAGE as error:
-            raise _corrupt(path, error, REBUILD) from error
+        record = _sound(self.path(name, study), read_record, REBUILD)
+        return record if record and _says(record, study) else None
 
     def load(self, name: str, study: object, *, rebuild: str = REBUILD) -> Entry | None:
         """The entry, or None if it was never computed; `rebuild` is the command to recommend.
@@ -171,12 +169,9 @@ class Store:
             BadInput: if a newer mvlib wrote it.
         """
         path = self.path(name, study)
-        if not self.has(name, study):
+        entry = _sound(path, read_entry, rebuild)
+        if entry is None or not _says(entry.provenance, study):
             return None
-        try:
-            entry = read_entry(path)
-        except _DAMAGE as error:
-            raise _corrupt(path, error, rebuild) from error
         kind, source = kind_of(study), entry.provenance["source"]
         if not is_same_source(kind, source):
             warnings.warn(
@@ -323,8 +318,15 @@ def _says(record: Mapping[str, Any], study: object) -> bool:
     return _covers(json.loads(json.dumps(plain(study, full=True))), record["config"])
 
 
-def _corrupt(path: Path, error: Exception, rebuild: str) -> CorruptEntry:
-    return CorruptEntry(f"stored result {path} is damaged ({error}); rebuild it with `{rebuild}`.")
+def _sound(path: Path, read: Callable[[Path], T], rebuild: str) -> T | None:
+    """What a file holds, or None if there is none; `CorruptEntry` if it is damaged."""
+    try:
+        return read(path) if path.exists() else None
+    except BadInput:
+        raise
+    except _DAMAGE as error:
+        said = f"stored result {path} is damaged ({error}); rebuild it with `{rebuild}`."
+        raise CorruptEntry(said) from error
 
 
 def circumstances(device: str = "cpu") -> dict[str, object]:
@@ -336,14 +338,6 @@ def circumstances(device: str = "cpu") -> dict[str, object]:
     rates = {name: round(rate) for name, rate in product_rates(device).items()}
     return {"device": device, "threads": torch.get_num_threads(), "versions": versions,
             "gflops": rates}  # fmt: skip
-
-
-def sha256_of(array: np.ndarray) -> str:
-    """Hash of an array's type, shape and values."""
-    array = np.asarray(array)
-    hashed = hashlib.sha256(f"{array.dtype.str} {array.shape}\n".encode())
-    hashed.update(np.ascontiguousarray(array).tobytes())
-    return hashed.hexdigest()
 
 
 def digest(record: Mapping[str, Any]) -> str:

@@ -146,12 +146,13 @@ class Trained:
         trajectory but the weights, and `tested`."""
         end = self.trajectory
         own = ("stop_step", "fitted", "train_outputs", "loss", "train_error")
+        correlations = view_correlations(end.weights, self.features)
         return {
-            "correlations": view_correlations(end.weights, self.features),
+            "correlations": correlations,
             "steps": end.recorded_steps,
             **{name: getattr(end, name) for name in own},
             **end.probes,
-            **tested(self.setting, end.weights),
+            **tested(self.setting, end.weights, correlations),
         }
 
 
@@ -264,8 +265,9 @@ def _residual_on(inputs: Sample, learner: LearnerParams, W: Tensor) -> Tensor:
     return 1 - probability[:, torch.arange(len(inputs)), inputs.labels].mean(dim=1)
 
 
-def tested(setting: Setting, W: Tensor) -> dict[str, Tensor]:
-    """Errors of each network and of their average, on fresh single- and multi-view inputs."""
+def tested(setting: Setting, W: Tensor, correlations: Tensor) -> dict[str, Tensor]:
+    """Errors of each network and of their average, on fresh single- and multi-view inputs;
+    `correlations` (seeds, k, V), theirs with the views."""
     kinds: tuple[tuple[SampleKind, int, str, str], ...] = (
         ("single", setting.n_test_single, "ensemble_bootstrap", "size_curve"),
         ("multi", setting.n_test_multi, "bootstrap_multi", "size_curve_multi"),
@@ -281,7 +283,7 @@ def tested(setting: Setting, W: Tensor) -> dict[str, Tensor]:
             means = disjoint_ensembles(outputs, setting.ensemble_size)
             found[f"disjoint_{kind}_error"] = classification_error(means, labels)
             if kind == "single":
-                found["disjoint_by_knowledge"] = _by_knowledge(setting, W, means, scores)
+                found["disjoint_by_knowledge"] = _by_knowledge(setting, correlations, means, scores)
         found[resampled] = bootstrap_ensembles(
             outputs, labels, n_resamples=BOOTSTRAP_RESAMPLES, seed=setting.draw
         )
@@ -295,10 +297,11 @@ def tested(setting: Setting, W: Tensor) -> dict[str, Tensor]:
     return found
 
 
-def _by_knowledge(setting: Setting, W: Tensor, means: Tensor, scores: TestScores) -> Tensor:
+def _by_knowledge(
+    setting: Setting, correlations: Tensor, means: Tensor, scores: TestScores
+) -> Tensor:
     """`inputs_by_knowledge`, all disjoint ensembles together."""
-    features = feature_vectors(setting.data, setting.draw, device=str(W.device))
-    views = learned_views(view_correlations(W, features)).cpu()
+    views = learned_views(correlations).cpu()
     wrong = misclassified(means, scores.labels)
     counts = [
         inputs_by_knowledge(

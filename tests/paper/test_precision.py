@@ -228,17 +228,6 @@ def test_training_goes_on_in_its_precision_only(precision: Precision) -> None:
     assert torch.equal(trained(DRAWN, precision, checkpoint=kept).weights, whole.weights)
 
 
-def test_a_checkpoint_without_precision_is_of_float32() -> None:
-    """Those written before there was a choice."""
-    kept = interrupted("float32")
-    assert kept.state is not None
-    del kept.state["precision"]
-    with pytest.raises(BadInput, match=r"^checkpoint \(precision\) = 'float32' must be 'bfloat16'"):
-        trained(DRAWN, "bfloat16", checkpoint=kept)
-    whole = trained(DRAWN, "float32")
-    assert torch.equal(trained(DRAWN, "float32", checkpoint=kept).weights, whole.weights)
-
-
 @rounding
 @pytest.mark.parametrize("size", [3.4e38, -3.4e38, float("inf"), float("nan")])
 def test_inputs_beyond_the_range_of_bfloat16(precision: Precision, size: float) -> None:

@@ -6,18 +6,9 @@ from dataclasses import asdict, replace
 
 import pytest
 
+from fits import TIME_TERMS, fit_cost, fit_power_law
 from mvlib.core.checks import BadInput
-from mvlib.run.cost import (
-    TIME_TERMS,
-    CostModel,
-    PowerLaw,
-    Shape,
-    fit_cost,
-    fit_power_law,
-    predict_extra_bytes,
-    predict_seconds,
-    theory_shape,
-)
+from mvlib.run.cost import CostModel, PowerLaw, Shape, predict_seconds, theory_shape
 
 CENTRE = Shape(n_train=40, n_patches=5, dim=30, n_classes=3, n_neurons=2, n_networks=4)
 AXES = [CENTRE] + [
@@ -95,7 +86,7 @@ def test_a_model_survives_its_json() -> None:
     model = fit_cost(SHAPES, [shape.work()["flops"] + 7.0 for shape in SHAPES])
     again = CostModel(**json.loads(json.dumps(asdict(model))))
     assert again == model
-    assert predict_extra_bytes(CENTRE, again) == predict_seconds(CENTRE, model)
+    assert predict_seconds(CENTRE, again) == predict_seconds(CENTRE, model)
 
 
 def test_power_law_by_hand() -> None:
@@ -119,12 +110,8 @@ def test_an_exact_power_law_has_no_interval() -> None:
     [
         (lambda: replace(CENTRE, dim=0), r"^dim \(d\) = 0 must be an integer >= 1;"),
         (lambda: replace(CENTRE, n_networks=-1), r"^n_networks \(S\) = -1 must be an integer"),
-        (lambda: fit_cost(SHAPES, [1.0]), r"^measured \(y\) = 1 must have one value a shape"),
         (lambda: fit_cost(SHAPES[:3], [1.0] * 3), r"^shapes \(rank\) = 2 must tell 5 prices"),
         (lambda: fit_cost(AXES, [1.0] * len(AXES)), r"^shapes \(rank\) = 4 must tell 5 prices"),
-        (lambda: fit_cost(SHAPES, [0.0] * len(SHAPES)), r"must be positive"),
-        (lambda: fit_power_law([1, 2], [1, 2]), r"^x \(x\) = 2 must have 3 points or more"),
-        (lambda: fit_power_law([1, 2, 4], [1, 0, 2]), r"must be positive and not all alike"),
     ],
 )
 def test_bad_input_is_refused_in_a_sentence(call: object, message: str) -> None:
