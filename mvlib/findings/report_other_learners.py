@@ -74,10 +74,10 @@ def network_steps(of: Families) -> dict[str, float]:
 def seconds(store: Store, of: Families) -> dict[str, float]:
     """Kind of learner, in words -> the seconds that making and testing one took where the store's
     entries were computed, beside others of its study."""
-    each = {
-        name: mean([store.record(e.name, e.study)["seconds"] / len(a["fitted"]) for e, a in family])
-        for name, family in of.items()
-    }
+    each = {}
+    for name, family in of.items():
+        records = [(store.record(e.name, e.study), a) for e, a in family]
+        each[name] = mean([r["seconds"] / len(a["fitted"]) for r, a in records if r])
     found = {kind: each[name] for name, kind in ALONE.items()}
     found[ENSEMBLE] = _members(of) * each["single-model"]
     return found | {STUDENT: found[ENSEMBLE] + each["distilled"]}
