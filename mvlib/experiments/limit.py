@@ -17,6 +17,7 @@ from mvlib.experiments.settings import (
     with_samples,
 )
 from mvlib.paper.step_rules import BoundedRelativeStep, FixedSteps, WhenFitted
+from mvlib.studies.distillation import DistillationStudy
 from mvlib.studies.many_classes import ManyClassesStudy
 from mvlib.studies.single_model import SingleModelStudy
 
@@ -146,12 +147,10 @@ def limit_families(scale: Scale) -> Families:
     size, first = LIMIT_SIZES[scale], base_study(scale)
     full = [with_classes(first, *row) for row in size.class_counts]
     made: Families = {"class-count": {f"k = {s.data.n_classes}": s for s in full}}
-    taught = [s for s in full if s.data.n_classes in size.taught_counts]
     students = {
-        f"k = {teacher.data.n_classes}": student_study(
-            scale, teacher, n_students=1, steps=_steps(scale, teacher)
-        )
-        for teacher in taught
+        f"k = {teacher.data.n_classes}": student_at(scale, teacher)
+        for teacher in full
+        if teacher.data.n_classes in size.taught_counts
     }
     made["class-count-distilled"] = students
     made["class-count-one-hot"] = {
@@ -170,10 +169,12 @@ def limit_families(scale: Scale) -> Families:
     return made | _printed(scale) | _long(scale) | _averages(scale)
 
 
-def _steps(scale: Scale, teacher: SingleModelStudy) -> int:
-    """A student's steps: networks need about 1.4 times as many where k doubles."""
+def student_at(scale: Scale, teacher: SingleModelStudy) -> DistillationStudy:
+    """One student of networks of any k: networks need about 1.4 times as many steps where k
+    doubles."""
     doubled = math.log2(teacher.data.n_classes / base_study(scale).data.n_classes)
-    return round(FEWER * SIZES[scale].student_steps * (1 + 0.5 * max(0.0, doubled)))
+    steps = round(FEWER * SIZES[scale].student_steps * (1 + 0.5 * max(0.0, doubled)))
+    return student_study(scale, teacher, n_students=1, steps=steps)
 
 
 def _long(scale: Scale) -> Families:
