@@ -64,7 +64,11 @@ STUDENTS: dict[str, dict[str, Any]] = {
 }
 # What is pitted against what in steps of other lengths than the book's (`settings.LONGER`), as
 # shares of what a class has learned.
-LENGTHS = (0.2, 0.3, 0.45, 0.9)
+LENGTHS: dict[Scale, tuple[float, ...]] = {
+    "smoke": (0.9,),
+    "book": (0.2, 0.3, 0.45, 0.9),
+    "paper": (0.2, 0.3, 0.45, 0.9),
+}
 SIDES = ("distilled", "control-one-hot")
 # Trained longest of one each: the distilled one, of which Theorem 3 speaks.
 LONG = ("distilled", "hard-labels", "self-distilled", "control-one-hot")
@@ -170,7 +174,7 @@ def student_families(scale: Scale) -> Families:
             ),
         )
         for teacher in all_draws(scale)
-        for length in LENGTHS
+        for length in LENGTHS[scale]
         for name in SIDES
     }
     # What holds for most steps t <= T, and what does not.

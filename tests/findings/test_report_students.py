@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from mvlib.experiments.catalogue import experiments
+from mvlib.experiments.catalogue import experiments, in_steps_of
 from mvlib.experiments.settings import Experiment, base_study
 from mvlib.findings import report_students as report
 from mvlib.findings.finding import Finding
@@ -221,8 +221,9 @@ def test_room_and_hinton() -> None:
 def stride_family() -> tuple[list[tuple[Any, dict[str, Any]]], ...]:
     """One length of steps and the book's on two draws, the longer first; of each student one is
     compared."""
-    tried = [replace(e.study, n_students=1) for e in experiments("smoke", "frontier")]  # type: ignore[arg-type]
-    short = [study for study in tried if study.schedule.step_rule.relative_change == 0.2]
+    short = [
+        replace(in_steps_of(0.2, e.study), n_students=1) for e in experiments("smoke", "frontier")
+    ]
     book = [
         e.study for name in ("control-one-hot", "distilled") for e in experiments("smoke", name)
     ]
