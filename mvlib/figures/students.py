@@ -159,8 +159,8 @@ def frontier(strides: Sequence[Stride], book: tuple[float, float]) -> str:
     left.errorbar(x[0], y[0], bars[1], bars[0], "o-", color=STUDENT, ecolor=parts.ink(), lw=1.5,
                   elinewidth=0.8, capsize=2, label="steps of one length")  # fmt: skip
     left.plot(*book, "*", ms=13, color=STUDENT, mec=parts.ink(), label="all students of the book")
-    for s in strides:
-        left.annotate(f"{s.length:g}", (s.taught[0], s.control[0]), xytext=(6, 7),
+    for s, beside in zip(strides, cycle([(6, 7), (6, -15), (-29, 7)]), strict=False):
+        left.annotate(f"{s.length:g}", (s.taught[0], s.control[0]), xytext=beside,
                       textcoords="offset points", fontsize=10)  # fmt: skip
     top = max(1.1 * y[2].max(), GOAL_GAP + 6 * GOAL)
     left.fill_between([0, GOAL], [GOAL_GAP, GOAL + GOAL_GAP], top, color=THEORY, alpha=0.5, lw=0,
