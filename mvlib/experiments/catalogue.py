@@ -32,7 +32,7 @@ from mvlib.experiments.settings import (
     vary,
     with_samples,
 )
-from mvlib.paper.step_rules import FixedSteps
+from mvlib.paper.step_rules import BoundedRelativeStep, FixedSteps
 from mvlib.studies.distillation import DistillationStudy
 from mvlib.studies.kernel_contrast import ContrastStudy
 from mvlib.studies.single_model import SingleModelStudy
@@ -62,6 +62,14 @@ STUDENTS: dict[str, dict[str, Any]] = {
     "temperature-each": {"target": "each", "form": "temperature"},
     "temperature-one-hot": {"target": "one-hot", "form": "temperature"},
 }
+# What is pitted against what in steps of other lengths than the book's (`settings.LONGER`), as
+# shares of what a class has learned.
+LENGTHS: dict[Scale, tuple[float, ...]] = {
+    "smoke": (0.9,),
+    "book": (0.2, 0.3, 0.45, 0.9),
+    "paper": (0.2, 0.3, 0.45, 0.9),
+}
+SIDES = ("distilled", "control-one-hot")
 # Trained longest of one each: the distilled one, of which Theorem 3 speaks.
 LONG = ("distilled", "hard-labels", "self-distilled", "control-one-hot")
 
@@ -161,6 +169,22 @@ def student_families(scale: Scale) -> Families:
             f"draw {teacher.draw}": student_study(scale, teacher, n_students=n, **taught)
             for teacher in all_draws(scale)[: 1 if compared or beside else None]
         }
+    # The same students in shorter and in longer steps.
+    made["frontier"] = {
+        f"draw {teacher.draw}, {name} in steps of {length}": in_steps_of(
+            length,
+            student_study(
+                scale,
+                teacher,
+                n_students=min(3, size.n_students),
+                keep_outputs=False,
+                **STUDENTS[name],
+            ),
+        )
+        for teacher in all_draws(scale)
+        for length in LENGTHS[scale]
+        for name in SIDES
+    }
     # What holds for most steps t <= T, and what does not.
     made["student-time"] = {
         name: student_study(
@@ -204,11 +228,28 @@ def student_families(scale: Scale) -> Families:
             scale,
             before,
             n_students=min(3, size.n_students),
-            target="each",
             generation=generation,
+            **STUDENTS["self-distilled"],
         )
         made["chain"][f"generation {generation}"] = before
     return made
+
+
+def in_steps_of(length: float, study: DistillationStudy) -> DistillationStudy:
+    """The same students in steps that change a class by such a share, and more of them the shorter
+    they are, so that all go equally far; recorded some thirty times."""
+    rule, limit = study.schedule.step_rule, study.schedule.stop_rule.limit
+    assert isinstance(rule, BoundedRelativeStep)
+    steps = round(limit * rule.relative_change / length)
+    return replace(
+        study,
+        schedule=replace(
+            study.schedule,
+            step_rule=replace(rule, relative_change=length),
+            stop_rule=FixedSteps(steps=steps),
+        ),
+        record_every=max(1, steps // 30),
+    )
 
 
 def joint_families(scale: Scale) -> Families:

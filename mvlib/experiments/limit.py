@@ -17,6 +17,7 @@ from mvlib.experiments.settings import (
     with_samples,
 )
 from mvlib.paper.step_rules import BoundedRelativeStep, FixedSteps, WhenFitted
+from mvlib.studies.distillation import DistillationStudy
 from mvlib.studies.many_classes import ManyClassesStudy
 from mvlib.studies.single_model import SingleModelStudy
 
@@ -27,6 +28,8 @@ class LimitSize:
 
     Attributes:
         class_counts: k, networks and d of full training; N / k is the base setting's.
+        taught_counts: those k for which there are students as well: one of the networks' average
+            and one of one-hot labels.
         many: k and networks of reduced training.
         starts, members, average_counts: sigma_0 over varrho, L and k of averages trained as one,
             reduced.
@@ -38,6 +41,7 @@ class LimitSize:
     """
 
     class_counts: tuple[tuple[int, int, int], ...]
+    taught_counts: tuple[int, ...]
     many: tuple[tuple[int, int], ...]
     starts: tuple[float, ...]
     members: tuple[int, ...]
@@ -51,17 +55,19 @@ class LimitSize:
 
 
 LIMIT_SIZES: dict[str, LimitSize] = {
-    "smoke": LimitSize(class_counts=((4, 2, 300), (6, 2, 300)), many=((4, 3), (12, 2), (40, 2)),
-                       starts=(0.02, 0.1), members=(2, 4), average_counts=(4,), patience=400,
-                       full_starts=(0.1,), full_members=2, long_steps=150, long_size=(200, 300),
-                       printed_steps=60),
-    "book": LimitSize(class_counts=((10, 5, 1000), (20, 3, 1000), (50, 3, 1000)),
+    "smoke": LimitSize(class_counts=((4, 2, 300), (6, 2, 300)), taught_counts=(4,),
+                       many=((4, 3), (12, 2), (40, 2)), starts=(0.02, 0.1), members=(2, 4),
+                       average_counts=(4,), patience=400, full_starts=(0.1,), full_members=2,
+                       long_steps=150, long_size=(200, 300), printed_steps=60),
+    "book": LimitSize(class_counts=((10, 5, 1000), (20, 3, 1000), (50, 3, 1000), (100, 2, 1000)),
+                      taught_counts=(10, 20, 50),
                       many=((10, 10), (30, 5), (100, 4), (300, 3), (1000, 2)),
                       starts=(0.02, 0.04, 0.08, 0.16), members=(2, 5),
                       average_counts=(100,), patience=4000,
                       full_starts=(0.16,), full_members=2,
                       long_steps=2000, long_size=(300, 1000), printed_steps=300),
     "paper": LimitSize(class_counts=tuple((k, 10, 4000) for k in (10, 20, 50, 100)),
+                       taught_counts=(10, 20, 50, 100),
                        many=((10, 20), (30, 20), (100, 10), (300, 10), (1000, 5), (3000, 3),
                              (10000, 3)),
                        starts=(0.001, 0.002, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.3),
@@ -141,11 +147,15 @@ def limit_families(scale: Scale) -> Families:
     size, first = LIMIT_SIZES[scale], base_study(scale)
     full = [with_classes(first, *row) for row in size.class_counts]
     made: Families = {"class-count": {f"k = {s.data.n_classes}": s for s in full}}
-    made["class-count-distilled"] = {
-        f"k = {teacher.data.n_classes}": student_study(
-            scale, teacher, n_students=1, steps=_steps(scale, teacher)
-        )
+    students = {
+        f"k = {teacher.data.n_classes}": student_at(scale, teacher)
         for teacher in full
+        if teacher.data.n_classes in size.taught_counts
+    }
+    made["class-count-distilled"] = students
+    made["class-count-one-hot"] = {
+        label: replace(study, target="one-hot", keep_outputs=False)
+        for label, study in students.items()
     }
     made["class-count-reduced"] = {f"k = {s.data.n_classes}": reduced(s) for s in full}
     made["many-classes"] = {
@@ -159,10 +169,12 @@ def limit_families(scale: Scale) -> Families:
     return made | _printed(scale) | _long(scale) | _averages(scale)
 
 
-def _steps(scale: Scale, teacher: SingleModelStudy) -> int:
-    """A student's steps: networks need about 1.4 times as many where k doubles."""
+def student_at(scale: Scale, teacher: SingleModelStudy) -> DistillationStudy:
+    """One student of networks of any k: networks need about 1.4 times as many steps where k
+    doubles."""
     doubled = math.log2(teacher.data.n_classes / base_study(scale).data.n_classes)
-    return round(FEWER * SIZES[scale].student_steps * (1 + 0.5 * max(0.0, doubled)))
+    steps = round(FEWER * SIZES[scale].student_steps * (1 + 0.5 * max(0.0, doubled)))
+    return student_study(scale, teacher, n_students=1, steps=steps)
 
 
 def _long(scale: Scale) -> Families:

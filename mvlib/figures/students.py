@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 
 from mvlib.figures import parts
 from mvlib.figures.picture import ENSEMBLE, SINGLE, STUDENT, THEORY, canvas, picture
+from mvlib.findings.report_students import GOAL, GOAL_GAP, Stride
 
 _BLACK = "#222222"  # on the palette's own colours, in both themes
 
@@ -154,6 +155,49 @@ def long_run(runs: Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray]]) -> s
         for kind, (steps, error, weight) in runs.items()
     )
     return f"Two panels over training steps, one line a kind of student. {said}."
+
+
+@picture
+def frontier(strides: Sequence[Stride], book: tuple[float, float]) -> str:
+    """Both goals of distillation as the length of a step changes: errors over mu of the one-hot
+    control against those of students of the ensemble, with intervals, and a star for the means of
+    all students of the `book`'s setting; beside it how far views have come at the end."""
+    x, y = (np.array([getattr(s, side) for s in strides]).T for side in ("taught", "control"))
+    left, right = canvas((10.5, 4.2), 1, 2)
+    bars = [np.maximum([at - low, high - at], 0) for at, low, high in (x, y)]
+    left.errorbar(x[0], y[0], bars[1], bars[0], "o-", color=STUDENT, ecolor=parts.ink(), lw=1.5,
+                  elinewidth=0.8, capsize=2, label="steps of one length")  # fmt: skip
+    left.plot(*book, "*", ms=13, color=STUDENT, mec=parts.ink(), label="all students of the book")
+    for s, beside in zip(strides, cycle([(6, 7), (6, -15), (-29, 7)]), strict=False):
+        left.annotate(f"{s.length:g}", (s.taught[0], s.control[0]), xytext=beside,
+                      textcoords="offset points", fontsize=10)  # fmt: skip
+    top = max(1.1 * y[2].max(), GOAL_GAP + 6 * GOAL)
+    left.fill_between([0, GOAL], [GOAL_GAP, GOAL + GOAL_GAP], top, color=THEORY, alpha=0.5, lw=0,
+                      label="both goals met")  # fmt: skip
+    left.set(xlabel=f"distilled: {parts.ERROR}", ylabel=f"control: {parts.ERROR}",
+             xlim=(0, None), ylim=(0, top))  # fmt: skip
+    lengths = [s.length for s in strides]
+    for name, colour, views in (
+        ("distilled", STUDENT, [s.taught_views for s in strides]),
+        ("control", parts.ink(), [s.control_views for s in strides]),
+    ):
+        for look, which, readings in zip(
+            ("o-", "v--"), ("stronger", "weaker"), zip(*views, strict=True), strict=True
+        ):
+            right.plot(lengths, readings, look, color=colour, label=f"{name}: {which} view")
+    parts.plain_log_axis(right, lengths)
+    right.set(xlabel="length of a step", ylabel=r"reading at the end / $\varrho$", ylim=(0, None))
+    keys = [key for axis in (left, right) for key in axis.get_legend_handles_labels()[0]]
+    parts.legend_outside(left, 3, keys)
+    said = "; ".join(
+        f"steps of {s.length:g}: distilled {s.taught[0]:.3g}, control {s.control[0]:.3g}, weaker "
+        f"views at {s.taught_views[1]:.3g} and {s.control_views[1]:.3g} times the threshold"
+        for s in strides
+    )
+    return (
+        f"Two panels, students by the length of their steps. {said}. Both goals are met where the "
+        f"distilled err on at most {GOAL:g} and the control on at least {GOAL_GAP:g} more."
+    )
 
 
 @picture

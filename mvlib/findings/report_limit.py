@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
+from mvlib.core.intervals import interval, resample
+from mvlib.experiments.limit import student_at
 from mvlib.findings.finding import Finding
-from mvlib.findings.formatting import Family, Record, mean, number, percent
+from mvlib.findings.formatting import Family, Record, mean, number, percent, with_interval
 from mvlib.findings.limit import Average, averages, total_error
 from mvlib.findings.report_networks import first_fit
+from mvlib.findings.report_students import GOAL, GOAL_GAP, Estimate
 from mvlib.findings.students import share_with_all_views
-from mvlib.findings.theorems import all_learned, foretold, network_errors
+from mvlib.findings.theorems import all_learned, error_counts, foretold, network_errors
 from mvlib.paper.growth_rates import pulls
-from mvlib.store.entries import Arrays
+from mvlib.run.computing import work
+from mvlib.run.hours import core_seconds
+from mvlib.store.entries import Arrays, Store
 from mvlib.studies.many_classes import ManyClassesStudy
 from mvlib.studies.single_model import SingleModelStudy
 
@@ -47,9 +53,8 @@ def by_classes(family: Family) -> Counts:
     }
 
 
-def full_table(full: Family, reduced: Family, students: Family) -> list[Record]:
+def full_table(full: Family, reduced: Family) -> list[Record]:
     """A row a number of classes: what was trained in full, and the same setting reduced."""
-    rows = zip(full, reduced, students, strict=True)
     return [
         {
             "k": base.data.n_classes,
@@ -63,12 +68,126 @@ def full_table(full: Family, reduced: Family, students: Family) -> list[Record]:
             "one view": 1 - mean(all_learned(a["correlations"])),
             "reduced  ": 1 - mean(all_learned(r["correlations"])),
             "their average": total_error(base, a, "ensemble_"),
-            "its student": total_error(base, s),
-            "student's classes with both": share_with_all_views([s]),
         }
-        for (e, a), (_, r), (_, s) in rows
+        for (e, a), (_, r) in zip(full, reduced, strict=True)
         for base in [e.study]
     ]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Goals:
+    """Both goals of distillation at one k, by one student of the networks' average and one of
+    one-hot labels; an estimate has the ends of its interval over test inputs.
+
+    Attributes:
+        k: number of classes.
+        student, control: test errors over mu.
+        above: the student's less that of the average.
+        gap: the control's less the student's.
+        both: share of classes of which the student knows all views.
+    """
+
+    k: int
+    student: float
+    control: float
+    above: Estimate
+    gap: Estimate
+    both: float
+
+    @property
+    def met(self) -> tuple[bool, bool]:
+        """Whether the student is as good as its teacher, and far enough below the control."""
+        return self.above[0] <= GOAL, self.gap[0] >= GOAL_GAP
+
+
+def goals(full: Family, students: Family, controls: Family) -> list[Goals]:
+    """Of every k that has students."""
+    networks = {e.study: arrays for e, arrays in full}
+    return [
+        _goals(e.study.base, networks[e.study.base], taught, beside)
+        for (e, taught), (_, beside) in zip(students, controls, strict=True)
+    ]
+
+
+def _goals(base: SingleModelStudy, networks: Arrays, taught: Arrays, beside: Arrays) -> Goals:
+    resampled = resample(
+        [
+            [
+                *error_counts(base, networks, "average", "ensemble_"),
+                *error_counts(base, taught, "student"),
+                *error_counts(base, beside, "control"),
+            ]
+        ]
+    )
+    average = total_error(base, networks, "ensemble_")
+    student, control = total_error(base, taught), total_error(base, beside)
+    return Goals(
+        k=base.data.n_classes,
+        student=student,
+        control=control,
+        above=(student - average, *interval(resampled["student"] - resampled["average"])),
+        gap=(control - student, *interval(resampled["control"] - resampled["student"])),
+        both=share_with_all_views([taught]),
+    )
+
+
+def not_run(full: Family, students: Family, store: Store) -> dict[int, str]:
+    """What stands for students at every k without them: how long one would take, by the time that
+    the one of most classes took."""
+    last, _ = students[-1]
+    seconds, have = core_seconds(last, store), {e.study.base for e, _ in students}
+    said = {}
+    for e, _ in full:
+        if e.study not in have:
+            share = work(student_at(e.scale, e.study)) / work(last.study)
+            about = "" if seconds is None else f": about {share * seconds / 60:.0f} core-minutes"
+            said[e.study.data.n_classes] = f"not run{about}"
+    return said
+
+
+def goals_table(full: Family, found: Sequence[Goals], without: Mapping[int, str]) -> list[Record]:
+    """A row a number of classes; `without` as from `not_run`."""
+    said = {one.k: _cells(one) for one in found}
+    blank = dict.fromkeys(_cells(found[0]), "")
+    return [
+        {
+            "k": k,
+            "average": total_error(e.study, a, "ensemble_"),
+            **(said[k] if k in said else blank | {"student": without[k]}),
+        }
+        for e, a in full
+        for k in [e.study.data.n_classes]
+    ]
+
+
+def _cells(one: Goals) -> dict[str, object]:
+    words = [word for word, met in zip(("first", "second"), one.met, strict=True) if met]
+    return {
+        "student": one.student,
+        "above its average": with_interval(one.above),
+        "one-hot student": one.control,
+        "above the student": with_interval(one.gap),
+        "student: classes with both views": one.both,
+        "goals met": " and ".join(words) or "neither",
+    }
+
+
+def goals_values(found: Sequence[Goals]) -> Record:
+    """What the text says of them: the k at which each goal, and both, are met."""
+
+    def at(which: Sequence[bool]) -> str:
+        counts = [f"k = {one.k}" for one, met in zip(found, which, strict=True) if met]
+        return ", ".join(counts) or "none of them"
+
+    first, second = zip(*(one.met for one in found), strict=True)
+    return {
+        "goal": f"{GOAL:g}",
+        "goal-gap": f"{GOAL_GAP:g}",
+        "goal-counts": ", ".join(str(one.k) for one in found),
+        "goal-first-at": at(first),
+        "goal-second-at": at(second),
+        "goal-both-at": at([all(one.met) for one in found]),
+    }
 
 
 def many_table(many: Family) -> list[Record]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
+from mvlib.core.intervals import mean_interval
 from mvlib.experiments.settings import LONGER, Scale
 from mvlib.findings.finding import Finding, records
 from mvlib.findings.formatting import Family, Record, mean, number, of_all, percent, with_interval
@@ -51,7 +53,11 @@ PULLS = {
 QUIET = 0.4  # factor for students' scores where soft labels are drawn: their floor is near the cap
 UNEVEN = 0.6  # a view with less than this share of the class's larger correlation is the weak one
 SOLVED = 0.05  # test error over mu that a student trained for long has to reach
+# The introduction's mark for one student, and how far above it a control has to stay for half of
+# what a network lacks to be owed to dark knowledge; the second is ours.
+GOAL, GOAL_GAP = 0.01, 0.25
 
+Estimate = tuple[float, float, float]  # a value with the ends of its interval
 Draws = Mapping[str, Sequence[Arrays]]  # family -> arrays, one a data draw
 
 
@@ -205,7 +211,7 @@ def remaining_values(study: SingleModelStudy, of: Draws) -> Record:
     correlation is the smaller one by far (`UNEVEN`), and all others."""
     hard, distilled = of["hard-labels"], of["distilled"]
     correlations = np.concatenate([a["correlations"] for a in distilled])
-    uneven = correlations < UNEVEN * correlations.max(axis=-1, keepdims=True)
+    uneven = _uneven(correlations)
     error = np.concatenate([a["class_error"] for a in distilled])
     return {
         "gain": with_interval(less_than_hard(study, hard, distilled)),
@@ -300,6 +306,124 @@ def hinton_table(study: SingleModelStudy, hinton: Family, of: Draws) -> list[Rec
         for e, arrays in hinton
         for capped in network_errors(study, of[SAME_TARGET[e.study.target]][:1])
     ]
+
+
+# ---------------------------------------------------------------- the length of a step
+
+
+class Stride(NamedTuple):
+    """Students of the ensemble and their one-hot control in steps of one length.
+
+    Attributes:
+        length: share by which a step may change what a class has learned.
+        steps: how many were taken.
+        taught, control: test error over mu, with its interval.
+        gap: the control's error less that of the same students of the ensemble, paired.
+        faint: share of views that end below `UNEVEN` of their rival in students of the ensemble.
+        spare: share of classes of which the control's students know all views.
+        taught_views, control_views: readings over varrho of a class's strongest and of its weakest
+            view at the end, mean.
+    """
+
+    length: float
+    steps: int
+    taught: Estimate
+    control: Estimate
+    gap: Estimate
+    faint: float
+    spare: float
+    taught_views: tuple[float, float]
+    control_views: tuple[float, float]
+
+
+def frontier(study: SingleModelStudy, tried: Family, book: Family) -> list[Stride]:
+    """Both goals of distillation, the shortest steps first: students in steps that were `tried`,
+    and in the `book`'s own as many on the same draws."""
+    n, by_length = tried[0][0].study.n_students, dict[float, dict[str, list[Arrays]]]()
+    draws = {e.study.base.draw for e, _ in tried}
+    for e, arrays in [*tried, *(entry for entry in book if entry[0].study.base.draw in draws)]:
+        sides = by_length.setdefault(e.study.schedule.step_rule.relative_change, {})
+        wanted = ("single_error", "multi_error", "correlations", "stop_step")
+        sides.setdefault(e.study.target, []).append({name: arrays[name][:n] for name in wanted})
+    return [
+        _stride(study, length, sides["average"], sides["one-hot"])
+        for length, sides in sorted(by_length.items())
+    ]
+
+
+def _stride(
+    study: SingleModelStudy, length: float, taught: list[Arrays], control: list[Arrays]
+) -> Stride:
+    return Stride(
+        length=length,
+        steps=int(taught[0]["stop_step"].max()),
+        taught=_estimate(network_errors(study, taught)),
+        control=_estimate(network_errors(study, control)),
+        gap=less_than_hard(study, control, taught),
+        faint=mean_of_draws([_uneven(a["correlations"]) for a in taught]),
+        spare=share_with_all_views(control),
+        taught_views=_strongest_and_weakest(study, taught),
+        control_views=_strongest_and_weakest(study, control),
+    )
+
+
+def _strongest_and_weakest(study: SingleModelStudy, draws: Sequence[Arrays]) -> tuple[float, float]:
+    readings = [a["correlations"] / study.learner.threshold for a in draws]
+    strongest, weakest = ([pick(r, axis=-1) for r in readings] for pick in (np.max, np.min))
+    return mean_of_draws(strongest), mean_of_draws(weakest)
+
+
+def _estimate(errors: Sequence[np.ndarray]) -> Estimate:
+    return mean_of_draws(errors), *mean_interval(errors)
+
+
+def _uneven(correlations: np.ndarray) -> np.ndarray:
+    return correlations < UNEVEN * correlations.max(axis=-1, keepdims=True)
+
+
+def in_corner(stride: Stride) -> bool:
+    """Whether both goals are met."""
+    return stride.taught[0] <= GOAL and stride.gap[0] >= GOAL_GAP
+
+
+def frontier_table(strides: Sequence[Stride]) -> list[Record]:
+    """A row a length of steps."""
+    return [
+        {
+            "step": f"{s.length:g}",
+            "steps": s.steps,
+            "distilled": with_interval(s.taught),
+            "one-hot": with_interval(s.control),
+            "one-hot above distilled": with_interval(s.gap),
+            "distilled: views left faint": number(s.faint),
+            "one-hot: classes with both views": number(s.spare),
+        }
+        for s in strides
+    ]
+
+
+def frontier_values(strides: Sequence[Stride], tried: Family) -> Record:
+    """What the text says of it: both ends, and which lengths meet both goals."""
+    shown = [e.study for e, _ in tried]
+    said: dict[str, object] = {
+        "goal": f"{GOAL:g}",
+        "goal-gap": f"{GOAL_GAP:g}",
+        "lengths-n": len(strides),
+        "lengths-students": shown[0].n_students,
+        "lengths-draws": len({study.base.draw for study in shown}),
+        "lengths-both": ", ".join(f"{s.length:g}" for s in strides if in_corner(s)) or "none",
+    }
+    for word, stride in (("short", strides[0]), ("long", strides[-1])):
+        said[f"{word}-length"] = f"{stride.length:g}"
+        said[f"{word}-taught"] = number(stride.taught[0])
+        said[f"{word}-control"] = number(stride.control[0])
+        said[f"{word}-gap"] = number(stride.gap[0])
+        said[f"{word}-spare"] = number(stride.spare, 2)
+        for side, views in (("taught", stride.taught_views), ("control", stride.control_views)):
+            said[f"{word}-{side}-strong"], said[f"{word}-{side}-weak"] = (
+                number(view, 1) for view in views
+            )
+    return said
 
 
 # ---------------------------------------------------------------- self-distillation

@@ -57,6 +57,8 @@ class DistillationStudy:
         record_every, n_watch, batches: as in `SingleModelStudy`; what the teachers were trained
             on does not matter here.
         growth: record as well what the proofs bound, see `one_draw.growth_probes`.
+        keep_outputs: keep train_outputs, which are most of what is stored and which only
+            students of these students need.
     """
 
     teacher: SingleModelStudy | DistillationStudy
@@ -74,6 +76,7 @@ class DistillationStudy:
     n_watch: int = 0
     batches: Batches | None = None
     growth: bool = False
+    keep_outputs: bool = True
 
     def __post_init__(self) -> None:
         big = math.inf
@@ -85,6 +88,9 @@ class DistillationStudy:
         require(enough, "n_students", "L", self.n_students,
                 f"be <= {self.n_teachers}", "each needs a teacher")  # fmt: skip
         first = 1 if isinstance(self.teacher, SingleModelStudy) else self.teacher.generation + 1
+        mute = isinstance(self.teacher, DistillationStudy) and not self.teacher.keep_outputs
+        require(not mute, "teacher.keep_outputs", "", False, "be True",
+                "students learn from what it keeps")  # fmt: skip
         below = "students of a generation start alike: count on from the teacher's"
         require_int("generation", "", self.generation, first, below)
         require_number("teacher_scale", "c", self.teacher_scale, 0, big, "try 8", open_low=True)
@@ -95,8 +101,10 @@ class DistillationStudy:
         require_int("record_every", "", self.record_every, 0, "0 records the end only")
         require_int("n_watch", "n", self.n_watch, 0, "0 watches no test error")
         check_batches(self.batches, self.base.n_train)
-        flag = isinstance(self.growth, bool)
-        require(flag, "growth", "", self.growth, "be True or False", "False records less")
+        for field in ("growth", "keep_outputs"):
+            value = getattr(self, field)
+            require(isinstance(value, bool), field, "", value, "be True or False",
+                    "False keeps less")  # fmt: skip
 
     @property
     def base(self) -> SingleModelStudy:
@@ -194,6 +202,8 @@ def run_distillation(
     wrong = teacher_train_error(study, teacher_outputs, found.data.labels.cpu())
     shown = found.shown() if study.growth else {}
     told = {"teacher_train_error": wrong} | shown | found.lottery() | found.results()
+    if not study.keep_outputs:
+        del told["train_outputs"]
     return one_draw.as_arrays(told)
 
 

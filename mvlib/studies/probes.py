@@ -174,6 +174,7 @@ def _students() -> Probes:
                 "taught by disjoint ensembles": replace(base, teacher=paired, n_students=3),
                 "mini-batches": replace(base, batches=MiniBatches(20)),
                 "watched": replace(base, record_every=5, n_watch=20),
+                "outputs not kept": replace(base, keep_outputs=False),
                 "who asks": replace(base, record_every=5, growth=True)}  # fmt: skip
     fitted = replace(base, target="each", n_students=3, schedule=NETWORKS.schedule)
     return studies | {

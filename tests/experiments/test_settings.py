@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from mvlib.experiments.catalogue import experiments
+from mvlib.experiments.limit import LIMIT_SIZES
 from mvlib.experiments.settings import SCALES, Scale, base_study, student_study
 from mvlib.paper.step_rules import FixedSteps, WhenFitted
 
@@ -44,6 +45,49 @@ def test_students_of_many_classes_keep_their_teachers_largest_step() -> None:
     for study in studies("book", "class-count-distilled"):
         own, networks = study.schedule.step_rule, study.teacher.schedule.step_rule
         assert own == replace(networks, relative_change=2 * networks.relative_change)
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_steps_of_other_lengths_go_equally_far(scale: Scale) -> None:
+    """Nothing but the length and number of steps, and what is kept, differs from the book's."""
+    tried = studies(scale, "frontier")
+    for name, target in (("distilled", "average"), ("control-one-hot", "one-hot")):
+        for book in studies(scale, name):
+            same = [s for s in tried if s.teacher == book.teacher and s.target == target]
+            lengths = [s.schedule.step_rule.relative_change for s in same]
+            own, limit = book.schedule.step_rule.relative_change, book.schedule.stop_rule.limit
+            assert len({own, *lengths}) == len(lengths) + 1, "the book's own is another one"
+            for study, length in zip(same, lengths, strict=True):
+                far = length * study.schedule.stop_rule.limit
+                assert far == pytest.approx(own * limit, abs=length / 2)
+                assert study == replace(
+                    book,
+                    n_students=study.n_students,
+                    record_every=study.record_every,
+                    keep_outputs=False,
+                    schedule=replace(
+                        book.schedule,
+                        step_rule=replace(book.schedule.step_rule, relative_change=length),
+                        stop_rule=study.schedule.stop_rule,
+                    ),
+                )
+    assert {s.target for s in tried} == {"average", "one-hot"}
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_students_of_many_classes_and_their_control(scale: Scale) -> None:
+    """At the k that the scale names; the control differs in its teacher alone."""
+    taught, control = (studies(scale, f"class-count-{n}") for n in ("distilled", "one-hot"))
+    assert [s.base.data.n_classes for s in taught] == [*LIMIT_SIZES[scale].taught_counts]
+    assert {s.teacher for s in taught} <= set(studies(scale, "class-count"))
+    assert [replace(s, target="one-hot", keep_outputs=False) for s in taught] == control
+
+
+def test_chains_are_self_distillation_again_and_again() -> None:
+    first, *later = studies("book", "chain")
+    [taught] = [s for s in studies("book", "self-distilled") if s.base == first.base]
+    assert first == replace(taught, n_students=first.n_students)
+    assert {(s.tau, s.target) for s in later} == {(first.tau, first.target)}
 
 
 def test_students_in_a_long_training_do_not_stop_before_its_end() -> None:

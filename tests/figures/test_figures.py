@@ -32,6 +32,7 @@ from mvlib.findings.gaussian import Cell
 from mvlib.findings.limit import Average
 from mvlib.findings.report_costs import SYMBOLS, Axis
 from mvlib.findings.report_limit import CURVES as LIMIT_CURVES
+from mvlib.findings.report_students import Stride
 from mvlib.paper.view_growth import ROLES
 from mvlib.run.cost import PowerLaw
 
@@ -98,6 +99,9 @@ KERNEL_PICTURES: dict[str, Callable[[], Picture]] = {
         {"mean trained as one": {2: PAIR[0], 10: PAIR[1]}, "sum trained as one": {2: 0.1}}, PAIR[0]
     ),
 }  # fmt: skip
+STRIDE = Stride(length=0.2, steps=300, taught=(0.03, 0.01, 0.05), control=(0.2, 0.2, 0.2),
+                gap=(0.17, 0.1, 0.2), faint=0.1, spare=0.3,
+                taught_views=(9.0, 8.0), control_views=(10.0, 4.0))  # fmt: skip
 STUDENT_PICTURES: dict[str, Callable[[], Picture]] = {
     "soft_label_bars": lambda: students.soft_label_bars(
         [("one network", np.full(4, 0.25)), ("the average", np.eye(4)[1])], 1, {3: "view 2"}
@@ -116,6 +120,7 @@ STUDENT_PICTURES: dict[str, Callable[[], Picture]] = {
     "averages_of_students": lambda: students.averages_of_students(
         {"networks": [SIZES, SIZES / 2], "distilled students": [SIZES[:2] / 9]}
     ),
+    "frontier": lambda: students.frontier([STRIDE, STRIDE._replace(length=0.6)], (0.01, 0.3)),
     "two_lotteries": lambda: students.two_lotteries(
         np.array([[98, 0, 2], [20, 10, 70]])
     ),

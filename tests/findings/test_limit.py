@@ -1,6 +1,7 @@
 """What the book says of the limit, from arrays small enough to work by hand."""
 
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,7 +13,7 @@ from mvlib.experiments.limit import grown, with_classes
 from mvlib.experiments.settings import base_study, joint_study
 from mvlib.findings import limit, report_limit
 from mvlib.findings.finding import Finding
-from mvlib.store.entries import Arrays
+from mvlib.store.entries import Arrays, Store
 from mvlib.studies.many_classes import ManyClassesStudy
 
 # Two networks, two classes: three lotteries foretold of four, one class with both views.
@@ -71,7 +72,7 @@ def test_the_largest_ratio_of_those_that_fit_is_reported() -> None:
 def test_curves_and_tables() -> None:
     counts = report_limit.by_classes([entry(REDUCED)])
     assert list(counts[3].values()) == pytest.approx([0.59, 0.75, 0.75])
-    [row] = report_limit.full_table([entry(BASE)], [entry(REDUCED)], [entry(student())])
+    [row] = report_limit.full_table([entry(BASE)], [entry(REDUCED)])
     assert row["their average"] == pytest.approx(0.1) and row["networks"] == 2
     [row] = report_limit.many_table([entry(REDUCED)])
     assert row["steps"] == 15 and row["winner foretold"] == 0.75
@@ -79,6 +80,38 @@ def test_curves_and_tables() -> None:
     assert said["grown-error-last"] == "0.590" and said["held-one-first"] == "0.750"
     assert said["per-class"] == 12 and said["full-k-last"] == 3
     assert said["held-error-there"] == said["held-error-last"]
+
+
+def test_goals_of_distillation_at_every_k(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    one = student(n_students=1, teacher=BASE)
+    taught = dict(ARRAYS, single_error=np.array([0.105]), multi_error=np.zeros(1))
+    beside = dict(ARRAYS, single_error=np.array([0.3]), multi_error=np.array([0.01]))
+    more = with_classes(BASE, 6, 2, BASE.data.dim)
+    full = [entry(BASE), entry(more)]
+    [found] = report_limit.goals(full, [entry(one, taught)], [entry(one, beside)])
+    # Nine multi-view inputs stand for one single-view input.
+    assert found.above[0] == pytest.approx(0.005) and found.gap[0] == pytest.approx(0.285)
+    # Two proportions of 500 inputs, and one of weight nine.
+    deviation = np.sqrt((0.105 * 0.895 + 0.3 * 0.7 + 81 * 0.01 * 0.99) / 500)
+    assert found.gap[2] - found.gap[1] == pytest.approx(2 * 1.96 * deviation, rel=0.15)
+    assert found.met == (True, True)
+    far = replace(found, k=6, above=(0.011, 0, 1))
+    said = report_limit.goals_values([found, far])
+    assert said["goal-first-at"] == "k = 3" and said["goal-second-at"] == "k = 3, k = 6"
+    assert said["goal-both-at"] == "k = 3"
+    assert report_limit.goals_values([far])["goal-both-at"] == "none of them"
+
+    # Where there is no student its time is foretold from the last one's.
+    monkeypatch.setattr(report_limit, "core_seconds", lambda e, store: 120.0)
+    monkeypatch.setattr(report_limit, "work", lambda study: study.base.data.n_classes**2)
+    full[1][0].scale = "smoke"
+    without = report_limit.not_run(full, [entry(one, taught)], Store(tmp_path))
+    assert without == {6: "not run: about 8 core-minutes"}
+    known, unknown = report_limit.goals_table(full, [found], without)
+    assert known["goals met"] == "first and second" and unknown["student"] == without[6]
+    assert list(known) == list(unknown) and unknown["average"] == known["average"]
+    monkeypatch.setattr(report_limit, "core_seconds", lambda e, store: None)
+    assert report_limit.not_run(full, [entry(one)], Store(tmp_path)) == {6: "not run"}
 
 
 def test_long_curves_are_in_units_of_the_first_fit() -> None:

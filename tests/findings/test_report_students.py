@@ -2,13 +2,14 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from mvlib.experiments.catalogue import experiments
+from mvlib.experiments.catalogue import experiments, in_steps_of
 from mvlib.experiments.settings import Experiment, base_study
 from mvlib.findings import report_students as report
 from mvlib.findings.finding import Finding
@@ -225,6 +226,67 @@ def test_room_and_hinton() -> None:
         0.29
     )
     assert row["capped (4.3), same students"] == pytest.approx(0.4), "the first student alone"
+
+
+def stride_family() -> tuple[list[tuple[Any, dict[str, Any]]], ...]:
+    """One length of steps and the book's on two draws, the longer first; of each student one is
+    compared."""
+    short = [
+        replace(in_steps_of(0.2, e.study), n_students=1) for e in experiments("smoke", "frontier")
+    ]
+    book = [
+        e.study for name in ("control-one-hot", "distilled") for e in experiments("smoke", name)
+    ]
+
+    def entries(studies: list[Any], taught: Any, control: Any) -> list[tuple[Any, dict[str, Any]]]:
+        return [
+            (SimpleNamespace(study=s), control if s.target == "one-hot" else taught)
+            for s in studies
+        ]
+
+    one = entries(short, draw([0.02], correlations=TWO_NETWORKS[1:]),
+                  draw([0.4], correlations=TWO_NETWORKS[1:], stop_step=np.array([99])))  # fmt: skip
+    two = entries(book, draw([0.09, 0.9]), draw([0.05, 0.9], correlations=TWO_NETWORKS))
+    return one, [(e, dict(arrays)) for e, arrays in two]
+
+
+def test_the_frontier_is_walked_from_short_steps_to_long_ones() -> None:
+    short, long = report.frontier(STUDY, *stride_family())
+    assert (short.length, long.length) == (0.2, 0.6)
+    assert short.steps == 60 and short.taught == pytest.approx((0.02, 0.02, 0.02))
+    assert short.control[0] == pytest.approx(0.4) and short.gap[0] == pytest.approx(0.38)
+    assert long.gap == pytest.approx((0.05 - 0.09,) * 3), "of each draw's first student alone"
+    assert (short.faint, long.faint) == (0.5, 0.0), "two views of four are below .6 of the other"
+    assert (short.spare, long.spare) == (0.0, 1.0)
+    # Of TWO_NETWORKS' second the larger readings are 4 and 4, the smaller 1 and 0; varrho is 1.5.
+    assert short.taught_views == pytest.approx((4 / 1.5, 0.5 / 1.5))
+    assert long.control_views == pytest.approx((4 / 1.5, 3 / 1.5)), "of the first: 4, 4, 4, 2"
+
+
+def test_both_sides_of_the_frontier_are_on_the_same_draws() -> None:
+    tried, book = stride_family()
+    for e, arrays in book:
+        if e.study.base.draw > 10:
+            arrays["single_error"] = np.array([9.0, 9.0])
+    one = [entry for entry in tried if entry[0].study.base.draw == 10]
+    assert report.frontier(STUDY, one, book)[1].taught[0] == pytest.approx(0.09)
+
+
+def test_both_goals_are_wanted_at_once() -> None:
+    tried, book = stride_family()
+    short, long = report.frontier(STUDY, tried, book)
+    good = short._replace(taught=(0.01, 0, 0), gap=(0.25, 0, 0))
+    assert report.in_corner(good)
+    assert not report.in_corner(short), "too many errors"
+    assert not report.in_corner(good._replace(gap=(0.2499, 0, 0)))
+    rows = report.frontier_table([short, good, long])
+    assert [row["step"] for row in rows] == ["0.2", "0.2", "0.6"]
+    assert rows[0]["one-hot above distilled"] == "0.380 [0.380, 0.380]"
+    said = report.frontier_values([short, good, long], tried)
+    assert said["lengths-both"] == "0.2" and said["lengths-n"] == 3
+    assert (said["lengths-students"], said["lengths-draws"]) == (1, 2)
+    assert said["short-taught"] == "0.020" and said["long-gap"] == "-0.040"
+    assert report.frontier_values([short, long], tried)["lengths-both"] == "none"
 
 
 # Students of two networks; own tickets and teachers agree in classes (0, 0) and (1, 1).

@@ -121,6 +121,16 @@ def test_a_chain_has_one_root(monkeypatch: pytest.MonkeyPatch) -> None:
     assert torch.equal(again[0], starts[1])
 
 
+def test_students_that_keep_no_outputs_teach_nobody(teacher: Arrays, distilled: Arrays) -> None:
+    mute = student(record_every=5, n_watch=15, keep_outputs=False)
+    kept = run_distillation(mute, teacher["train_outputs"])
+    assert distilled.keys() - kept.keys() == {"train_outputs"}
+    for name, array in kept.items():
+        assert np.array_equal(array, distilled[name], equal_nan=True), name
+    with pytest.raises(BadInput, match=r"teacher\.keep_outputs .* must be True; students learn"):
+        student(teacher=mute, generation=2)
+
+
 def test_a_chain_is_taught_by_the_students_before(teacher: Arrays, distilled: Arrays) -> None:
     study = student(teacher=student(), generation=2, target="each", steps=2)
     taught = run_distillation(study, distilled["train_outputs"])
@@ -269,6 +279,7 @@ FIELDS: list[tuple[str, str, list[Any], str]] = [
     ("record_every", "", [-1, 0.5], "be an integer >= 0"),
     ("n_watch", "n", [-1, 2.0], "be an integer >= 0"),
     ("growth", "", [1, "yes"], "be True or False"),
+    ("keep_outputs", "", [0, "no"], "be True or False"),
 ]
 
 
