@@ -104,7 +104,7 @@ def self_distillation_claim(
     Choice: the text prints no theorem, only the introduction's bound of $0.26\mu$ and the idea.
     Our reading: (4.3), capped, with G one trained network, another one for every student.
 
-    Paper: Self-distillation.
+    Paper: Theorem 4 (self-distillation).
     """
     return _finding(
         study,

@@ -90,19 +90,20 @@ def test_reference_has_every_public_name() -> None:
 
 def test_reference_reads_docstrings(package: Path) -> None:
     text = api.page(package)
-    assert "(api-class-Thing)=\n### `Thing`\n" in text
+    entry = ":::{py:class} Thing\n:module: lib.room\n:no-index-entry:\n\n```python\n"
+    assert f"### `Thing`\n\n{entry}" in text
     assert (
         "class Thing(ValueError):\n    size: int = 3\n    kind: str\n"
         "    twice: int  # property\n    def double(self, *, by: int = 2) -> int: ...\n" in text
     )
-    assert "see [`act`](#api-function-act) and `private`." in text
+    assert "see `act` and `private`." in text
     assert "**Fields**\n\n`size`\n: $n > 0$, over two lines.\n" in text
     assert "**Choice** the first one.\n" in text
     assert "**Paper** Definition 3.1; in this book {prf:ref}`def-data`.\n" in text
     head = 'def act(\n    x: "Float[Tensor, \\"n d\\"]", *, scale: float = 1.0\n) -> None\n```'
     assert head in text
     # A name that the module only passes on is found where it is defined.
-    assert "*class* `lib.other.Elsewhere`" in text
+    assert ":::{py:class} Elsewhere\n:module: lib.other\n" in text
 
 
 def test_reference_refuses_a_name_without_a_home(package: Path) -> None:
@@ -133,10 +134,11 @@ def test_reference_shows_the_rest_in_short(package: Path) -> None:
     assert {module: [p.name for p in left] for module, left in others.items()} == {
         "lib.paper.files": ["act", "Kept"], "lib.paper.inner.deep": ["act", "Kept"]
     }  # fmt: skip
+    below = ":module: lib.paper.files\n:no-index-entry:\n\n"
     short = (
         "\n## `lib.paper`\n\nThe paper.\n\n### `lib.paper.files`\n\nA room.\n"
-        "\n`act(x, *more, y=1.0)`\n: Do [`act`](#api-function-act) to it.\n"
-        "\n`Kept(size, kind='a')`\n: Stays.\n"
+        f"\n:::{{py:function}} act(x, *more, y=1.0)\n{below}Do `act` to it.\n:::\n"
+        f"\n:::{{py:class}} Kept(size, kind='a')\n{below}Stays.\n:::\n"
     )
     assert short in api.page(package)
 
