@@ -47,7 +47,8 @@ HEAD = """\
 Where each numbered object of {cite:t}`allenzhu2023` lives in the library, and where this book
 states or measures it.
 Each has exactly one home; everything else in the code calls it.
-A name leads to its entry in the reference, and "[source]" there to the code itself.
+A name leads to its entry in the reference, which says its module, and "[source]" there to the
+code itself.
 In Python, `help(mvlib.train)` and the like show the whole docstring: the equation, the ranges,
 what is easy to get wrong, and the choices made where the paper leaves one.
 
@@ -82,6 +83,11 @@ class Home:
     item: str
     name: str
     summary: str
+
+    @property
+    def link(self) -> str:
+        """To its entry in the reference; the build fails where there is none."""
+        return f"{{py:obj}}`{self.name.rpartition('.')[2]} <{self.name}>`"
 
 
 def homes(package: Path) -> list[Home]:
@@ -125,7 +131,7 @@ def page(package: Path) -> str:
 
 
 def _row(item: str, home: Home | None) -> str:
-    name, what = (f"`{home.name}`", home.summary) if home else ("not built yet", "")
+    name, what = (home.link, home.summary) if home else ("not built yet", "")
     where = [STATED.get(item, ""), measured_by(home.name) if home else ""]
     cells = (item, name, ", ".join(filter(None, where)), what)
     return "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |\n"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +116,7 @@ def link_cells(
     context["body"] = CELL.sub(lambda cell: DOTTED.sub(linked, cell[0]), context["body"])
 
 
-def imported(cells: Iterator[str]) -> dict[str, str]:
+def imported(cells: Iterable[str]) -> dict[str, str]:
     """What a notebook calls the things of `mvlib` -> what they are."""
     found = {"mvlib": "mvlib"}
     for cell in cells:

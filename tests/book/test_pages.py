@@ -5,7 +5,9 @@ import importlib
 import re
 import textwrap
 from pathlib import Path
+from types import SimpleNamespace
 
+import booklinks
 import pytest
 
 import api
@@ -141,6 +143,32 @@ def test_reference_shows_the_rest_in_short(package: Path) -> None:
         f"\n:::{{py:class}} Kept(size, kind='a')\n{below}Stays.\n:::\n"
     )
     assert short in api.page(package)
+
+
+# -- links to it ------------------------------------------------------------------------------
+
+
+def test_names_are_known_by_each_end_that_is_theirs_alone(package: Path) -> None:
+    (package / "__init__.py").write_text("from lib.room import act as act\n")
+    package.rename(package.with_name("mvlib"))
+    names = ("act", "go", "go_on", "Thing", "other", "other.go")
+    paths = [f"mvlib.room.{name}" for name in names[:4]] + [f"mvlib.{name}" for name in names[4:]]
+    env = SimpleNamespace(domaindata={"py": {"objects": dict.fromkeys(paths)}})
+    app = SimpleNamespace(env=env, srcdir=str(package.parent / "book"))
+    known = booklinks.entries(app)  # type: ignore[arg-type]
+    for said in ("mvlib.room.go_on", "room.go_on", "go_on"):
+        assert known[said] == "mvlib.room.go_on"
+    assert known["act"] == known["mvlib.act"] == "lib.room.act"  # the catalogue's own name
+    assert known["room.go"] == "mvlib.room.go" and known["Thing"] == "mvlib.room.Thing"
+    assert "go" not in known and "other" not in known  # two of that name; a module's, too
+
+
+def test_cells_call_things_as_they_import_them() -> None:
+    cells = ["!ls", "import mvlib", "from mvlib.figures import networks as draw\nimport numpy",
+             "def f():\n    from mvlib.run import sweep\n    from numpy import where"]  # fmt: skip
+    assert booklinks.imported(cells) == {
+        "mvlib": "mvlib", "draw": "mvlib.figures.networks", "sweep": "mvlib.run.sweep"
+    }  # fmt: skip
 
 
 # -- the lists of the page on trust -----------------------------------------------------------
