@@ -4,8 +4,9 @@
 
 It writes `_static/answer-light.svg` and `_static/answer-dark.svg`, and `_answer.md`, which shows
 them with their alternative text, from the first data draw of the store; `_findings.md`, every
-finding with its verdict; and `_verdicts.json`, the same for each chapter's claim box.  A test
-fails when they are not what the store gives.
+finding with its verdict; `_claims.md`, where each is measured and by which code; and
+`_verdicts.json`, the verdicts for each chapter's claim box.  A test fails when they are not what
+the store gives.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # this clone's mvlib, installed or not
 
+import places  # noqa: E402
 import trust_lists  # noqa: E402
 from mvlib.experiments.settings import base_study  # noqa: E402
 from mvlib.figures.picture import Picture  # noqa: E402
@@ -29,19 +31,6 @@ from mvlib.findings.finding import Finding  # noqa: E402
 from mvlib.run import sweep  # noqa: E402
 from mvlib.store.entries import Store  # noqa: E402
 
-# Where each claim is shown, by the beginning of its name.
-CHAPTERS = {
-    "02-single-model": ("theorem-1", "lottery-winners"),
-    "03-ensemble": ("theorem-2",),
-    "04-distillation": ("theorem-3", "distilled-ensemble", "hard-label", "control-"),
-    "05-self-distillation": ("self-",),
-    "06-ntk-contrast": ("ntk-", "networks-train-average", "linear-", "polynomial-"),
-    "07-gaussian-inputs": ("gaussian-",),
-    "08-real-images": ("images-", "worlds-", "handmade-"),
-    "09-how-far-it-holds": ("four-features", "views-error", "flips"),
-    "10-towards-the-limit": ("limit-", "train-average-ratio"),
-    "11-mixup": ("mixup-",),
-}
 SHOWN = 4  # networks drawn
 BOOK = ROOT / "book"
 WRITTEN = "% Written by `python book/answer.py`; a test fails when it is out of date.\n\n"
@@ -84,6 +73,7 @@ def files(picture: Picture, found: Sequence[Finding]) -> dict[str, bytes]:
         "_static/answer-dark.svg": lighter(picture.dark),
         "_answer.md": (WRITTEN + shown).encode(),
         "_findings.md": findings_page(found).encode(),
+        "_claims.md": (WRITTEN + places.claims_page(found)).encode(),
         "_verdicts.json": (json.dumps(verdicts(found), indent=1) + "\n").encode(),
     }
 
@@ -100,6 +90,7 @@ def verdicts(found: Sequence[Finding]) -> dict[str, list[dict[str, str]]]:
     return {
         chapter: [
             {
+                "key": f.claim,
                 "claim": f.heading,
                 "predicted": f"{f.prediction} ({f.source})",
                 "measured": f.summary(),
@@ -109,7 +100,7 @@ def verdicts(found: Sequence[Finding]) -> dict[str, list[dict[str, str]]]:
             for f in found
             if f.claim.startswith(claims)
         ]
-        for chapter, claims in CHAPTERS.items()
+        for chapter, claims in places.CHAPTERS.items()
     }
 
 
@@ -134,11 +125,8 @@ def findings_page(found: Sequence[Finding]) -> str:
 
 
 def _linked(finding: Finding) -> str:
-    """The claim, as a link where a chapter shows it."""
-    for chapter, claims in CHAPTERS.items():
-        if finding.claim.startswith(claims):
-            return f"{{doc}}`{finding.heading} <chapters/{chapter}>`"
-    return finding.heading
+    """The claim as a link to where it is measured, and one to the code that measures it."""
+    return f"{places.link(finding.claim, finding.heading)} ({places.code(finding.claim)})"
 
 
 def main() -> None:

@@ -2,7 +2,8 @@
 
 What `mvlib/__init__.py` passes on is the catalogue and stands in full, in its order; of whatever
 else has no leading underscore there is the call and the first paragraph, package by package.
-griffe reads the source, without importing it, and the page is written to `api.md`:
+Every name is an entry of Sphinx's Python domain: its anchor is its path, and a link leads to its
+source.  griffe reads the source, without importing it, and the page is written to `api.md`:
 
     python book/api.py
 
@@ -14,7 +15,6 @@ from __future__ import annotations
 
 import ast
 import logging
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,10 +37,11 @@ STATED = {
     "eq. (4.1)": "{eq}`eq-ensemble`",
     "eq. (4.2)": "{eq}`eq-truncated`",
     "eq. (4.3)": "{eq}`eq-distill`",
+    "eq. (4.3) as printed": "{numref}`fig-long-run` and {numref}`fig-printed`",
     "Theorem 1": "{prf:ref}`thm-single`",
     "Theorem 2": "{prf:ref}`thm-ensemble`",
     "Theorem 3": "{prf:ref}`thm-distill`",
-    "Self-distillation": "{prf:ref}`prop-self`",
+    "Theorem 4 (self-distillation)": "{prf:ref}`prop-self`",
 }
 
 HEAD = """\
@@ -52,6 +53,7 @@ are imported from the module they stand under.
 Words stand for the paper's symbols: {doc}`notation` translates, {doc}`paper-to-code` goes from
 the paper to the code.
 Shapes of arrays are part of the signatures, as `Float[Tensor, "n P d"]`.
+Each "[source]" opens the code, in this site; `#` is the entry's own address.
 """
 
 TAIL = """
@@ -119,31 +121,32 @@ def _modules(package: griffe.Module) -> Iterator[griffe.Module]:
 def page(package: Path) -> str:
     """The text of the page."""
     first, others = catalogue(package)
-    # Labels do not tell `Sample` from `sample`, hence the kind.
-    links = {public.name: f"api-{public.kind.value}-{public.name}" for public in first}
     parts = [HEAD, f"\n## `{package.name}`\n"]
     for public in first:
-        elsewhere = {name: label for name, label in links.items() if name != public.name}
-        text = "\n".join(_text(public, elsewhere))
-        parts.append(
-            f"\n({links[public.name]})=\n### `{public.name}`\n\n"
-            f"*{public.kind.value}* `{public.path}`\n\n"
-            f"```python\n{_signature(public)}\n```\n\n{text}\n"
-        )
+        text = f"```python\n{_signature(public)}\n```\n\n" + "\n".join(_text(public))
+        parts.append(f"\n### `{public.name}`\n\n{_entry(public, public.name, text)}\n")
     shown = {package.name}
     for left in others.values():
         for room, head in ((left[0].module.parent, "##"), (left[0].module, "###")):
             if room is not None and room.path not in shown:
                 shown.add(room.path)
-                parts.append(f"\n{head} `{room.path}`\n\n{_about(room, links)}\n")
-        parts += (f"\n`{_call(public)}`\n: {_about(public, links)}\n" for public in left)
+                parts.append(f"\n{head} `{room.path}`\n\n{_about(room)}\n")
+        parts += (f"\n{_entry(public, _call(public), _about(public))}\n" for public in left)
     return "".join(parts) + TAIL
 
 
-def _about(thing: griffe.Object, links: dict[str, str]) -> str:
+def _entry(public: Public, call: str, text: str) -> str:
+    """A name as an object of Sphinx's; the index of the book is for other words."""
+    return (
+        f":::{{py:{public.kind.value}}} {call}\n:module: {public.module.path}\n:no-index-entry:\n\n"
+        f"{text.strip()}\n:::"
+    )
+
+
+def _about(thing: griffe.Object) -> str:
     """The first paragraph of a docstring on one line."""
     first = thing.docstring.value.split("\n\n")[0] if thing.docstring else ""
-    return _linked(" ".join(first.split()), links)
+    return _plain(" ".join(first.split()))
 
 
 def _call(public: Public) -> str:
@@ -184,41 +187,39 @@ def _signature(public: Public) -> str:
     return "\n".join(lines if len(lines) > 1 else [*lines, "    ..."])
 
 
-def _text(public: Public, links: dict[str, str]) -> Iterator[str]:
+def _text(public: Public) -> Iterator[str]:
     """A docstring as Markdown: paragraphs as they are, sections as lists of terms."""
     assert public.docstring is not None
     for section in public.docstring.parsed:
         if section.kind.value in TITLES:
             yield f"**{TITLES[section.kind.value]}**\n"
-            yield from _section(section.value, links)
+            yield from _section(section.value)
         else:
             assert isinstance(section.value, str), f"{public.path}: {section.kind.value}"
-            yield from (_paragraph(block, links) for block in section.value.split("\n\n"))
+            yield from (_paragraph(block) for block in section.value.split("\n\n"))
 
 
-def _paragraph(block: str, links: dict[str, str]) -> str:
+def _paragraph(block: str) -> str:
     word, _, rest = block.partition(": ")
     if word == "Paper":
         item = rest.removesuffix(".")
         where = f"; in this book {STATED[item]}" if item in STATED else ""
         return f"**Paper** {item}{where}.\n"
-    return (
-        f"**Choice** {_linked(rest, links)}\n" if word == "Choice" else _linked(block, links) + "\n"
-    )
+    return f"**Choice** {_plain(rest)}\n" if word == "Choice" else _plain(block) + "\n"
 
 
-def _section(items: list[griffe.DocstringElement], links: dict[str, str]) -> Iterator[str]:
+def _section(items: list[griffe.DocstringElement]) -> Iterator[str]:
     """A list of terms with their meanings; or, if not all have a name, what is written."""
     terms = [_term(item) for item in items]
     if all(terms):
         for term, item in zip(terms, items, strict=True):
-            yield f"`{term}`\n: {_linked(' '.join(item.description.split()), links)}\n"
+            yield f"`{term}`\n: {_plain(' '.join(item.description.split()))}\n"
     else:
         said = (
             f"{t}: {i.description}" if t else i.description
             for t, i in zip(terms, items, strict=True)
         )
-        yield _linked("\n".join(said), links) + "\n"
+        yield _plain("\n".join(said)) + "\n"
 
 
 def _term(item: griffe.DocstringElement) -> str:
@@ -227,14 +228,9 @@ def _term(item: griffe.DocstringElement) -> str:
     return f"{name} {str(item.annotation).strip('()')}" if name.endswith(",") else name
 
 
-def _linked(text: str, public: dict[str, str]) -> str:
-    """Names of the catalogue in backticks become links to their entries here."""
-    text = text.replace("``", "`")
-    return re.sub(
-        r"`(?:mvlib\.)?(\w+)`",
-        lambda found: f"[{found[0]}](#{public[found[1]]})" if found[1] in public else found[0],
-        text,
-    )
+def _plain(text: str) -> str:
+    """Code as Markdown has it."""
+    return text.replace("``", "`")
 
 
 if __name__ == "__main__":

@@ -18,7 +18,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # this clone's mvlib, installed or not
 
+from api import STATED  # noqa: E402
 from mvlib.core.source import sources  # noqa: E402
+from places import measured_by  # noqa: E402
 
 PAGE = ROOT / "book" / "paper-to-code.md"
 TAG = re.compile(r"^Paper: (.+)\.$")
@@ -32,27 +34,39 @@ OBJECTS = (
     "eq. (4.1)",
     "eq. (4.2)",
     "eq. (4.3)",
+    "eq. (4.3) as printed",
     "Theorem 1",
     "Theorem 2",
     "Theorem 3",
-    "Self-distillation",
+    "Theorem 4 (self-distillation)",
 )
 
 HEAD = """\
 # Paper to code
 
-Where each numbered object of {cite:t}`allenzhu2023` lives in the library.
+Where each numbered object of {cite:t}`allenzhu2023` lives in the library, and where this book
+states or measures it.
 Each has exactly one home; everything else in the code calls it.
+A name leads to its entry in the reference, which says its module, and "[source]" there to the
+code itself.
 In Python, `help(mvlib.train)` and the like show the whole docstring: the equation, the ranges,
 what is easy to get wrong, and the choices made where the paper leaves one.
 
-| in the paper | in the code | what it is |
-|---|---|---|
+| in the paper | in the code | in this book | what it is |
+|---|---|---|---|
 """
 
 TAIL = """
-This page is written by `python book/paper_to_code.py` from the docstrings of `mvlib`, and a test
-fails when the two disagree.
+## Every claim
+
+What the book measured: a claim leads to its figure or table, a verdict to the prediction and the
+interval that it compares, and the last column to the function that computes it.
+
+```{include} _claims.md
+```
+
+The first table is written by `python book/paper_to_code.py` from the docstrings of `mvlib`, the
+second by `python book/answer.py` from the stored results; a test fails when they disagree.
 """
 
 
@@ -69,6 +83,11 @@ class Home:
     item: str
     name: str
     summary: str
+
+    @property
+    def link(self) -> str:
+        """To its entry in the reference; the build fails where there is none."""
+        return f"{{py:obj}}`{self.name.rpartition('.')[2]} <{self.name}>`"
 
 
 def homes(package: Path) -> list[Home]:
@@ -112,7 +131,9 @@ def page(package: Path) -> str:
 
 
 def _row(item: str, home: Home | None) -> str:
-    cells = (item, f"`{home.name}`", home.summary) if home else (item, "not built yet", "")
+    name, what = (home.link, home.summary) if home else ("not built yet", "")
+    where = [STATED.get(item, ""), measured_by(home.name) if home else ""]
+    cells = (item, name, ", ".join(filter(None, where)), what)
     return "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |\n"
 
 

@@ -47,7 +47,8 @@ def pages(site: Path, names: list[str]) -> list[Path]:
     found = {
         path.stem: path
         for path in sorted(site.rglob("*.html"))
-        if "_static" not in path.relative_to(site).parts and path.stem not in SCREEN_ONLY
+        if not {"_static", "_modules"} & set(path.relative_to(site).parts)
+        and path.stem not in SCREEN_ONLY
     }
     for name in names:
         if name not in found:

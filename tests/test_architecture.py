@@ -18,8 +18,8 @@ PACKAGE = Path(mvlib.__file__).parent
 TREES = {name: ast.parse(text) for name, text in source.sources(PACKAGE).items()}
 PACKAGES = {name for name in TREES if f"{name}/__init__.py" and (PACKAGE / name).is_dir()} - {""}
 NUMBERED = ["Definition 3.1", "Definition 3.3", "Definition 3.4", "eq. (3.1)", "eq. (4.1)",
-            "eq. (4.2)", "eq. (4.3)", "Theorem 1", "Theorem 2", "Theorem 3",
-            "Self-distillation"]  # fmt: skip
+            "eq. (4.2)", "eq. (4.3)", "eq. (4.3) as printed", "Theorem 1", "Theorem 2", "Theorem 3",
+            "Theorem 4 (self-distillation)"]  # fmt: skip
 # Who may read files and the environment.
 DOORS = {"store.entries", "store.stamps", "store.migration", "store.kinds", "core.files",
          "core.source", "core.folders", "core.threads", "deep.photographs"}  # fmt: skip

@@ -145,7 +145,8 @@ def _verdicts(app: Sphinx, pagename: str) -> str:
     path = Path(app.srcdir) / "_verdicts.json"
     told = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     rows = [
-        "<li><strong>{claim}</strong>: predicted {predicted}, measured {measured} ({unit}) "
+        f'<li id="verdict-{row["key"]}">'
+        "<strong>{claim}</strong>: predicted {predicted}, measured {measured} ({unit}) "
         "{mark}</li>".format(
             mark=_marked(row["verdict"]),
             **{name: GREEK.sub(_greek, html.escape(value)) for name, value in row.items()},

@@ -255,7 +255,11 @@ def long_values(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Record:
 
 
 def printed_curves(family: Family) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Kind of student -> steps and test errors over mu on watched inputs, (records, students)."""
+    """Students by (4.3) as printed, and their controls: kind -> steps and test errors over mu on
+    watched inputs, (records, students).
+
+    Paper: eq. (4.3) as printed.
+    """
     words = {"labels": "hard labels", "average": "as printed", "one-hot": "control: one-hot"}
     return {
         words[e.label]: (a["steps"], network_errors(e.study.base, [a], "watched_")[0])

@@ -105,7 +105,7 @@ def self_distillation_claim(
     Our reading: (4.3), capped, with G one trained network, another one for every student.  That
     bound leaves 4% above $\mu/4$; with other V we leave as much.
 
-    Paper: Self-distillation.
+    Paper: Theorem 4 (self-distillation).
     """
     return _finding(
         study,

@@ -1,12 +1,15 @@
 """The picture of the first page is drawn from the store, and says what it shows."""
 
 import dataclasses
+import sys
 from pathlib import Path
 
+import nbformat
 import numpy as np
 import pytest
 
 import answer
+import places
 import trust_lists
 from mvlib.figures.summary import Learner, who_knows_what
 from mvlib.findings.finding import Finding
@@ -15,7 +18,7 @@ from mvlib.store.entries import Store
 BOOK = Path(answer.__file__).parent
 FILES = (
     *("_static/answer-light.svg", "_static/answer-dark.svg", "_answer.md", "_findings.md"),
-    "_verdicts.json",
+    *("_claims.md", "_verdicts.json"),
 )
 
 
@@ -57,17 +60,48 @@ def test_every_finding_has_its_chapter() -> None:
     told = [row["claim"] for rows in answer.verdicts(found).values() for row in rows]
     assert sorted(told) == sorted(f.heading for f in found), "each claim once"
     chapters = {path.stem for path in (BOOK.parent / "notebooks").glob("*.ipynb")}
-    assert answer.CHAPTERS.keys() <= chapters
+    assert places.CHAPTERS.keys() <= chapters
 
 
 def test_the_table_says_whose_prediction_and_what_came_of_it() -> None:
-    found = Finding(claim="a-claim", statement="It helps.", predicted=0.5, source="ours",
+    found = Finding(claim="flips", statement="It helps.", predicted=0.5, source="ours",
                     direction="at most", turn=1.0, measured=0.6, low=0.55, high=0.65, n=7,
                     unit="share", caveat="Three draws.")  # fmt: skip
     page = answer.findings_page([found])
-    row = "| It helps. | at most 0.5, ours | 0.600 [0.550, 0.650], share | right direction |\n"
-    assert row in page and "| `a-claim` | 7 | Three draws. |\n" in page
+    links = "{ref}`It helps. <tab-flips>` ({py:obj}`code <mvlib.findings.robustness.flips>`)"
+    row = f"| {links} | at most 0.5, ours | 0.600 [0.550, 0.650], share | right direction |\n"
+    assert row in page and "| `flips` | 7 | Three draws. |\n" in page
     lottery = dataclasses.replace(found, claim="lottery-winners")
-    assert "| {doc}`It helps. <chapters/02-single-model>` | at" in answer.findings_page([lottery])
-    columns = {line.count("|") for line in page.splitlines() if line.startswith("| It helps. ")}
+    assert "| {ref}`It helps. <fig-margins>` (" in answer.findings_page([lottery])
+    columns = {line.count("|") for line in page.splitlines() if "It helps." in line}
     assert columns == {page.splitlines()[3].count("|")} == {page.splitlines()[4].count("|")}
+
+
+def test_a_claim_leads_to_what_shows_it_and_to_what_measures_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The label is of that chapter, and the function runs while the finding is made."""
+    ran: dict[str, set[str]] = {}
+    made = Finding.__init__
+
+    def watched(self: Finding, *args: object, **fields: object) -> None:
+        frame, ran[str(fields["claim"])] = sys._getframe(1), (called := set())
+        while frame is not None:
+            called.add(f"{frame.f_globals.get('__name__')}.{frame.f_code.co_name}")
+            frame = frame.f_back  # type: ignore[assignment]
+        made(self, *args, **fields)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Finding, "__init__", watched)
+    found = trust_lists.stored_findings(BOOK.parent / "results")
+    assert {f.claim for f in found} <= ran.keys()
+    for claim, called in ran.items():
+        chapter, at = places.place(claim)
+        assert places.MV + at.code in called, claim
+        notebook = nbformat.read(BOOK.parent / "notebooks" / f"{chapter}.ipynb", as_version=4)
+        figures = [cell["metadata"].get("mystnb", {}).get("figure", {}) for cell in notebook.cells]
+        assert at.shown in [figure.get("name") for figure in figures], claim
+
+
+def test_a_claim_without_a_place_is_refused() -> None:
+    with pytest.raises(LookupError, match="no chapter shows bananas"):
+        places.link("bananas", "Bananas")

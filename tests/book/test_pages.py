@@ -5,7 +5,9 @@ import importlib
 import re
 import textwrap
 from pathlib import Path
+from types import SimpleNamespace
 
+import booklinks
 import pytest
 
 import api
@@ -90,19 +92,20 @@ def test_reference_has_every_public_name() -> None:
 
 def test_reference_reads_docstrings(package: Path) -> None:
     text = api.page(package)
-    assert "(api-class-Thing)=\n### `Thing`\n" in text
+    entry = ":::{py:class} Thing\n:module: lib.room\n:no-index-entry:\n\n```python\n"
+    assert f"### `Thing`\n\n{entry}" in text
     assert (
         "class Thing(ValueError):\n    size: int = 3\n    kind: str\n"
         "    twice: int  # property\n    def double(self, *, by: int = 2) -> int: ...\n" in text
     )
-    assert "see [`act`](#api-function-act) and `private`." in text
+    assert "see `act` and `private`." in text
     assert "**Fields**\n\n`size`\n: $n > 0$, over two lines.\n" in text
     assert "**Choice** the first one.\n" in text
     assert "**Paper** Definition 3.1; in this book {prf:ref}`def-data`.\n" in text
     head = 'def act(\n    x: "Float[Tensor, \\"n d\\"]", *, scale: float = 1.0\n) -> None\n```'
     assert head in text
     # A name that the module only passes on is found where it is defined.
-    assert "*class* `lib.other.Elsewhere`" in text
+    assert ":::{py:class} Elsewhere\n:module: lib.other\n" in text
 
 
 def test_reference_refuses_a_name_without_a_home(package: Path) -> None:
@@ -133,12 +136,39 @@ def test_reference_shows_the_rest_in_short(package: Path) -> None:
     assert {module: [p.name for p in left] for module, left in others.items()} == {
         "lib.paper.files": ["act", "Kept"], "lib.paper.inner.deep": ["act", "Kept"]
     }  # fmt: skip
+    below = ":module: lib.paper.files\n:no-index-entry:\n\n"
     short = (
         "\n## `lib.paper`\n\nThe paper.\n\n### `lib.paper.files`\n\nA room.\n"
-        "\n`act(x, *more, y=1.0)`\n: Do [`act`](#api-function-act) to it.\n"
-        "\n`Kept(size, kind='a')`\n: Stays.\n"
+        f"\n:::{{py:function}} act(x, *more, y=1.0)\n{below}Do `act` to it.\n:::\n"
+        f"\n:::{{py:class}} Kept(size, kind='a')\n{below}Stays.\n:::\n"
     )
     assert short in api.page(package)
+
+
+# -- links to it ------------------------------------------------------------------------------
+
+
+def test_names_are_known_by_each_end_that_is_theirs_alone(package: Path) -> None:
+    (package / "__init__.py").write_text("from lib.room import act as act\n")
+    package.rename(package.with_name("mvlib"))
+    names = ("act", "go", "go_on", "Thing", "other", "other.go")
+    paths = [f"mvlib.room.{name}" for name in names[:4]] + [f"mvlib.{name}" for name in names[4:]]
+    env = SimpleNamespace(domaindata={"py": {"objects": dict.fromkeys(paths)}})
+    app = SimpleNamespace(env=env, srcdir=str(package.parent / "book"))
+    known = booklinks.entries(app)  # type: ignore[arg-type]
+    for said in ("mvlib.room.go_on", "room.go_on", "go_on"):
+        assert known[said] == "mvlib.room.go_on"
+    assert known["act"] == known["mvlib.act"] == "lib.room.act"  # the catalogue's own name
+    assert known["room.go"] == "mvlib.room.go" and known["Thing"] == "mvlib.room.Thing"
+    assert "go" not in known and "other" not in known  # two of that name; a module's, too
+
+
+def test_cells_call_things_as_they_import_them() -> None:
+    cells = ["!ls", "import mvlib", "from mvlib.figures import networks as draw\nimport numpy",
+             "def f():\n    from mvlib.run import sweep\n    from numpy import where"]  # fmt: skip
+    assert booklinks.imported(cells) == {
+        "mvlib": "mvlib", "draw": "mvlib.figures.networks", "sweep": "mvlib.run.sweep"
+    }  # fmt: skip
 
 
 # -- the lists of the page on trust -----------------------------------------------------------
