@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from bookformulas import room
 from bs4 import BeautifulSoup, Tag
 from docutils import nodes
 from sphinx.application import Sphinx
@@ -66,7 +67,13 @@ MOVED = {
     "chapters/11-towards-the-limit": "chapters/10-towards-the-limit",
     "chapters/12-mixup": "chapters/11-mixup",
 }
+# What stands beside the arrow that unfolds a cell.
+PROMPT = re.compile(r"\b(Show|Hide) code cell (source|content)\b")
+FOLDED = {"source": "the code", "content": "code and result"}
 EMBEDDED = re.compile(r'src="data:[^"]*"')
+DRAWING = re.compile(r'<img (?=[^>]*\bsrc="[^"]*_images/([\w-]+\.svg)")')
+SIZE = re.compile(r'width="([\d.]+)pt" height="([\d.]+)pt"')
+FORMULA = re.compile(r'<(span|div) class="math (?=[^>]*>(.*?)</\1>)', re.DOTALL)
 
 
 # -- addresses ----------------------------------------------------------------------------------
@@ -119,6 +126,9 @@ def finish_page(
         body = VERDICT_CELL.sub(lambda m: f"{m[1]}{_marked(m[2])}{m[3]}", body)
     if pagename.startswith("chapters/"):
         body = body.replace("</h1>", f"</h1>\n{_reading_time(doctree)}", 1)
+    body = PROMPT.sub(lambda prompt: f"{prompt[1]} {FOLDED[prompt[2]]}", body)
+    body = DRAWING.sub(lambda m: f"<img {_size(Path(app.srcdir) / '_static' / m[1])} ", body)
+    body = FORMULA.sub(lambda m: f'<{m[1]} style="{room(m[1], m[2])}" class="math ', body)
     context["body"] = CLAIM.sub(lambda box: box[0] + _verdicts(app, pagename), body, count=1)
 
 
@@ -155,6 +165,15 @@ def _marked(verdict: str) -> str:
     """A verdict in words, with a shape and a colour of its own."""
     shape = VERDICTS[verdict]
     return f'<span class="mv-verdict mv-{verdict.replace(" ", "-")}">{shape} {verdict}</span>'
+
+
+def _size(drawing: Path) -> str:
+    """Width and height of a drawing of ours, for its place to be kept until it has come."""
+    found = SIZE.search(drawing.read_text(encoding="utf-8"))
+    if not found:
+        return ""
+    wide, high = (round(float(points) * 4 / 3) for points in found.groups())
+    return f'width="{wide}" height="{high}"'
 
 
 def _needed(script: Any, body: str) -> bool:

@@ -183,7 +183,11 @@
     fit();
     addEventListener("resize", fit);
     // Formulas get their width when they are set, the others' fonts when they have come.
-    addEventListener("load", () => (window.MathJax?.startup?.promise || Promise.resolve()).then(fit));
+    addEventListener("load", () => {
+      const setting = window.MathJax?.startup?.promise;
+      document.documentElement.classList.toggle("mv-unset", !setting);
+      (setting || Promise.resolve()).then(fit);
+    });
     document.addEventListener("toggle", fit, true);
   });
 })();

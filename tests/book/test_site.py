@@ -19,7 +19,7 @@ import pytest
 from axe_playwright_python.base import AXE_SCRIPT
 from axe_playwright_python.sync_playwright import Axe
 from bookpages import MOVED
-from browser import ROOT, build_site, open_browser
+from browser import ROOT, SHIFT, SHIFTS, build_site, open_browser, shifted
 from bs4 import BeautifulSoup
 from playwright.sync_api import Browser, BrowserContext, Page, Route
 
@@ -30,6 +30,7 @@ WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 # Of 1 MB for the first page: what a server without compression sends to a fresh browser.
 FIRST_PAGE, SITE = 1_000_000, 40_000_000
 TAB_STOPS = 25  # of a page, beside links and controls
+SET_AT = 80  # per cent of its size: what a formula that does not fit may be set at
 SOURCES = notebooks_in(ROOT / "notebooks")
 # Findings of axe-core that the theme causes and no style or template of ours can cure, by rule.
 EXCEPTIONS: dict[str, str] = {}
@@ -127,14 +128,11 @@ def test_images_say_what_they_show(parsed: dict[str, BeautifulSoup]) -> None:
 
 
 def test_every_figure_and_table_has_number_and_caption(parsed: dict[str, BeautifulSoup]) -> None:
-    """Those of exercises, folded away, need none."""
     seen = []
     for page, soup in parsed.items():
         shown = [("Figure", tag) for tag in soup.select("article .cell_output img.mv-light")]
         shown += [("Table", tag) for tag in soup.select("article .cell_output table.table")]
         for kind, tag in shown:
-            if tag.find_parent("details", class_="hide") and not tag.find_parent("figure"):
-                continue
             figure = tag.find_parent("figure")
             assert figure is not None, f"{page}: {tag.get('alt') or tag.get_text()[:60]}"
             number = figure.select_one(".caption-number")
@@ -142,9 +140,20 @@ def test_every_figure_and_table_has_number_and_caption(parsed: dict[str, Beautif
             assert number and caption and len(caption.get_text().split()) >= 3, page
             assert re.fullmatch(rf"{kind} ([1-9A-Z]\d*\.)?\d+ ", number.get_text()), number
             seen.append(number.get_text())
-    assert len(seen) > 80
+    assert len(seen) > 90
     twice = {number for number in seen if seen.count(number) > 1}
     assert not twice
+
+
+def test_what_is_folded_says_what_it_is(parsed: dict[str, BeautifulSoup]) -> None:
+    found = {
+        summary.get_text(" ", strip=True)
+        for soup in parsed.values()
+        for summary in soup.select("article details.hide > summary")
+    }
+    assert found == {
+        f"{verb} {what}" for verb in ("Show", "Hide") for what in ("the code", "code and result")
+    } or found == {f"Show {what} Hide {what}" for what in ("the code", "code and result")}
 
 
 def test_chapters_are_numbered(parsed: dict[str, BeautifulSoup]) -> None:
@@ -324,6 +333,9 @@ def page_faults(page: Page) -> list[str]:
                 if (needs > has + 1)
                     faults.push(`cut, ${needs} px in ${has}: ${part.textContent.slice(0, 60)}`);
             }
+            for (const box of document.querySelectorAll("article div.math"))
+                if (box.clientWidth && parseFloat(box.style.fontSize || "100%") < SET_AT)
+                    faults.push(`set at ${box.style.fontSize}: ${box.textContent.slice(0, 60)}`);
             for (const part of document.querySelectorAll("article :is(div.math, img)"))
                 for (let box = part; box.tagName !== "ARTICLE"; box = box.parentElement)
                     if (part.offsetWidth && cut(box))
@@ -343,7 +355,7 @@ def page_faults(page: Page) -> list[str]:
                         button.textContent.trim() || button.labels.length))
                     faults.push(`a button without a name: ${button.outerHTML.slice(0, 80)}`);
             return faults;
-        }""".replace("TAB_STOPS", str(TAB_STOPS))
+        }""".replace("TAB_STOPS", str(TAB_STOPS)).replace("SET_AT", str(SET_AT))
     )
 
 
@@ -424,8 +436,13 @@ def look(page: Page, origin: str, address: str) -> list[str]:
 
     visit = Visit(address)
     visit.watch(page, origin)
-    page.goto(origin + address, wait_until="load")
-    settled(page)
+    page.add_init_script(SHIFTS)
+    for screen in (PHONE, WIDE):
+        page.set_viewport_size(screen)  # type: ignore[arg-type]
+        page.goto(origin + address, wait_until="load")
+        settled(page)
+        if (jumped := shifted(page)) > SHIFT:
+            visit.faults.append(f"jumps by {jumped:.3f} at {screen['width']} px")
     # Colours are judged as they end up, not on their way from one theme to the other.
     page.add_style_tag(content="* { transition: none !important; }")
     visit.faults += page_faults(page)

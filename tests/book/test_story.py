@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from browser import ROOT
+from browser import ROOT, SHIFT, SHIFTS, shifted
 from playwright.sync_api import Browser, BrowserContext, Page
 
 import story
@@ -163,14 +163,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return book / "_build" / "html"
 
 
-SHIFTS = """
-    window.shifts = [];
-    new PerformanceObserver((list) => { for (const entry of list.getEntries())
-        if (!entry.hadRecentInput) window.shifts.push(entry.value);
-    }).observe({ type: "layout-shift", buffered: true });
-"""
-
-
 class Visit:
     """An open page that complains about messages, errors and requests it should not make."""
 
@@ -235,9 +227,6 @@ class Visit:
             slider.press("ArrowLeft")
         else:
             box.locator(":checked").press("ArrowRight")
-
-    def shift(self) -> float:
-        return sum(self.page.evaluate("window.shifts"))
 
 
 def test_every_control_changes_its_picture_and_computes_what_python_does(
@@ -379,7 +368,7 @@ def test_nothing_jumps(browser: Browser, origin: str, screen: dict[str, int]) ->
             visit.move(names[-1])
             visit.page.wait_for_timeout(600)  # longer than a shift is forgiven after an input
             visit.computed(scene)
-        assert visit.shift() <= 0.05
+        assert shifted(visit.page) <= SHIFT
         assert visit.page.evaluate("document.documentElement.scrollWidth") == screen["width"]
     with Visit(browser, origin + "chapters/00-play.html", viewport=screen) as visit:
         done = "#mv-race[data-state=done]"
@@ -389,7 +378,7 @@ def test_nothing_jumps(browser: Browser, origin: str, screen: dict[str, int]) ->
             visit.page.wait_for_selector("#mv-race:not([data-state=done])")
             assert visit.page.locator("#mv-race figure").count() == 4  # kept while it computes
             visit.page.wait_for_selector(done, timeout=60_000)
-        assert visit.shift() <= 0.05
+        assert shifted(visit.page) <= SHIFT
         assert visit.page.evaluate("document.documentElement.scrollWidth") == screen["width"]
 
 
