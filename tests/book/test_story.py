@@ -135,8 +135,9 @@ def test_fill_says_numbers_in_words() -> None:
 
 
 def test_the_storys_own_files_are_light() -> None:
-    files = [ASSETS / f"{name}" for name in ("reduced.js", "scenes.js", "shared.js", "story.js",
-                                             "story-data.js", "story.css")]  # fmt: skip
+    names = ("reduced.js", "scenes.js", "shared.js", "story.js", "story-data.js", "story.css",
+             "palette.css")  # fmt: skip
+    files = [ASSETS / name for name in names]
     files += [story.BOOK / name for name in story.files(story.stored())]
     assert sum(path.stat().st_size for path in files) < 300_000
 
@@ -304,6 +305,9 @@ def test_without_scripts_it_is_a_story_with_stills(browser: Browser, origin: str
             assert visit.scene(scene).locator("svg").is_visible()
             assert len(visit.scene(scene).locator("figcaption").inner_text()) > 40
             assert not visit.scene(scene).locator(".mv-control").is_visible()
+    with Visit(browser, origin + "chapters/00-play.html", java_script_enabled=False) as visit:
+        assert "JavaScript" in visit.page.locator("#mv-race").inner_text()
+        assert not visit.page.locator(".mv-control:visible").count()
 
 
 def test_without_workers_a_sentence_says_so(browser: Browser, origin: str) -> None:
@@ -321,25 +325,40 @@ def test_without_workers_a_sentence_says_so(browser: Browser, origin: str) -> No
                 assert visit.scene("race").locator("svg").is_visible()
 
 
-def test_with_storage_blocked_it_works(browser: Browser, origin: str) -> None:
-    visit = Visit(browser, origin + "story.html")
+@pytest.mark.parametrize("page", ["story.html", "chapters/00-play.html"])
+def test_with_storage_blocked_it_works(browser: Browser, origin: str, page: str) -> None:
+    visit = Visit(browser, origin + page)
     visit.context.add_init_script(
         "for (const name of ['localStorage', 'sessionStorage']) Object.defineProperty(window, name,"
         "{ get() { throw new DOMException('blocked', 'SecurityError'); } });"
     )
     with visit:
-        visit.computed("race")
-        visit.move("head")
-        visit.computed("race")
+        if page == "story.html":
+            visit.computed("race")
+            visit.move("head")
+            visit.computed("race")
+        else:
+            visit.page.wait_for_selector("#mv-race[data-state=done]", timeout=60_000)
+            visit.page.locator("#mv-race-L").press("Home")
+            visit.page.wait_for_selector("#mv-race:not([data-state=done])")
+            visit.page.wait_for_selector("#mv-race[data-state=done]", timeout=60_000)
         theme = ("blocked", "pydata-sphinx-theme.js")
         visit.faults = [f for f in visit.faults if not any(word in f for word in theme)]
 
 
-def test_motion_is_left_out_where_it_is_unwelcome(browser: Browser, origin: str) -> None:
-    for wish, seconds in (("reduce", "0s"), ("no-preference", "0.2s")):
-        with Visit(browser, origin + "story.html", reduced_motion=wish) as visit:
+@pytest.mark.parametrize(
+    ("page", "part", "usual"),
+    [("story.html", ".mv-scene rect", "0.2s"),
+     ("chapters/00-play.html", ".mv-progress span", "0.1s")],
+)  # fmt: skip
+def test_motion_is_left_out_where_it_is_unwelcome(
+    browser: Browser, origin: str, page: str, part: str, usual: str
+) -> None:
+    for wish, seconds in (("reduce", "0s"), ("no-preference", usual)):
+        with Visit(browser, origin + page, reduced_motion=wish) as visit:
+            visit.page.wait_for_selector(part, state="attached")
             found = visit.page.evaluate(
-                "getComputedStyle(document.querySelector('.mv-scene rect')).transitionDuration"
+                f"getComputedStyle(document.querySelector('{part}')).transitionDuration"
             )
             assert found.split(", ")[0] == seconds
 
@@ -401,8 +420,7 @@ def test_a_picture_stays_beside_its_text(browser: Browser, origin: str) -> None:
 def test_board_and_race_are_in_view_beside_the_sliders(browser: Browser, origin: str) -> None:
     with Visit(browser, origin + "chapters/00-play.html") as visit:
         visit.page.wait_for_selector("#mv-race[data-state=done]", timeout=60_000)
-        visit.page.locator("#mv-race").evaluate("e => e.scrollIntoView()")
-        boxes = [
+        boxes = [  # without scrolling
             visit.page.locator(name).bounding_box()
             for name in ("#mv-race-L", "#mv-race-Gamma", ".mv-lottery", ".mv-panels")
         ]
