@@ -190,7 +190,7 @@ def two_lotteries(counts: np.ndarray) -> str:
         "only the other": (SINGLE, "///"),
         "both": (STUDENT, ""),
     }
-    [axis] = canvas((8, 2.9))
+    [axis] = canvas((7.2, 2.9))
     for j, (name, (colour, hatch)) in enumerate(looks.items()):
         left = shares[:, :j].sum(axis=1)
         axis.barh(range(2), shares[:, j], left=left, height=0.56, color=colour,
