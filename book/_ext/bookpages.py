@@ -70,6 +70,8 @@ MOVED = {
 # What stands beside the arrow that unfolds a cell.
 PROMPT = re.compile(r"\b(Show|Hide) code cell (source|content)\b")
 FOLDED = {"source": "the code", "content": "code and result"}
+CELL = re.compile(r"<td>(?=(.*?)</td>)", re.DOTALL)
+SENTENCES = 100  # letters
 EMBEDDED = re.compile(r'src="data:[^"]*"')
 DRAWING = re.compile(r'<img (?=[^>]*\bsrc="[^"]*_images/([\w-]+\.svg)")')
 SIZE = re.compile(r'width="([\d.]+)pt" height="([\d.]+)pt"')
@@ -126,6 +128,7 @@ def finish_page(
         body = VERDICT_CELL.sub(lambda m: f"{m[1]}{_marked(m[2])}{m[3]}", body)
     if pagename.startswith("chapters/"):
         body = body.replace("</h1>", f"</h1>\n{_reading_time(doctree)}", 1)
+    body = CELL.sub(lambda cell: _cell(cell[1]), body)
     body = PROMPT.sub(lambda prompt: f"{prompt[1]} {FOLDED[prompt[2]]}", body)
     body = DRAWING.sub(lambda m: f"<img {_size(Path(app.srcdir) / '_static' / m[1])} ", body)
     body = FORMULA.sub(lambda m: f'<{m[1]} style="{room(m[1], m[2])}" class="math ', body)
@@ -165,6 +168,12 @@ def _marked(verdict: str) -> str:
     """A verdict in words, with a shape and a colour of its own."""
     shape = VERDICTS[verdict]
     return f'<span class="mv-verdict mv-{verdict.replace(" ", "-")}">{shape} {verdict}</span>'
+
+
+def _cell(content: str) -> str:
+    """The opening of a table's cell: whole sentences need room."""
+    long = len(html.unescape(re.sub(r"<[^>]*>", "", content))) > SENTENCES
+    return '<td class="mv-sentences">' if long else "<td>"
 
 
 def _size(drawing: Path) -> str:

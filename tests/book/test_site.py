@@ -146,6 +146,13 @@ def test_every_figure_and_table_has_number_and_caption(parsed: dict[str, Beautif
     assert not twice
 
 
+def test_cells_of_sentences_have_room(parsed: dict[str, BeautifulSoup]) -> None:
+    cells = [cell for soup in parsed.values() for cell in soup.select("article td")]
+    long = [cell for cell in cells if len(cell.get_text()) > 100]
+    assert long == [cell for cell in cells if "mv-sentences" in cell.get("class", [])]
+    assert len(long) > 20
+
+
 def test_what_is_folded_says_what_it_is(parsed: dict[str, BeautifulSoup]) -> None:
     found = {
         summary.get_text(" ", strip=True)
