@@ -46,8 +46,8 @@ Each has exactly one home; everything else in the code calls it.
 In Python, `help(mvlib.train)` and the like show the whole docstring: the equation, the ranges,
 what is easy to get wrong, and the choices made where the paper leaves one.
 
-| in the paper | in the code |
-|---|---|
+| in the paper | in the code | what it is |
+|---|---|---|
 """
 
 TAIL = """
@@ -112,8 +112,7 @@ def page(package: Path) -> str:
 
 
 def _row(item: str, home: Home | None) -> str:
-    # One cell for both: beside each other they are wider than a page.
-    cells = (item, f"`{home.name}`<br>{home.summary}" if home else "not built yet")
+    cells = (item, f"`{home.name}`", home.summary) if home else (item, "not built yet", "")
     return "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |\n"
 
 
