@@ -157,7 +157,7 @@ def _verdicts(app: Sphinx, pagename: str) -> str:
         "<li><strong>{claim}</strong>: predicted {predicted}, measured {measured} ({unit}) "
         "{mark}</li>".format(
             mark=_marked(row["verdict"]),
-            **{name: html.escape(value).replace("mu", "μ") for name, value in row.items()},
+            **{name: re.sub(r"\bmu\b", "μ", html.escape(value)) for name, value in row.items()},
         )
         for row in told.get(pagename.removeprefix("chapters/"), [])
     ]

@@ -146,6 +146,12 @@ def test_every_figure_and_table_has_number_and_caption(parsed: dict[str, Beautif
     assert not twice
 
 
+def test_verdicts_have_mu_as_a_letter_and_nowhere_else(parsed: dict[str, BeautifulSoup]) -> None:
+    said = [line.get_text() for soup in parsed.values() for line in soup.select(".mv-verdicts li")]
+    assert any("μ" in line for line in said)
+    assert not [line for line in said if re.search(r"\bmu\b|μ\w|\wμ", line)]
+
+
 def test_cells_of_sentences_have_room(parsed: dict[str, BeautifulSoup]) -> None:
     cells = [cell for soup in parsed.values() for cell in soup.select("article td")]
     long = [cell for cell in cells if len(cell.get_text()) > 100]
@@ -333,6 +339,11 @@ def page_faults(page: Page) -> list[str]:
                 faults.push(`formula in error: ${error.textContent.slice(0, 60)}`);
             for (const image of document.images)
                 if (image.complete && !image.naturalWidth) faults.push(`no image: ${image.alt}`);
+            for (const cell of document.querySelectorAll("article td.mv-sentences"))
+                if (cell.offsetWidth && cell.offsetWidth < 250)
+                    faults.push(`a tower of ${cell.textContent.slice(0, 60)}`);
+            for (const still of document.querySelectorAll(".mv-alive > img"))
+                if (still.offsetWidth) faults.push("a still beside the figure that moves");
             // Formulas and drawings are whole; tables and code may scroll.
             const cut = (box) => box.clientWidth && box.scrollWidth > box.clientWidth + 1;
             for (const part of document.querySelectorAll("mjx-container[display] > mjx-math")) {
