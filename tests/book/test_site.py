@@ -340,7 +340,7 @@ def page_faults(page: Page) -> list[str]:
             for (const image of document.images)
                 if (image.complete && !image.naturalWidth) faults.push(`no image: ${image.alt}`);
             for (const cell of document.querySelectorAll("article td.mv-sentences"))
-                if (cell.offsetWidth && cell.offsetWidth < 250)
+                if (innerWidth < 577 && cell.offsetWidth && cell.offsetWidth < 250)
                     faults.push(`a tower of ${cell.textContent.slice(0, 60)}`);
             for (const still of document.querySelectorAll(".mv-alive > img"))
                 if (still.offsetWidth) faults.push("a still beside the figure that moves");
