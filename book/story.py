@@ -577,7 +577,7 @@ def figure(scene: str, v: Values) -> str:
     box = f"0 0 400 {this.height}"
     picture = tag("svg", this.draw(v), viewBox=box, role="img", aria_label=this.seen)
     said = html.escape(fill(v, this.caption))
-    number = f"Picture {list(FIGURES).index(scene) + 1} "
+    number = f"Picture {list(FIGURES).index(scene) + 1}: "
     below = tag("span", number, class_="caption-number")
     below += tag("span", said, data_text=this.caption, aria_live="polite")
     inside = (
