@@ -124,10 +124,8 @@ def claims_page(found: Sequence[Finding]) -> str:
         chapter, at = place(f.claim)
         verdict = f'<a href="chapters/{chapter}.html#verdict-{f.claim}">{f.verdict}</a>'
         name = at.code.rpartition(".")[2]
-        rows.append(
-            f"| {link(f.claim, at.said or NAMED.get(f.claim, f.claim))} | {f.statement} | {verdict} "
-            f"| {code(f.claim, name)} |"
-        )
+        claim = link(f.claim, at.said or NAMED.get(f.claim, f.claim))
+        rows.append(f"| {claim} | {f.statement} | {verdict} | {code(f.claim, name)} |")
     return "\n".join(
         ["| claim | what it says | verdict | in the code |", "|---|---|---|---|", *rows, ""]
     )

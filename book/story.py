@@ -309,13 +309,14 @@ def race(v: Values) -> str:
 
 
 def names_above(x: float, dx: float, y: float) -> str:
-    return "".join(text(name, x + dx * j, y, "mv-tiny mv-middle") for j, name in enumerate(CLASSES))
+    return "".join(text(name, x + dx * j, y, "mv-name mv-middle") for j, name in enumerate(CLASSES))
 
 
 def board(v: Values) -> str:
-    parts = [names_above(38, 32.6, 14), text("wrong", 398, 14, "mv-quiet mv-tiny mv-end")]
+    wrong = "wrong, of new pictures that show one view only"
+    parts = [names_above(38, 32.6, 36), text(wrong, 398, 14, "mv-quiet mv-small mv-end")]
     for n in range(MEMBERS):
-        y = 24 + 27 * n
+        y = 46 + 27 * n
         parts.append(text(str(n + 1), 17, y + 11, "mv-quiet mv-small mv-end"))
         for j in range(len(CLASSES)):
             for view, colour in enumerate(("mv-first", "mv-second")):
@@ -355,7 +356,7 @@ def one(v: Values) -> str:
 
 
 def average(v: Values) -> str:
-    plot = (52, 33, 286, 330)
+    plot = (52, 33, 286, 300)
     dot = tag("circle", r=6, class_="mv-ensemble")
     here = dot + words(v, "{error%}", 8, -11, "mv-strong")
     parts = [
@@ -369,8 +370,8 @@ def average(v: Values) -> str:
             parts.append(rise(v, place, x, 48, 13.5, 26, colour))
     parts += [
         tag("path", d="M40 106V286H392", class_="mv-axis"),
-        text("wrong, of new pictures that show one view only", 8, 98, "mv-quiet mv-small"),
-        *(text(f"{p}%", 34, 290 - 3.3 * p, "mv-quiet mv-tiny mv-end") for p in (0, 20, 40)),
+        text("wrong, of new pictures that show one view only", 8, 90, "mv-quiet mv-small"),
+        *(text(f"{p}%", 34, 290 - 3 * p, "mv-quiet mv-tiny mv-end") for p in (0, 20, 40)),
         *(
             text(str(L), 19 + 33 * L, 300, "mv-quiet mv-tiny mv-middle")
             for L in (1, 2, 4, 6, 8, 10)
@@ -521,7 +522,7 @@ FIGURES = {
     ),
     "board": Figure(
         draw=board,
-        height=296,
+        height=318,
         seen=(
             "Ten networks as rows, ten classes as columns; in each cell a square for each of two "
             "views, filled where it is learned."
@@ -576,7 +577,9 @@ def figure(scene: str, v: Values) -> str:
     box = f"0 0 400 {this.height}"
     picture = tag("svg", this.draw(v), viewBox=box, role="img", aria_label=this.seen)
     said = html.escape(fill(v, this.caption))
-    below = tag("span", said, data_text=this.caption, aria_live="polite")
+    number = f"Picture {list(FIGURES).index(scene) + 1}: "
+    below = tag("span", number, class_="caption-number")
+    below += tag("span", said, data_text=this.caption, aria_live="polite")
     inside = (
         f'\n{picture}\n<div class="mv-control">{this.control}'
         f'<p class="mv-source">&nbsp;</p></div>\n<figcaption>{below}</figcaption>\n'

@@ -15,11 +15,20 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from pdf import OPTIONS, find_chromium
 
 ROOT = Path(__file__).resolve().parent.parent
+# Of a page, as browsers score it: 0.1 is their "good".
+SHIFT = 0.05
+# Keeps what jumped of itself, not after a reader's move.
+SHIFTS = """
+    window.shifts = [];
+    new PerformanceObserver((list) => { for (const entry of list.getEntries())
+        if (!entry.hadRecentInput) window.shifts.push(entry.value);
+    }).observe({ type: "layout-shift", buffered: true });
+"""
 
 
 def chromium() -> str:
@@ -77,6 +86,11 @@ def serving(folder: Path) -> Iterator[str]:
         yield f"http://127.0.0.1:{server.server_port}/"
         server.shutdown()
         thread.join()
+
+
+def shifted(page: Page) -> float:
+    """How much of a page has jumped since it was opened, where `SHIFTS` was put into it."""
+    return sum(page.evaluate("window.shifts"))
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from bookformulas import room
 from bs4 import BeautifulSoup, Tag
 from docutils import nodes
 from sphinx.application import Sphinx
@@ -69,7 +70,15 @@ MOVED = {
     "chapters/11-towards-the-limit": "chapters/10-towards-the-limit",
     "chapters/12-mixup": "chapters/11-mixup",
 }
+# What stands beside the arrow that unfolds a cell.
+PROMPT = re.compile(r"\b(Show|Hide) code cell (source|content)\b")
+FOLDED = {"source": "the code", "content": "code and result"}
+CELL = re.compile(r"<td>(?=(.*?)</td>)", re.DOTALL)
+SENTENCES = 100  # letters
 EMBEDDED = re.compile(r'src="data:[^"]*"')
+DRAWING = re.compile(r'<img (?=[^>]*\bsrc="[^"]*_images/([\w-]+\.svg)")')
+SIZE = re.compile(r'width="([\d.]+)pt" height="([\d.]+)pt"')
+FORMULA = re.compile(r'<(span|div) class="math (?=[^>]*>(.*?)</\1>)', re.DOTALL)
 
 
 # -- addresses ----------------------------------------------------------------------------------
@@ -123,6 +132,10 @@ def finish_page(
         body = FINDINGS.sub(lambda table: GREEK.sub(_greek, table[0]), body)
     if pagename.startswith("chapters/"):
         body = body.replace("</h1>", f"</h1>\n{_reading_time(doctree)}", 1)
+    body = CELL.sub(lambda cell: _cell(cell[1]), body)
+    body = PROMPT.sub(lambda prompt: f"{prompt[1]} {FOLDED[prompt[2]]}", body)
+    body = DRAWING.sub(lambda m: f"<img {_size(Path(app.srcdir) / '_static' / m[1])} ", body)
+    body = FORMULA.sub(lambda m: f'<{m[1]} style="{room(m[1], m[2])}" class="math ', body)
     context["body"] = CLAIM.sub(lambda box: box[0] + _verdicts(app, pagename), body, count=1)
 
 
@@ -165,6 +178,21 @@ def _marked(verdict: str) -> str:
     """A verdict in words, with a shape and a colour of its own."""
     shape = VERDICTS[verdict]
     return f'<span class="mv-verdict mv-{verdict.replace(" ", "-")}">{shape} {verdict}</span>'
+
+
+def _cell(content: str) -> str:
+    """The opening of a table's cell: whole sentences need room."""
+    long = len(html.unescape(re.sub(r"<[^>]*>", "", content))) > SENTENCES
+    return '<td class="mv-sentences">' if long else "<td>"
+
+
+def _size(drawing: Path) -> str:
+    """Width and height of a drawing of ours, for its place to be kept until it has come."""
+    found = SIZE.search(drawing.read_text(encoding="utf-8"))
+    if not found:
+        return ""
+    wide, high = (round(float(points) * 4 / 3) for points in found.groups())
+    return f'width="{wide}" height="{high}"'
 
 
 def _needed(script: Any, body: str) -> bool:

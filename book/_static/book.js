@@ -20,15 +20,6 @@
     reachable();
   }
 
-  // -- tables -----------------------------------------------------------------------------------
-
-  // A cell of whole sentences gets room for a line of them, or a phone makes a tower of it.
-  const SENTENCES = 100; // letters
-  function widen() {
-    for (const cell of document.querySelectorAll("article td"))
-      if (cell.textContent.length > SENTENCES) cell.classList.add("mv-sentences");
-  }
-
   // -- boxes that scroll sideways -------------------------------------------------------------
 
   // Only those that do scroll and can be seen: every other one would be a needless stop of the Tab
@@ -179,11 +170,14 @@
 
   addEventListener("DOMContentLoaded", () => {
     previews();
-    widen();
     fit();
     addEventListener("resize", fit);
     // Formulas get their width when they are set, the others' fonts when they have come.
-    addEventListener("load", () => (window.MathJax?.startup?.promise || Promise.resolve()).then(fit));
+    addEventListener("load", () => {
+      const setting = window.MathJax?.startup?.promise;
+      document.documentElement.classList.toggle("mv-unset", !setting);
+      (setting || Promise.resolve()).then(fit);
+    });
     document.addEventListener("toggle", fit, true);
   });
 })();

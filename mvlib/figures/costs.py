@@ -18,7 +18,7 @@ def scaling_panels(sizes: Mapping[str, Axis]) -> str:
         name: f"{axis.law.exponent:.2f} [{axis.law.low:.2f}, {axis.law.high:.2f}]"
         for name, axis in sizes.items()
     }
-    panels = canvas((9, 5.4), 2, 3, sharey=True)
+    panels = parts.rows_of(2, len(sizes), 2.3, sharey=True)
     for panel, (name, axis) in zip(panels, sizes.items(), strict=True):
         middle, low, high = axis.seconds.T
         panel.errorbar(axis.sizes, middle, np.stack([middle - low, high - middle]), fmt="o",
@@ -28,7 +28,7 @@ def scaling_panels(sizes: Mapping[str, Axis]) -> str:
         panel.set(yscale="log", xlabel=SYMBOLS[name])
         parts.plain_log_axis(panel, axis.sizes)
         panel.set_title(f"exponent {laws[name]}", fontsize=9)
-    for panel in panels[::3]:
+    for panel in panels[::2]:
         panel.set_ylabel("seconds a step")
     parts.legend_outside(panels[0], 2, place="outside lower center")
     said = "; ".join(f"{SYMBOLS[name]}: {law}" for name, law in laws.items())

@@ -79,7 +79,7 @@ def who_is_followed(groups: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> str:
     """How many networks know an input, and how often their average then does; `groups`: kind of
     data -> (inputs that c of the networks get right, those of them on which the average is right),
     for c = 0, ..., members."""
-    left, right = canvas((10, 3.6), 1, 2)
+    left, right = parts.rows_of(1, 2, 3)
     for i, (name, (every, known)) in enumerate(groups.items()):
         c = np.linspace(0, 1, len(every))
         width = 0.8 / len(groups) / (len(every) - 1)
@@ -100,7 +100,7 @@ def who_is_followed(groups: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> str:
         axis.legend(fontsize=9)
     said = "; ".join(f"{name}: {minority_followed(*counts):.2f}" for name, counts in groups.items())
     return (
-        "Left: bars of how many networks are right on an input. Right: how often the average is "
+        "Above: bars of how many networks are right on an input. Below: how often the average is "
         "right, against the share of networks that are. Where some but fewer than half are right, "
         f"the average is right this often: {said}."
     )
@@ -111,7 +111,7 @@ def gain_and_scatter(groups: Mapping[str, np.ndarray]) -> str:
     """What averaging removes against the variance, and against what votes would remove, one marker
     a cell; `groups`: name -> variance share, share of errors that votes remove and share that the
     average removes, (3, cells), NaN where the variance is not known."""
-    left, right = canvas((10, 3.8), 1, 2, sharey=True)
+    left, right = parts.rows_of(1, 2, 3.2, sharey=True)
     for marker, (name, (variance, votes, removed)) in zip(
         parts.MARKERS, groups.items(), strict=False
     ):
@@ -120,9 +120,10 @@ def gain_and_scatter(groups: Mapping[str, np.ndarray]) -> str:
             axis.plot(x, removed, marker, color=ENSEMBLE if cell else parts.ink(), label=name,
                       ms=6 if cell else 8, alpha=0.75, mec=parts.ink(), mew=0.5)  # fmt: skip
     right.plot([0, 1], [0, 1], ":", color=THEORY)
-    left.set(xlabel="variance between networks / mean square", xlim=(0, None),
-             ylabel="share of errors removed", ylim=(-0.05, 1.05))  # fmt: skip
+    left.set(xlabel="variance between networks / mean square", xlim=(0, None), ylim=(-0.05, 1.05))
     right.set(xlabel="share that votes would remove")
+    for axis in (left, right):
+        axis.set_ylabel("share of errors removed")
     right.legend(fontsize=9)
     said = "; ".join(
         f"{name}: votes {v.mean():.2f}, average {e.mean():.2f}"
@@ -130,7 +131,7 @@ def gain_and_scatter(groups: Mapping[str, np.ndarray]) -> str:
     )
     return (
         "One marker a cell: share of errors that the average removes, against the variance of the "
-        "outputs (left) and against the share that votes would remove (right), with a "
+        "outputs (above) and against the share that votes would remove (below), with a "
         f"line where both are equal. Means: {said}."
     )
 
@@ -141,7 +142,7 @@ def gain_sweeps(
 ) -> str:
     """Errors along one parameter a panel: its label, and curves: labels -> (value, errors of the
     networks, error of their average), in order."""
-    axes = canvas((5 * len(panels), 3.6), 1, len(panels), sharey=True)
+    axes = parts.rows_of(1, len(panels), 3, sharey=True)
     for axis, (label, curves) in zip(axes, panels, strict=True):
         for line, (name, points) in zip(parts.LINES, curves.items(), strict=False):
             x, errors, together = zip(*points, strict=True)
@@ -149,8 +150,7 @@ def gain_sweeps(
             axis.plot(x, together, "D", ls=line, color=ENSEMBLE,
                       label=f"their average, {name} labels")  # fmt: skip
         parts.plain_log_axis(axis, x)
-        axis.set(xlabel=label, ylim=(0, None))
-    axes[0].set_ylabel("test error")
+        axis.set(xlabel=label, ylabel="test error", ylim=(0, None))
     parts.legend_outside(axes[0], 2)
     said = " ".join(
         f"Along {label}, {name} labels: "

@@ -75,7 +75,7 @@ def laziness(draws: Sequence[Mapping[str, np.ndarray]]) -> str:
         r"linearisation error $\|F - F_{lin}\| / \|F\|$": linearised,
         r"kernel drift $1 - \cos(K_t, K_0)$": drift,
     }
-    axes = canvas((8.5, 3.4), 1, 2)
+    axes = parts.rows_of(1, 2, 2.9)
     for axis, (title, curves) in zip(axes, shown.items(), strict=True):
         for i, (curve, error) in enumerate(zip(curves, train_error, strict=True)):
             axis.plot(steps, error, color=THEORY, lw=0.8, label="" if i else "training error")

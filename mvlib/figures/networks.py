@@ -25,12 +25,14 @@ def patch_pictures(inputs: Mapping[str, tuple[np.ndarray, int]]) -> str:
     views are in colour."""
     k, V, _ = next(iter(inputs.values()))[0].shape
     most = max(float(reading.max()) for reading, _ in inputs.values())
-    axes = canvas(
-        (min(11.0, 3.2 * len(inputs) + 1), 5), 2, len(inputs), sharex=True, sharey="row",
-        height_ratios=[1, 2.6],
-    )  # fmt: skip
-    for i, (title, (reading, label)) in enumerate(inputs.items()):
-        above, axis = axes[i], axes[len(inputs) + i]
+    rows = -(-len(inputs) // 2)
+    axes = canvas((6.2, 4.4 * rows + 0.4), 2 * rows, 2, sharex=True, sharey="row",
+                  height_ratios=[1, 2.6] * rows)  # fmt: skip
+    pairs = [(axes[i + i // 2 * 2], axes[i + i // 2 * 2 + 2]) for i in range(2 * rows)]
+    for above, axis in pairs[len(inputs) :]:
+        above.set_axis_off()
+        axis.set_axis_off()
+    for (above, axis), (title, (reading, label)) in zip(pairs, inputs.items(), strict=False):
         colours = [parts.view_colour(v) if j == label else parts.ink() for j, v in np.ndindex(k, V)]
         own = np.repeat(np.arange(k) == label, V)
         above.bar(range(k * V), reading.sum(axis=2).ravel(), width=0.9, color=colours)
@@ -44,8 +46,9 @@ def patch_pictures(inputs: Mapping[str, tuple[np.ndarray, int]]) -> str:
         axis.set_xlabel(f"view $v_{{j,l}}$ ({parts.in_words(V)} a class)")
         for side in (axis.xaxis, axis.yaxis):
             side.set_major_locator(mpl.ticker.MaxNLocator(6, integer=True))
-    axes[0].set_ylabel("sum over\npatches")
-    axes[len(inputs)].set_ylabel("patch p")
+    for above, axis in pairs[::2]:
+        above.set_ylabel("sum over\npatches")
+        axis.set_ylabel("patch p")
     square = {"marker": "s", "ms": 8}
     keys = [
         *(parts.key(parts.view_colour(v), f"own view {v + 1}", **square) for v in range(V)),
@@ -68,14 +71,14 @@ def patch_pictures(inputs: Mapping[str, tuple[np.ndarray, int]]) -> str:
 def strength_histograms(groups: Mapping[str, Mapping[str, np.ndarray]]) -> str:
     """View strengths by role, one panel a kind of data; `groups`: kind -> role -> strengths."""
     meanings = ("view 1", "view 2", "theory")
-    axes = canvas((9, 3.2), 1, len(groups), sharex=True)
+    axes = parts.rows_of(1, len(groups), 2.6, sharex=True)
     for axis, (kind, roles) in zip(axes, groups.items(), strict=True):
         for meaning, (role, values) in zip(meanings, roles.items(), strict=False):
             axis.hist(values, bins=np.linspace(0, 2.2, 56).tolist(), density=True, label=role,
                       color=PALETTE[meaning], histtype="stepfilled", alpha=0.65)  # fmt: skip
-        axis.set(title=kind, xlabel=r"strength $\sum_p z_p$ of a view")
+        axis.set(title=kind, ylabel="density")
         axis.legend()
-    axes[0].set_ylabel("density")
+    axes[-1].set_xlabel(r"strength $\sum_p z_p$ of a view")
     said = "; ".join(
         f"{kind}: "
         + ", ".join(f"{role} {v.min():.2f} to {v.max():.2f}" for role, v in roles.items() if len(v))
@@ -231,10 +234,7 @@ def sweep_panels(
     them: "single-view error" (one array of networks a value), "all views learned" and "winner
     foretold" (one number a value)."""
     panels = [(_PARAMETERS.get(name, name), *of) for name, of in sweeps.items()]
-    rows = -(-len(panels) // 2)
-    axes = canvas((6.2, 2.8 * rows + 0.7), rows, 2, sharey=True)
-    for axis in axes[len(panels) :]:
-        axis.set_axis_off()
+    axes = parts.rows_of(2, len(panels), 2.8, sharey=True)
     for axis, (label, ticks, curves) in zip(axes, panels, strict=False):
         x = np.arange(len(ticks))
         parts.mean_and_spread(axis, x, curves["single-view error"], ls="-",
@@ -340,15 +340,16 @@ def output_bars(outputs: np.ndarray, label: int, title: str) -> str:
     networks, k = outputs.shape
     shown = {f"{r}": scores for r, scores in enumerate(outputs)}
     shown["average"] = outputs.mean(axis=0)
-    axes = canvas((min(11, 1.1 * (networks + 1)), 3), 1, networks + 1, sharey=True, sharex=True)
-    for axis, (name, scores) in zip(axes, shown.items(), strict=True):
+    axes = parts.rows_of(7, networks + 1, 2.4, sharey=True, sharex=True)
+    for axis, (name, scores) in zip(axes, shown.items(), strict=False):
         colour = PALETTE["ensemble" if name == "average" else "single"]
         bars = axis.barh(range(k), scores, color=[colour] * k)
         bars[label].set(edgecolor=parts.ink(), linewidth=1.8)
         mark = "✓" if scores.argmax() == label else "✗"
         axis.set_title(f"{name}\n{mark}", fontsize=8)
         axis.xaxis.set_major_locator(mpl.ticker.MaxNLocator(2, integer=True))
-    axes[0].set(yticks=range(k), ylabel="class")
+    for axis in axes[::7]:
+        axis.set(yticks=range(k), ylabel="class")
     axes[0].figure.supxlabel("score $F_i(X)$", fontsize=10)
     axes[0].figure.suptitle(title, fontsize=11)
     right = int((outputs.argmax(axis=1) == label).sum())
@@ -365,7 +366,7 @@ def activation_curves(
 ) -> str:
     """The smoothed ReLU and its slope."""
     colours = sns.color_palette("viridis", len(values))
-    left, right = canvas((8, 3.2), 1, 2)
+    left, right = parts.rows_of(1, 2, 2.6)
     for axis, curves, label in ((left, values, "value"), (right, slopes, "slope")):
         for colour, (name, curve) in zip(colours, curves.items(), strict=True):
             axis.plot(z, curve, color=colour, label=name)
@@ -374,5 +375,5 @@ def activation_curves(
     left.legend(fontsize=9)
     return (
         f"Smoothed ReLU for {len(values)} choices of power and threshold: zero for negative z, a "
-        "power curve, then a straight line of slope one; beside it the slope, from 0 to 1."
+        "power curve, then a straight line of slope one; below it the slope, from 0 to 1."
     )

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from mvlib.figures.picture import ENSEMBLE, PALETTE, SINGLE, THEORY
+from mvlib.figures.picture import ENSEMBLE, PALETTE, SINGLE, THEORY, canvas
 
 Places = Sequence[float] | Sequence[int] | np.ndarray
 
@@ -63,6 +63,15 @@ def mean_of_draws(draws: Sequence[np.ndarray]) -> float:
 def key(color: str, label: str, **style: Any) -> Line2D:
     """An entry of a legend."""
     return Line2D([], [], color=color, label=label, **{"ls": "", **style})
+
+
+def rows_of(columns: int, n: int, high: float, **options: Any) -> list[Axes]:
+    """n panels, each `high` inches, a few a row: a wider figure cannot be read on a phone."""
+    rows = -(-n // columns)
+    axes = canvas((6.2, high * rows + 0.7), rows, columns, **options)
+    for axis in axes[n:]:
+        axis.set_axis_off()
+    return axes
 
 
 def draw_keys(n_draws: int) -> list[Line2D]:

@@ -71,8 +71,8 @@ def lever_panels(curves: Mapping[str, Mapping[str, Sequence[Any]]]) -> str:
     (an array each) and of the "ensemble" on single-view data, and the share of classes answered by
     "both" views; dashed what such an average would err on if coins drew the views."""
     n = len(next(iter(curves.values()))["single"][0])
-    axes = canvas((2.6 * len(curves) + 0.6, 3.6), 1, len(curves), sharey=True)
-    for axis, (lever, of) in zip(axes, curves.items(), strict=True):
+    axes = parts.rows_of(2, len(curves), 2.8, sharey=True)
+    for axis, (lever, of) in zip(axes, curves.items(), strict=False):
         x = np.arange(len(of["values"]))
         parts.mean_and_spread(axis, x, of["single"], ls="-", label="one network")
         axis.plot(x, of["ensemble"], "D-", color=ENSEMBLE, label=f"average of {parts.in_words(n)}")
@@ -82,8 +82,9 @@ def lever_panels(curves: Mapping[str, Mapping[str, Sequence[Any]]]) -> str:
         axis.set_xticks(x, list(of["values"]), fontsize=9)
         axis.set(xlabel=_LEVERS.get(lever, lever), ylim=(-0.03, 1.05))
         axis.margins(x=0.15)
-    axes[0].set_ylabel("single-view error, share")
-    parts.legend_outside(axes[0], 4)
+    for axis in axes[::2]:
+        axis.set_ylabel("single-view error, share")
+    parts.legend_outside(axes[0], 2)
     said = " ".join(
         f"Along {lever.replace('_', ' ')}: "
         + ", ".join(

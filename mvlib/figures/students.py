@@ -112,30 +112,30 @@ def student_dots(
     anything."""
     n_draws = max(len(draws) for draws in groups.values())
     means = {kind: parts.mean_of_draws(draws) for kind, draws in groups.items()}
-    [axis] = canvas((max(5, 1.6 * len(groups) + 1), 4))
-    for x, (kind, draws) in enumerate(groups.items()):
+    [axis] = canvas((6.2, 0.6 * len(groups) + 1.2))
+    for y, (kind, draws) in enumerate(groups.items()):
         for i, errors in enumerate(draws):
             # Draws side by side, the students of one spread a little.
-            middle = x - 0.3 + 0.4 * (i + 0.5) / n_draws
+            middle = y - 0.3 + 0.4 * (i + 0.5) / n_draws
             place = middle + parts.spread(len(errors), 0.2 / n_draws)
-            axis.plot(place, errors, parts.MARKERS[i % 6], color=parts.colour_of(kind), ms=5,
+            axis.plot(errors, place, parts.MARKERS[i % 6], color=parts.colour_of(kind), ms=5,
                       alpha=0.8)  # fmt: skip
-        axis.plot(x + 0.28, means[kind], "D", color=parts.colour_of(kind), mec=parts.ink(), ms=9)
+        axis.plot(means[kind], y + 0.28, "D", color=parts.colour_of(kind), mec=parts.ink(), ms=9)
         if kind in predicted:
-            axis.plot([x - 0.35, x + 0.42], [predicted[kind]] * 2, color=THEORY, lw=2, zorder=0)
-    axis.set_xticks(range(len(groups)), [kind.replace(" ", "\n", 1) for kind in groups])
-    axis.set(ylabel=error[0], ylim=(-0.02, None), xlim=(-0.5, len(groups) - 0.4))
+            axis.plot([predicted[kind]] * 2, [y - 0.35, y + 0.42], color=THEORY, lw=2, zorder=0)
+    axis.set_yticks(range(len(groups)), [kind.replace(" ", "\n", 1) for kind in groups])
+    axis.set(xlabel=error[0], xlim=(-0.02, None), ylim=(len(groups) - 0.4, -0.5))
     keys = parts.draw_keys(n_draws)
     if predicted:
         keys.append(parts.key(THEORY, "predicted", ls="-", lw=2))
-    parts.legend_outside(axis, len(keys), keys)
+    parts.legend_outside(axis, min(4, len(keys)), keys)
     pooled = {kind: np.concatenate(list(draws)) for kind, draws in groups.items()}
     said = "; ".join(
         f"{kind}: {errors.min():.3g} to {errors.max():.3g}, mean {means[kind]:.3g}"
         + (f", predicted {predicted[kind]:.3g}" if kind in predicted else "")
         for kind, errors in pooled.items()
     )
-    return f"A dot a student, {error[1]}, in a column a kind: {said}."
+    return f"A dot a student, {error[1]}, in a row a kind: {said}."
 
 
 @picture
@@ -241,7 +241,7 @@ def two_lotteries(counts: np.ndarray) -> str:
         "only the other": (SINGLE, "///"),
         "both": (STUDENT, ""),
     }
-    [axis] = canvas((8, 2.9))
+    [axis] = canvas((7.2, 2.9))
     for j, (name, (colour, hatch)) in enumerate(looks.items()):
         left = shares[:, :j].sum(axis=1)
         axis.barh(range(2), shares[:, j], left=left, height=0.56, color=colour,
@@ -276,16 +276,16 @@ def chain_curve(
     (students,) each, and the shares of classes with all views, `complete`."""
     means = [float(e.mean()) for e in errors]
     single, student = SINGLE, STUDENT
-    left, right = canvas((9, 3.4), 1, 2, sharex=True)
+    left, right = parts.rows_of(1, 2, 2.7, sharex=True)
     for g, values, share in zip(generations, errors, complete, strict=True):
         colour, marker = (student, "o") if g else (single, "s")
         left.plot(g + parts.spread(len(values), 0.24), values, marker, color=colour, ms=5)
         right.plot(g, share, marker, color=colour)
     for axis, curve in ((left, means), (right, complete)):
         axis.plot(generations, curve, "-", color=student, zorder=0)
-        axis.set(xlabel="generation", xticks=list(generations))
+        axis.set_xticks(list(generations))
     left.set(ylabel=parts.ERROR, ylim=(-0.02, None))
-    right.set(ylabel="share of classes with all views", ylim=(-0.03, 1.05))
+    right.set(xlabel="generation", ylabel="classes with all views", ylim=(-0.03, 1.05))
     keys = [parts.key(single, "networks", marker="s"), parts.key(student, "students", marker="o"),
             parts.key(student, "mean", ls="-")]  # fmt: skip
     parts.legend_outside(left, 3, keys)

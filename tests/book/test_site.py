@@ -19,7 +19,7 @@ import pytest
 from axe_playwright_python.base import AXE_SCRIPT
 from axe_playwright_python.sync_playwright import Axe
 from bookpages import MOVED
-from browser import ROOT, build_site, open_browser
+from browser import ROOT, SHIFT, SHIFTS, build_site, open_browser, shifted
 from bs4 import BeautifulSoup, Tag
 from playwright.sync_api import Browser, BrowserContext, Page, Route
 
@@ -31,6 +31,8 @@ WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 # Of 1 MB for the first page: what a server without compression sends to a fresh browser.
 FIRST_PAGE, SITE = 1_000_000, 40_000_000
 TAB_STOPS = 25  # of a page, beside links and controls
+SCREEN = 800  # of a small laptop
+SET_AT = 80  # per cent of its size: what a formula that does not fit may be set at
 SOURCES = notebooks_in(ROOT / "notebooks")
 # Findings of axe-core that the theme causes and no style or template of ours can cure, by rule.
 EXCEPTIONS: dict[str, str] = {}
@@ -128,14 +130,11 @@ def test_images_say_what_they_show(parsed: dict[str, BeautifulSoup]) -> None:
 
 
 def test_every_figure_and_table_has_number_and_caption(parsed: dict[str, BeautifulSoup]) -> None:
-    """Those of exercises, folded away, need none."""
     seen = []
     for page, soup in parsed.items():
         shown = [("Figure", tag) for tag in soup.select("article .cell_output img.mv-light")]
         shown += [("Table", tag) for tag in soup.select("article .cell_output table.table")]
         for kind, tag in shown:
-            if tag.find_parent("details", class_="hide") and not tag.find_parent("figure"):
-                continue
             figure = tag.find_parent("figure")
             assert figure is not None, f"{page}: {tag.get('alt') or tag.get_text()[:60]}"
             number = figure.select_one(".caption-number")
@@ -143,9 +142,33 @@ def test_every_figure_and_table_has_number_and_caption(parsed: dict[str, Beautif
             assert number and caption and len(caption.get_text().split()) >= 3, page
             assert re.fullmatch(rf"{kind} ([1-9A-Z]\d*\.)?\d+ ", number.get_text()), number
             seen.append(number.get_text())
-    assert len(seen) > 80
+    assert len(seen) > 90
     twice = {number for number in seen if seen.count(number) > 1}
     assert not twice
+
+
+def test_verdicts_have_mu_as_a_letter_and_nowhere_else(parsed: dict[str, BeautifulSoup]) -> None:
+    said = [line.get_text() for soup in parsed.values() for line in soup.select(".mv-verdicts li")]
+    assert any("μ" in line for line in said)
+    assert not [line for line in said if re.search(r"\bmu\b|μ\w|\wμ", line)]
+
+
+def test_cells_of_sentences_have_room(parsed: dict[str, BeautifulSoup]) -> None:
+    cells = [cell for soup in parsed.values() for cell in soup.select("article td")]
+    long = [cell for cell in cells if len(cell.get_text()) > 100]
+    assert long == [cell for cell in cells if "mv-sentences" in cell.get("class", [])]
+    assert len(long) > 20
+
+
+def test_what_is_folded_says_what_it_is(parsed: dict[str, BeautifulSoup]) -> None:
+    found = {
+        summary.get_text(" ", strip=True)
+        for soup in parsed.values()
+        for summary in soup.select("article details.hide > summary")
+    }
+    assert found == {
+        f"{verb} {what}" for verb in ("Show", "Hide") for what in ("the code", "code and result")
+    } or found == {f"Show {what} Hide {what}" for what in ("the code", "code and result")}
 
 
 def test_chapters_are_numbered(parsed: dict[str, BeautifulSoup]) -> None:
@@ -390,6 +413,11 @@ def page_faults(page: Page) -> list[str]:
                 faults.push(`formula in error: ${error.textContent.slice(0, 60)}`);
             for (const image of document.images)
                 if (image.complete && !image.naturalWidth) faults.push(`no image: ${image.alt}`);
+            for (const cell of document.querySelectorAll("article td.mv-sentences"))
+                if (innerWidth < 577 && cell.offsetWidth && cell.offsetWidth < 250)
+                    faults.push(`a tower of ${cell.textContent.slice(0, 60)}`);
+            for (const still of document.querySelectorAll(".mv-alive > img"))
+                if (still.offsetWidth) faults.push("a still beside the figure that moves");
             // Formulas and drawings are whole; tables and code may scroll.
             const cut = (box) => box.clientWidth && box.scrollWidth > box.clientWidth + 1;
             for (const part of document.querySelectorAll("mjx-container[display] > mjx-math")) {
@@ -398,6 +426,9 @@ def page_faults(page: Page) -> list[str]:
                 if (needs > has + 1)
                     faults.push(`cut, ${needs} px in ${has}: ${part.textContent.slice(0, 60)}`);
             }
+            for (const box of document.querySelectorAll("article div.math"))
+                if (box.clientWidth && parseFloat(box.style.fontSize || "100%") < SET_AT)
+                    faults.push(`set at ${box.style.fontSize}: ${box.textContent.slice(0, 60)}`);
             for (const part of document.querySelectorAll("article :is(div.math, img)"))
                 for (let box = part; box.tagName !== "ARTICLE"; box = box.parentElement)
                     if (part.offsetWidth && cut(box))
@@ -417,7 +448,7 @@ def page_faults(page: Page) -> list[str]:
                         button.textContent.trim() || button.labels.length))
                     faults.push(`a button without a name: ${button.outerHTML.slice(0, 80)}`);
             return faults;
-        }""".replace("TAB_STOPS", str(TAB_STOPS))
+        }""".replace("TAB_STOPS", str(TAB_STOPS)).replace("SET_AT", str(SET_AT))
     )
 
 
@@ -498,8 +529,13 @@ def look(page: Page, origin: str, address: str) -> list[str]:
 
     visit = Visit(address)
     visit.watch(page, origin)
-    page.goto(origin + address, wait_until="load")
-    settled(page)
+    page.add_init_script(SHIFTS)
+    for screen in (PHONE, WIDE):
+        page.set_viewport_size(screen)  # type: ignore[arg-type]
+        page.goto(origin + address, wait_until="load")
+        settled(page)
+        if (jumped := shifted(page)) > SHIFT:
+            visit.faults.append(f"jumps by {jumped:.3f} at {screen['width']} px")
     # Colours are judged as they end up, not on their way from one theme to the other.
     page.add_style_tag(content="* { transition: none !important; }")
     visit.faults += page_faults(page)
@@ -637,6 +673,7 @@ def test_first_screen_states_claim_and_verdict(
     source: Path, origin: str, context: BrowserContext
 ) -> None:
     page = context.new_page()
+    page.set_viewport_size({"width": 1280, "height": SCREEN})
     page.goto(f"{origin}chapters/{source.stem}.html")
     claim = page.locator("article .admonition.tip").first
     if claim.count() == 0:
@@ -648,7 +685,7 @@ def test_first_screen_states_claim_and_verdict(
         boxes.append(page.locator("article .mv-verdicts .mv-verdict").first)
     for box in boxes:
         place = box.bounding_box()
-        assert place and place["y"] + min(place["height"], 60) <= WIDE["height"], source.stem
+        assert place and place["y"] + min(place["height"], 60) <= SCREEN, source.stem
 
 
 def test_links_show_where_they_lead(origin: str, context: BrowserContext) -> None:

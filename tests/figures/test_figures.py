@@ -36,6 +36,11 @@ from mvlib.findings.report_students import Stride
 from mvlib.paper.view_growth import ROLES
 from mvlib.run.cost import PowerLaw
 
+# Inches: of 342 pixels, which a phone has for a figure, type of 11 points has 7 in one so wide.
+LEGIBLE = 7.4
+# Still wider, of chapters 3 to 5, 7, 8 and 10.
+WIDE = {"coverage", "students_over_time", "long_run", "error_grid", "error_rows", "channel_images",
+        "towards_the_limit", "average_ratios", "three_worlds"}  # fmt: skip
 rng = np.random.default_rng(0)
 STEPS = np.arange(0, 12, 4)
 CURVES = {
@@ -288,6 +293,8 @@ def test_picture(name: str) -> None:
     assert drawn.mime == "image/svg+xml"
     for content in (drawn.light, drawn.dark):
         assert b"<svg" in content and content.rstrip().endswith(b"</svg>")
+    width = re.search(rb'<svg [^>]*\bwidth="([\d.]+)pt"', drawn.light)
+    assert width and (float(width[1]) / 72 <= LEGIBLE or name in WIDE)
     assert drawn.light != drawn.dark
     assert len(drawn.alt) > 40 and drawn.alt.endswith(".")
     assert "nan" not in drawn.alt
