@@ -195,7 +195,7 @@ def compared(name: str, base: ImageStudy, size: ImageSize) -> Families:
 def image_families(scale: Scale) -> Families:
     """Ensembles and what is compared with them, and what their networks see."""
     size, base = image_size(scale), image_study(scale)
-    smoke = scale == "smoke"
+    residual, more, smoke = residual_study(scale), residual_size(scale), scale == "smoke"
     features = {
         "ntk": ("tangent", size.width),
         "random convolutions": ("convolution", size.n_filters),
@@ -203,7 +203,15 @@ def image_families(scale: Scale) -> Families:
     return {
         **compared("images", base, size),
         "images-self-distilled": {set_name(base): taught(base, "each", base.n_learners)},
-        **compared("residual", residual_study(scale), residual_size(scale)),
+        **compared("residual", residual, more),
+        # What students have of training longer alone.
+        "residual-as-long": {
+            set_name(residual): replace(
+                residual,
+                schedule=replace(residual.schedule, epochs=more.longer * more.epochs),
+                n_learners=more.n_students,
+            )
+        },
         "images-count": other_counts(scale),
         "images-kernels": {
             label: ImageKernelStudy(

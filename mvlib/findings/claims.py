@@ -30,8 +30,9 @@ IMAGES = tuple(
                  "average", "wide")
 )  # fmt: skip
 # The same of networks with batch normalisation and augmentation.
-RESIDUAL = tuple(
-    name.replace("images", "residual") for name in IMAGES if name != "images-self-distilled"
+RESIDUAL = (
+    *(n.replace("images", "residual") for n in IMAGES if n != "images-self-distilled"),
+    "residual-as-long",
 )
 ROBUSTNESS = ("four-features", "views", "stronger-view")  # in the order of `robustness_findings`
 # The families of experiments that the findings rest on.

@@ -23,13 +23,14 @@ ROWS = {
     **{row: f"student of {what}" for row, what in worlds.STUDENTS.items()},
     "average": "networks trained as one",
     "wide": "one network, as many weights",
+    "as_long": "one network, as many passes as students",
 }
 
 Shares = dict[str, dict[str, Measured]]  # what -> world -> share of its ensemble's gain
 
 
 def load(scale: Scale, store: Store) -> dict[str, World]:
-    """All worlds by name: the three, and of two of them another look."""
+    """All worlds by name: the three, and another look at each."""
     study = base_study(scale)
     names = ("single-model", "joint", "joint-size", *worlds.MULTI_VIEW, *worlds.HINTON)
     families = {name: load_family(scale, name, store) for name in names}
@@ -37,10 +38,10 @@ def load(scale: Scale, store: Store) -> dict[str, World]:
     selves = load_family(scale, "gaussian-self-distilled", store)
     views = worlds.multi_view(study, families)
     found = [views, worlds.gaussian(students, selves), load_photographs(scale, store)]
-    found.append(load_augmented(scale, store))
     found.append(worlds.hinton(views, study, families))
     if any(worlds.condition_name(e.study) != "clean" for e, _ in students):
         found.append(worlds.gaussian(students, margin=True))
+    found.append(load_augmented(scale, store))
     return {world.name: world for world in found}
 
 

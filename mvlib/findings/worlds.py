@@ -230,10 +230,12 @@ def multi_view_frozen(study: SingleModelStudy, contrast: Family, name: str) -> W
     return World(name=name, draws=rows, curve=rows[0]["single"][:1])
 
 
-def image_row(study: ImageStudy, width: int) -> str:
-    """What learners of an image study are among networks of a width."""
+def image_row(study: ImageStudy, single: ImageStudy) -> str:
+    """What learners of an image study are beside single networks."""
     if study.target == "labels":
-        return "average" if study.members > 1 else "single" if study.width == width else "wide"
+        if study.members > 1 or study.width != single.width:
+            return "average" if study.members > 1 else "wide"
+        return "single" if study.schedule == single.schedule else "as_long"
     rows = {"average": "distilled", "each": "self_distilled"}
     return rows.get(study.target, study.target.replace("-", "_"))
 
@@ -241,9 +243,9 @@ def image_row(study: ImageStudy, width: int) -> str:
 def photographs(found: Family) -> World:
     """Photographs: the networks of every training set first, all with equally many images."""
     draws: dict[int, dict[str, np.ndarray]] = {}
-    curves, width = [], found[0][0].study.width
+    curves, single = [], found[0][0].study
     for e, a in found:
-        row, draw = image_row(e.study, width), draws.setdefault(e.study.data.draw, {})
+        row, draw = image_row(e.study, single), draws.setdefault(e.study.data.draw, {})
         draw[row] = a["wrong"]
         if row in TOGETHER:
             draw[TOGETHER[row]] = a["ensemble_wrong"][None]

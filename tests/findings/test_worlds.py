@@ -9,6 +9,7 @@ import pytest
 from mvlib.experiments.catalogue import experiments
 from mvlib.experiments.settings import base_study
 from mvlib.findings import images, report_worlds, worlds
+from mvlib.findings.claims import RESIDUAL
 from mvlib.findings.finding import Finding
 from mvlib.findings.worlds import World, gain, removed, resampled_errors, share_of_gain
 from mvlib.store.entries import Arrays
@@ -110,6 +111,22 @@ def test_photographs_by_training_set_and_count() -> None:
     by_n = worlds.by_count(family)
     assert [*by_n] == [50, 100] and len(by_n[100].draws) == 1
     assert set(by_n[50].draws[0]) == both
+
+
+def test_normalised_networks_that_train_as_long_as_students() -> None:
+    family: list[Any] = []
+    for name in RESIDUAL:
+        for e in experiments("smoke", name):
+            study: Any = e.study
+            wrong = np.zeros((study.n_learners, 20), bool)
+            ones = {"ensemble_wrong": np.ones(20, bool), "size_curve": np.ones((2, 1))}
+            family.append((e, {"wrong": wrong, **ones}))
+    first, second = worlds.photographs(family).draws
+    assert set(first) - set(second) == {"as_long", "wide"}
+    assert len(first["as_long"]) == 1 and len(first["single"]) == 2
+    of = {study.target: study.schedule.epochs for study in (e.study for e, _ in family[::-1])}
+    assert of["one-hot"] == of["average"] == family[-1][0].study.schedule.epochs == 10
+    assert family[0][0].study.schedule.epochs == 5
 
 
 def test_gaussian_inputs() -> None:
