@@ -59,7 +59,7 @@ LIMIT_SIZES: dict[str, LimitSize] = {
                        many=((4, 3), (12, 2), (40, 2)), starts=(0.02, 0.1), members=(2, 4),
                        average_counts=(4,), patience=400, full_starts=(0.1,), full_members=2,
                        long_steps=150, long_size=(200, 300), printed_steps=60),
-    "book": LimitSize(class_counts=((10, 5, 1000), (20, 3, 1000), (50, 3, 1000), (100, 2, 1000)),
+    "book": LimitSize(class_counts=((10, 5, 1000), (20, 3, 1000), (50, 3, 1000)),
                       taught_counts=(10, 20, 50),
                       many=((10, 10), (30, 5), (100, 4), (300, 3), (1000, 2)),
                       starts=(0.02, 0.04, 0.08, 0.16), members=(2, 5),
