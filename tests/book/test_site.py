@@ -413,7 +413,8 @@ def page_faults(page: Page) -> list[str]:
                 faults.push(`formula in error: ${error.textContent.slice(0, 60)}`);
             for (const image of document.images)
                 if (image.complete && !image.naturalWidth) faults.push(`no image: ${image.alt}`);
-            for (const cell of document.querySelectorAll("article td.mv-sentences"))
+            const sentences = "article td.mv-sentences:not(:first-child)";
+            for (const cell of document.querySelectorAll(sentences))
                 if (innerWidth < 577 && cell.offsetWidth && cell.offsetWidth < 250)
                     faults.push(`a tower of ${cell.textContent.slice(0, 60)}`);
             for (const still of document.querySelectorAll(".mv-alive > img"))
