@@ -89,7 +89,7 @@ class Size:
 
 SIZES: dict[str, Size] = {
     "smoke": Size(n_classes=4, dim=300, noise_norm=0.6, n_train=600, n_networks=4, ensemble_size=2,
-                  n_students=2, n_draws=2, n_test=250, n_test_many=500, sweep_networks=2,
+                  n_students=2, n_draws=2, n_test=250, n_test_many=10000, sweep_networks=2,
                   max_steps=400, watched_steps=160, student_steps=120, long_steps=240,
                   generations=2, joint_members=4, joint_sizes=(2,)),
     "book": Size(n_classes=10, dim=1000, noise_norm=0.6, n_train=2000, n_networks=60,

@@ -557,5 +557,5 @@ def findings_tables(found: Sequence[Finding]) -> tuple[list[Record], list[Record
         "unit": "unit",
         "n": "n",
     }
-    how = {"claim": "title", "how it was measured": "caveat"}
+    how = {"claim": "claim", "how it was measured": "caveat"}
     return records(found, beside), records(found, how)

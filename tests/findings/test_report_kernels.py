@@ -71,7 +71,7 @@ def test_finding_table() -> None:
     said = {"claim": "ntk-gain", "statement": "It helps.", "caveat": "by hand"}
     finding = replace(found, predicted=0.5, measured=0.2, low=0.1, high=0.3, **said)
     [row] = report_kernels.finding_table([finding])
-    assert list(row.values()) == ["NTK gain: It helps.", 0.5, "0.200 [0.100, 0.300]", "by hand"]
+    assert list(row.values()) == ["It helps.", 0.5, "0.200 [0.100, 0.300]", "by hand"]
 
 
 def test_what_a_kernel_teacher_could_tell() -> None:

@@ -168,7 +168,7 @@ def test_class_counts() -> None:
 
 def test_who_knows_what() -> None:
     assert learned(DRAW["correlations"]).sum(axis=2).tolist() == [[1, 1, 2], [1, 1, 1]]
-    said = report_networks.ensemble_values(STUDY, [DRAW])
+    said = report_networks.ensemble_values(STUDY, [DRAW], [(SimpleNamespace(study=STUDY), DRAW)])
     # Together the views of class 0 and of class 2, and view 2 of class 1.
     assert (said["views-each"], said["views-all"], said["views-together"]) == ("3.5", 6, "5")
     assert said["one-measured"] == "0.590" and said["two-measured"] == "0.1900"

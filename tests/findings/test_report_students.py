@@ -362,4 +362,4 @@ def test_chains_of_students() -> None:
 def test_findings_in_tables() -> None:
     ((beside,), (how,)) = report.findings_tables([finding("theorem-1", 0.5)])
     assert list(beside.values()) == ["Theorem 1: Says so.", 0.5, "0.400 [0.300, 0.500]", "mu", 7]
-    assert how == {"claim": "Theorem 1", "how it was measured": "Seen once."}
+    assert how == {"claim": "theorem-1", "how it was measured": "Seen once."}
