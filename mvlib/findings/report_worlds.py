@@ -16,7 +16,7 @@ from mvlib.run.sweep import load_family
 from mvlib.store.entries import Store
 
 MULTI_VIEW, GAUSSIAN, PHOTOGRAPHS = "multi-view data", "Gaussian inputs", "photographs"
-AUGMENTED = "photographs, normalised and augmented"
+AUGMENTED = "photographs, augmented"
 
 ROWS = {
     **{row: f"student of {what}" for row, what in worlds.STUDENTS.items()},
