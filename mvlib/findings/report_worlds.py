@@ -17,7 +17,7 @@ from mvlib.store.entries import Store
 
 MULTI_VIEW, GAUSSIAN, PHOTOGRAPHS = "multi-view data", "Gaussian inputs", "photographs"
 NOT_MEASURED = "(not measured)"
-AUGMENTED = "photographs, normalised and augmented"
+AUGMENTED = "photographs, augmented"
 
 ROWS = {
     **{row: f"student of {what}" for row, what in worlds.STUDENTS.items()},
