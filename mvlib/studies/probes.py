@@ -50,7 +50,7 @@ from mvlib.paper.step_rules import (
 from mvlib.store.checkpoint import TrainingCheckpoint
 from mvlib.store.kinds import Kind, kind_of
 from mvlib.store.stamps import Probed
-from mvlib.studies import gaussian, image_kernels, images, one_draw
+from mvlib.studies import image_kernels, images, one_draw
 from mvlib.studies.classifiers import ClassifierStudy
 from mvlib.studies.distillation import FORMS, TARGETS, DistillationStudy
 from mvlib.studies.gaussian import GaussianData, GaussianStudy
@@ -246,8 +246,9 @@ def _gaussian() -> Probes:
         "one Gaussian": plain,
         "mixture": replace(plain, data=clusters, plan=steady),
         "in bfloat16": replace(plain, plan=replace(plan, precision="bfloat16")),
-        "students, averages": replace(plain, learners=forms[1:3], students=gaussian.TARGETS,
+        "students, averages": replace(plain, learners=forms[1:3], students=("average", *CONTROLS),
                                       averages=2),
+        "students of one network each": replace(plain, learners=forms[1:2], students=("each",)),
     }  # fmt: skip
 
 
