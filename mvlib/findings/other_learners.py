@@ -56,7 +56,8 @@ def mixup_findings(mixed: Sequence[Arrays], plain: Sequence[Arrays]) -> list[Fin
         ),
         Finding(
             claim="mixup-single",
-            statement="Trained on midpoints it errs on next to no input that shows one view.",
+            statement="A single network trained on midpoints errs on next to no input that shows "
+            "one view.",
             predicted=0.01,
             source="ours",
             direction="at most",
@@ -67,7 +68,8 @@ def mixup_findings(mixed: Sequence[Arrays], plain: Sequence[Arrays]) -> list[Fin
         ),
         Finding(
             claim="mixup-multi",
-            statement="It errs on no more inputs with both views than without midpoints.",
+            statement="A single network trained on midpoints errs on no more inputs with both "
+            "views than one trained without.",
             predicted=without[1],
             source="ours",
             direction="at most",

@@ -137,7 +137,7 @@ def values(study: SingleModelStudy, of: Families) -> Record:
     for kind, by_draw in errors(of).items():
         word = words[kind]
         said[f"{word}-error"] = percent(mean_of_draws(by_draw))
-        said[f"{word}-multi"] = percent(mean_of_draws(multi[kind]), 2)
+        said[f"{word}-on-multi"] = percent(mean_of_draws(multi[kind]), 2)
         said[f"{word}-views"] = number(views[kind])
         said[f"{word}-steps"] = round(steps[kind])
     for name in ("mixup", "mixup-narrow"):

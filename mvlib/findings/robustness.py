@@ -42,7 +42,8 @@ def four_features_single(study: SingleModelStudy, draws: Sequence[Arrays]) -> Fi
     shows = data.sparsity / data.n_classes
     return Finding(
         claim="four-features-single",
-        statement="Of four features a network learns two and errs on 10% of the inputs.",
+        statement="In the paper's smallest example a network learns two of four features and errs "
+        "on 10% of the inputs.",
         predicted=0.10,
         source="the paper's number",
         turn=0.05,
@@ -65,7 +66,8 @@ def four_features_ensemble(study: SingleModelStudy, draws: Sequence[Arrays]) -> 
     found = resample(groups)["ensemble"]
     return Finding(
         claim="four-features-ensemble",
-        statement=f"The average of {study.n_networks} networks has all four and errs on nothing.",
+        statement=f"In the paper's smallest example the average of {study.n_networks} networks has "
+        "all four and errs on nothing.",
         predicted=0.0,
         source="the paper's number",
         direction="at most",

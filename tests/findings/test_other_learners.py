@@ -70,7 +70,7 @@ def test_more_multi_view_errors_than_without_mixup_refute_the_claim() -> None:
 def test_a_row_a_claim() -> None:
     found = other_learners.mixup_findings(MIXED, PLAIN)
     first, second, _ = report_other_learners.finding_table(found)
-    assert second["claim"].startswith("Trained on midpoints it errs on")
+    assert second["claim"].startswith("A single network trained on midpoints errs on")
     assert (first["expected"], second["expected"]) == ("at least 1", "at most 0.01")
     assert second["verdict"] == "right direction" and second["how"] == found[1].caveat
 
