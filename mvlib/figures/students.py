@@ -161,20 +161,20 @@ def long_run(runs: Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray]]) -> s
 def frontier(strides: Sequence[Stride], book: tuple[float, float]) -> str:
     """Both goals of distillation as the length of a step changes: errors over mu of the one-hot
     control against those of students of the ensemble, with intervals, and a star for the means of
-    all students of the `book`'s setting; beside it how far views have come at the end."""
+    all students of the `book`'s setting; below it how far views have come at the end."""
     x, y = (np.array([getattr(s, side) for s in strides]).T for side in ("taught", "control"))
-    left, right = canvas((10.5, 4.2), 1, 2)
+    above, below = canvas((6.2, 8.4), 2, 1)
     bars = [np.maximum([at - low, high - at], 0) for at, low, high in (x, y)]
-    left.errorbar(x[0], y[0], bars[1], bars[0], "o-", color=STUDENT, ecolor=parts.ink(), lw=1.5,
+    above.errorbar(x[0], y[0], bars[1], bars[0], "o-", color=STUDENT, ecolor=parts.ink(), lw=1.5,
                   elinewidth=0.8, capsize=2, label="steps of one length")  # fmt: skip
-    left.plot(*book, "*", ms=13, color=STUDENT, mec=parts.ink(), label="all students of the book")
+    above.plot(*book, "*", ms=13, color=STUDENT, mec=parts.ink(), label="all students of the book")
     for s, beside in zip(strides, cycle([(6, 7), (6, -15), (-29, 7)]), strict=False):
-        left.annotate(f"{s.length:g}", (s.taught[0], s.control[0]), xytext=beside,
+        above.annotate(f"{s.length:g}", (s.taught[0], s.control[0]), xytext=beside,
                       textcoords="offset points", fontsize=10)  # fmt: skip
     top = max(1.1 * y[2].max(), GOAL_GAP + 6 * GOAL)
-    left.fill_between([0, GOAL], [GOAL_GAP, GOAL + GOAL_GAP], top, color=THEORY, alpha=0.5, lw=0,
+    above.fill_between([0, GOAL], [GOAL_GAP, GOAL + GOAL_GAP], top, color=THEORY, alpha=0.5, lw=0,
                       label="both goals met")  # fmt: skip
-    left.set(xlabel=f"distilled: {parts.ERROR}", ylabel=f"control: {parts.ERROR}",
+    above.set(xlabel=f"distilled: {parts.ERROR}", ylabel=f"control: {parts.ERROR}",
              xlim=(0, None), ylim=(0, top))  # fmt: skip
     lengths = [s.length for s in strides]
     for name, colour, views in (
@@ -184,11 +184,11 @@ def frontier(strides: Sequence[Stride], book: tuple[float, float]) -> str:
         for look, which, readings in zip(
             ("o-", "v--"), ("stronger", "weaker"), zip(*views, strict=True), strict=True
         ):
-            right.plot(lengths, readings, look, color=colour, label=f"{name}: {which} view")
-    parts.plain_log_axis(right, lengths)
-    right.set(xlabel="length of a step", ylabel=r"reading at the end / $\varrho$", ylim=(0, None))
-    keys = [key for axis in (left, right) for key in axis.get_legend_handles_labels()[0]]
-    parts.legend_outside(left, 3, keys)
+            below.plot(lengths, readings, look, color=colour, label=f"{name}: {which} view")
+    parts.plain_log_axis(below, lengths)
+    below.set(xlabel="length of a step", ylabel=r"reading at the end / $\varrho$", ylim=(0, None))
+    keys = [key for axis in (above, below) for key in axis.get_legend_handles_labels()[0]]
+    parts.legend_outside(above, 3, keys)
     said = "; ".join(
         f"steps of {s.length:g}: distilled {s.taught[0]:.3g}, control {s.control[0]:.3g}, weaker "
         f"views at {s.taught_views[1]:.3g} and {s.control_views[1]:.3g} times the threshold"

@@ -19,24 +19,24 @@ def three_worlds(curves: Mapping[str, np.ndarray], students: Shares, joint: Shar
     """Worlds side by side, by marker: `curves`, errors left with 1, 2, ... networks as a share of
     one network's; shares of the ensemble's gain, with intervals, of one student by what it is
     taught, and of networks trained as one."""
-    left, middle, right = canvas((12.5, 4.2), 1, 3, width_ratios=(1, 1.15, 1.15))
+    above, middle, below = canvas((6.2, 10.2), 3, 1, height_ratios=(1, 1.15, 0.8))
     most = sorted(len(curve) for curve in curves.values())[1]
     for i, (name, curve) in enumerate(curves.items()):
         curve = curve[:most]
-        left.plot(range(1, len(curve) + 1), curve, parts.MARKERS[i], ls=parts.LINES[i],
+        above.plot(range(1, len(curve) + 1), curve, parts.MARKERS[i], ls=parts.LINES[i],
                   color=ENSEMBLE, label=name, ms=5)  # fmt: skip
-    left.set(xlabel="networks averaged, K", ylabel="share of errors left", ylim=(-0.03, 1.05),
+    above.set(xlabel="networks averaged, K", ylabel="share of errors left", ylim=(-0.03, 1.05),
              title="averages", xticks=range(1, most + 1))  # fmt: skip
-    left.legend(fontsize=9)
+    above.legend(fontsize=9)
     colours = {what: STUDENT if what in _KNOWS else parts.ink() for what in students}
     _shares(middle, students, colours, list(curves))
     middle.set_title("one student of ...")
-    _shares(right, joint, dict.fromkeys(joint, PALETTE["single"]), list(curves))
-    right.set_title("trained as one")
+    _shares(below, joint, dict.fromkeys(joint, PALETTE["single"]), list(curves))
+    below.set_title("trained as one")
     ends = ", ".join(f"{name} {curve[:most][-1]:.2f}" for name, curve in curves.items())
     return (
-        f"Left: errors left against the number of networks averaged, at the end {ends}. Middle and "
-        f"right: shares of the ensemble's gain, a marker a world with its interval, between lines "
+        f"Above: errors left against the number of networks averaged, at the end {ends}. Below: "
+        f"shares of the ensemble's gain, a marker a world with its interval, between lines "
         f"at 0 and at 1, the ensemble. {_said(students, curves)} {_said(joint, curves)}"
     )
 

@@ -40,7 +40,7 @@ from mvlib.run.cost import PowerLaw
 LEGIBLE = 7.4
 # Still wider, of chapters 3 to 5, 7, 8 and 10.
 WIDE = {"coverage", "students_over_time", "long_run", "error_grid", "error_rows", "channel_images",
-        "towards_the_limit", "average_ratios", "three_worlds"}  # fmt: skip
+        "towards_the_limit", "average_ratios"}  # fmt: skip
 rng = np.random.default_rng(0)
 STEPS = np.arange(0, 12, 4)
 CURVES = {

@@ -60,7 +60,6 @@ EXCEPTIONS = {
     "paper.activation.SmoothedReLU.value_and_slope_: slope = u": SLOW,
     "paper.activation._check_slope: not (onset is not None)": SLOW,
     "paper.gradient_descent._check_range": OTHERS,
-    "paper.gradient_descent._State.resumed: 'float32'": "checkpoints of older code",
     "paper.gradient_descent.train: list(range(len(W0)))": OTHERS,
     "paper.gradient_descent.train: not (ascent is not None)": "said for the types",
     "paper.multi_view_data.StreamedPatches.__len__": OTHERS,
