@@ -73,6 +73,7 @@ def files(picture: Picture, found: Sequence[Finding]) -> dict[str, bytes]:
         "_static/answer-dark.svg": lighter(picture.dark),
         "_answer.md": (WRITTEN + shown).encode(),
         "_findings.md": findings_page(found).encode(),
+        "_measured.md": measured_page(found).encode(),
         "_claims.md": (WRITTEN + places.claims_page(found)).encode(),
         "_verdicts.json": (json.dumps(verdicts(found), indent=1) + "\n").encode(),
     }
@@ -105,23 +106,25 @@ def verdicts(found: Sequence[Finding]) -> dict[str, list[dict[str, str]]]:
 
 
 def findings_page(found: Sequence[Finding]) -> str:
-    """The first page's table of findings, each with a link to its chapter, and below it how each
-    was measured, by its name on the command line."""
+    """The first page's table of findings, each with a link to its chapter."""
     rows = [
         f"| {_linked(f)} | {f.prediction}, {f.source} | {f.summary()}, {f.unit} | {f.verdict} |"
         for f in found
     ]
-    how = [f"| `{f.claim}` | {f.n} | {f.caveat} |" for f in found]
     return "\n".join([
         WRITTEN + ":::{container} mv-findings",
         "| claim | predicted | measured [95% interval] | verdict |",
         "|---|---|---|---|",
         *rows,
-        ":::\n\n```{dropdown} How each was measured",
-        "| claim | n | how it was measured |\n|---|---|---|",
-        *how,
-        "```\n",
+        ":::\n",
     ])  # fmt: skip
+
+
+def measured_page(found: Sequence[Finding]) -> str:
+    """How each was measured, by its name on the command line: too much for the first page."""
+    rows = [f"| `{f.claim}` | {f.n} | {f.caveat} |" for f in found]
+    head = "| claim | n | how it was measured |\n|---|---|---|\n"
+    return WRITTEN + head + "\n".join(rows) + "\n"
 
 
 def _linked(finding: Finding) -> str:

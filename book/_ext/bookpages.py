@@ -56,6 +56,14 @@ VERDICTS = {"holds": "●", "right direction": "◐", "not at this size": "○",
 SIGNS = {"mu": "μ", "tau": "τ"}  # what findings spell out
 GREEK = re.compile(rf"\b({'|'.join(SIGNS)})\b")
 FINDINGS = re.compile(r'<div class="mv-findings.*?</table>', re.DOTALL)
+# Scripts that serve one kind of thing -> what a page that has it contains.
+PARTS = {
+    "steps.js": 'class="mv-steps"',
+    "copybutton": "<pre",
+    "clipboard": "<pre",
+    "togglebutton": "toggle",
+    "design-tabs": "sd-tab",
+}
 VERDICT_CELL = re.compile(rf"(<td><p>)({'|'.join(VERDICTS)})(</p></td>)")
 WORDS_A_MINUTE = 220
 # Where chapters once stood -> where they stand: links from elsewhere go on leading to them.
@@ -202,8 +210,9 @@ def _needed(script: Any, body: str) -> bool:
     inline = str(getattr(script, "attributes", {}).get("body", ""))
     if "thebe" in (name + inline).lower():
         return False
-    if name.endswith("steps.js"):
-        return 'class="mv-steps"' in body
+    for script, part in PARTS.items():
+        if script in name:
+            return part in body
     return "mathjax" not in name or 'class="math' in body
 
 

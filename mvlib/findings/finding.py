@@ -119,7 +119,7 @@ class Finding:
         if self.margin:
             return f"{self.predicted - self.margin:g} to {self.predicted + self.margin:g}"
         words = "" if self.direction == "at" else f"{self.direction} "
-        return f"{words}{self.predicted:g}"
+        return f"{words}{self.predicted:.3g}"
 
     def summary(self) -> str:
         """measured [low, high] for people, and a word where the interval leaves it out."""

@@ -145,11 +145,12 @@ def train_average_ratio(family: Family) -> Finding:
     best = {L: max((one for one in fitted if one.members == L), key=lambda one: one.ratio)
             for L in sorted({one.members for one in fitted})}  # fmt: skip
     worst = max(best.values(), key=lambda one: (min(one.ratio, BEGINS), one.members))
+    alike = [one for one in fitted if one.members == worst.members]
     by_size = ", ".join(f"{one.ratio:.2f} for L = {L}" for L, one in best.items())
     return Finding(
         claim="train-average-ratio",
-        statement="Where networks start small enough, training their average barely helps (the "
-        f"largest of {len(fitted)} settings, reduced).",
+        statement=f"Where {worst.members} networks start small enough, training their average "
+        f"barely helps (the best of {len(alike)} settings, reduced).",
         predicted=BEGINS,
         source="ours",
         direction="at least",
@@ -160,7 +161,7 @@ def train_average_ratio(family: Family) -> Finding:
         caveat=(
             f"The mean of {worst.members} networks at sigma_0 / varrho = {worst.start:g}, "
             f"k = {worst.k}, views of other classes at {worst.faint:g}, {REDUCED}: chosen as the "
-            f"largest of {len(fitted)} ratios at that k ({by_size}), so it is too high rather than "
-            "too low; bootstrap over test inputs of one data draw."
+            f"largest of {len(alike)} ratios at that k and L ({by_size}), so it is too high rather "
+            "than too low; bootstrap over test inputs of one data draw."
         ),
     )

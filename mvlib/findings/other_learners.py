@@ -119,6 +119,7 @@ def classifier_findings(
     1 - 1/k of all inputs.
     """
     networks = networks_beside(noisy)
+    turn = mean_of_draws(all_errors(study, networks))
     who = {"linear": "linear classifiers", "polynomial": "polynomials of a small degree"}
     found = []
     for name, words in who.items():
@@ -131,11 +132,12 @@ def classifier_findings(
         found.append(
             Finding(
                 claim=f"{name}-classifier",
-                statement=f"What networks learn cannot be learned by {words}.",
+                statement=f"What networks learn (to an error of {turn:.3f}) cannot be learned by "
+                f"{words}.",
                 predicted=1 - 1 / study.base.data.n_classes,
                 source="the paper's words",
                 direction="at least",
-                turn=mean_of_draws(all_errors(study, networks)),
+                turn=turn,
                 **estimate(mean_of_draws(errors), *mean_interval(errors)),
                 n=len(noisy),
                 unit="test error",

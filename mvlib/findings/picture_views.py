@@ -76,20 +76,21 @@ def picture_claims(study: SingleModelStudy, of: Draws) -> list[Finding]:
         ),
         "ensemble": dict(
             statement=f"On photographs as views the average of {study.n_networks} networks errs "
-            "on a tenth of them at most.",
+            "on at most a tenth of the single-view inputs.",
             predicted=0.1, direction="at most", turn=alone,
             caveat="The theorem's number is 0.001. An ensemble is one unit.",
         ),
         "distilled": dict(
-            statement="On photographs as views a student of that average errs on 15% of them at "
-            "most.",
+            statement="On photographs as views a student of the average errs on at most 15% of the "
+            "single-view inputs.",
             predicted=0.15, direction="at most", turn=alone,
             caveat="The theorem's number is 0.001.",
         ),
         "one-hot-above-distilled": dict(
-            statement="On photographs as views a student of one-hot labels errs on at least 15% "
-            "more of them than that student.",
-            predicted=0.15, direction="at least", turn=0.0, unit="difference of errors on them",
+            statement="On photographs as views a student of one-hot labels errs on at least 0.15 "
+            "more of the single-view inputs than one of the average.",
+            predicted=0.15, direction="at least", turn=0.0,
+            unit="difference of errors on single-view inputs",
             caveat="On single-view inputs alone: what the control gets wrong of others would make "
                    "it more. Paired: the same starts, as many steps.",
         ),

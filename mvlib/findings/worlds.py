@@ -292,8 +292,8 @@ def distilled_share(world: World, slug: str, note: str = "") -> Finding:
     beyond_best = with_interval(share_of_gain(world, "distilled", base=best), ".2f")
     return Finding(
         claim=f"worlds-distilled-share-{slug}",
-        statement=f"One student of the ensemble has more of its gain than a student of one-hot "
-        f"labels: {world.name}.",
+        statement=f"{world.name[0].upper()}{world.name[1:]}: a student of the ensemble has more of "
+        "its gain than a student of one-hot labels.",
         predicted=0.0,
         source="ours",
         direction="at least",

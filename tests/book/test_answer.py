@@ -18,7 +18,7 @@ from mvlib.store.entries import Store
 BOOK = Path(answer.__file__).parent
 FILES = (
     *("_static/answer-light.svg", "_static/answer-dark.svg", "_answer.md", "_findings.md"),
-    *("_claims.md", "_verdicts.json"),
+    *("_claims.md", "_measured.md", "_verdicts.json"),
 )
 
 
@@ -70,7 +70,7 @@ def test_the_table_says_whose_prediction_and_what_came_of_it() -> None:
     page = answer.findings_page([found])
     links = "{ref}`It helps. <tab-flips>` ({py:obj}`code <mvlib.findings.robustness.flips>`)"
     row = f"| {links} | at most 0.5, ours | 0.600 [0.550, 0.650], share | right direction |\n"
-    assert row in page and "| `flips` | 7 | Three draws. |\n" in page
+    assert row in page and "| `flips` | 7 | Three draws. |\n" in answer.measured_page([found])
     lottery = dataclasses.replace(found, claim="lottery-winners")
     assert "| {ref}`It helps. <fig-margins>` (" in answer.findings_page([lottery])
     columns = {line.count("|") for line in page.splitlines() if "It helps." in line}
