@@ -240,7 +240,10 @@ def deletion_table(shares: Sequence[float], ways: Sequence[Way]) -> list[Record]
 
 def deletion_values(shares: Sequence[float], ways: Sequence[Way]) -> Record:
     """Errors with most channels deleted at random."""
-    values: dict[str, object] = {"most-deleted": percent(shares[-1])}
+    values: dict[str, object] = {
+        "most-deleted": percent(shares[-1]),
+        "least-kept": percent(1 - shares[-1]),
+    }
     for how, (_, single, ensemble) in zip(("kept", "refitted"), ways[:2], strict=True):
         values[f"one-{how}"] = percent(single[-1])
         values[f"many-{how}"] = percent(ensemble[-1])

@@ -8,7 +8,7 @@ import numpy as np
 
 from mvlib.core.intervals import mean_interval
 from mvlib.deep.picture_views import COLOURS, PictureViews
-from mvlib.findings.formatting import Family, Record, mean, of_all, percent, with_interval
+from mvlib.findings.formatting import Family, Record, mean, number, of_all, percent, with_interval
 from mvlib.findings.picture_views import BESIDE, KINDS, Draws
 from mvlib.findings.theorems import (
     all_learned,
@@ -117,6 +117,20 @@ def _errors(title: str, study: SingleModelStudy, draws: Sequence[Arrays]) -> dic
         "on multi-view inputs": mean_of_draws([a["multi_error"] for a in draws]),
         "test error / μ": mean_error(study, draws),
         "classes with both views": mean_of_draws([all_learned(a["correlations"]) for a in draws]),
+    }
+
+
+def error_values(study: SingleModelStudy, of: Draws) -> Record:
+    """The table's errors that the text names, and what an ensemble of two would come to."""
+    networks, average, distilled, one_hot, *_ = error_table(study, of)
+    alone = {"networks": networks, "average": average, "distilled": distilled, "one-hot": one_hot}
+    errors = {who: row["error on single-view inputs"] for who, row in alone.items()}
+    return {
+        **{f"pv-lost-{who}": percent(error, 0) for who, error in errors.items()},
+        "pv-control": number(errors["one-hot"]),
+        "pv-two": f"{PREDICTED['self-distilled']:g}",
+        "pv-whole-networks": number(networks["test error / μ"], 2),
+        "pv-whole-distilled": number(distilled["test error / μ"], 2),
     }
 
 

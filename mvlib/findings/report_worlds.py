@@ -29,6 +29,21 @@ ROWS = {
 Shares = dict[str, dict[str, Measured]]  # what -> world -> share of its ensemble's gain
 
 
+def in_words(found: Measured) -> str:
+    """A share and its interval, if it has one: "0.45 [0.25, 0.66]", "0.38 (no interval)"."""
+    measured, low, high = found
+    return f"{measured:.2f} (no interval)" if low == high else with_interval(found, ".2f")
+
+
+def settled(world: World, found: Measured, *rows: str) -> Measured:
+    """A share of `rows` without its interval where that is of one draw and would be printed as a
+    point: what is left to resample there says nothing of how sure the share is."""
+    measured, low, high = found
+    one_draw = len(world.has(*rows)) == 1
+    alike = f"{low:.2f}" == f"{high:.2f}"
+    return (measured, measured, measured) if one_draw and alike else found
+
+
 def load(scale: Scale, store: Store) -> dict[str, World]:
     """All worlds by name: the three, and another look at each."""
     study = base_study(scale)
@@ -79,7 +94,7 @@ def curves(
 def student_shares(of: Mapping[str, World]) -> Shares:
     """What students are taught -> world -> share of the ensemble's gain that one of them has."""
     return {
-        taught: {w.name: share_of_gain(w, row) for w in of.values() if w.has(row)}
+        taught: {w.name: settled(w, share_of_gain(w, row), row) for w in of.values() if w.has(row)}
         for row, taught in worlds.STUDENTS.items()
     }
 
@@ -89,7 +104,8 @@ def joint_shares(of: Mapping[str, World]) -> Shares:
 
     def share(world: World, row: str, base: str) -> Measured:
         ensemble = "few" if world.has("few") else "ensemble"
-        return share_of_gain(world, row, base=base, ensemble=ensemble)
+        found = share_of_gain(world, row, base=base, ensemble=ensemble)
+        return settled(world, found, row, base)
 
     rows = {
         "average": ("average", "single"),
@@ -151,7 +167,7 @@ def questions(
 def answer(found: Mapping[str, Measured], world: str) -> str:
     """An answer in words; some worlds have none, as at smoke scale where no ensemble of as many
     networks stands beside what is trained as one."""
-    return with_interval(found[world], ".2f") if world in found else NOT_MEASURED
+    return in_words(found[world]) if world in found else NOT_MEASURED
 
 
 def table(of: Mapping[str, World], asked: Shares) -> list[Record]:
@@ -192,13 +208,13 @@ def share_table(world: World) -> list[Record]:
         for row, what in ROWS.items()
         if world.has(row)
         for learners in [sum(len(draw[row]) for draw in world.has(row))]
-        for share in [with_interval(share_of_gain(world, row), ".2f")]
+        for share in [in_words(share_of_gain(world, row))]
     ]
 
 
 def share_values(world: World) -> Record:
     """These shares in the text."""
-    return {row: with_interval(share_of_gain(world, row), ".2f") for row in ROWS if world.has(row)}
+    return {row: in_words(share_of_gain(world, row)) for row in ROWS if world.has(row)}
 
 
 def count_table(by_n: Mapping[int, World]) -> list[Record]:
@@ -209,10 +225,10 @@ def count_table(by_n: Mapping[int, World]) -> list[Record]:
             "networks": len(world.draws[0]["single"]),
             "one network, %": 100 * mean_error(world, "single"),
             "ensemble, %": 100 * mean_error(world, "ensemble"),
-            "share of errors removed": with_interval(worlds.removed(world), ".2f"),
+            "share of errors removed": in_words(worlds.removed(world)),
         }
         | {
-            what: with_interval(share_of_gain(world, row), ".2f") if world.has(row) else ""
+            what: in_words(share_of_gain(world, row)) if world.has(row) else ""
             for what, row in (
                 ("student of the ensemble", "distilled"), ("of one-hot labels", "one_hot"),
                 ("training the average", "average"),
@@ -223,14 +239,44 @@ def count_table(by_n: Mapping[int, World]) -> list[Record]:
 
 
 def count_values(by_n: Mapping[int, World]) -> Record:
-    """Both ends of the table in the text, and at every N what is taught beyond one-hot labels."""
+    """Both ends of the table in the text, and at which N what is taught is more than one-hot labels
+    teach."""
     said: dict[str, object] = {}
     for end, n in (("first", min(by_n)), ("last", max(by_n))):
-        said[end] = n
+        said[end] = f"{n:,}"
         said[f"single-{end}"] = percent(mean_error(by_n[n], "single"))
-        said[f"removed-{end}"] = with_interval(worlds.removed(by_n[n]), ".2f")
-    taught = (share_of_gain(world, "distilled", base="one_hot") for world in by_n.values())
-    return said | {"beyond": ", ".join(with_interval(share, ".2f") for share in taught)}
+        said[f"removed-{end}"] = in_words(worlds.removed(by_n[n]))
+    taught = {n: share_of_gain(w, "distilled", base="one_hot") for n, w in by_n.items()}
+    return said | {"beyond": beyond_at(by_n, taught), "beyond-last": in_words(taught[max(by_n)])}
+
+
+def beyond_at(by_n: Mapping[int, World], taught: Mapping[int, Measured]) -> str:
+    """Number of images -> what a student of the ensemble has beyond one of one-hot labels, as a
+    sentence: where its interval is above 0, and where not."""
+    above = [n for n, (_, low, _) in taught.items() if low > 0]
+    shares = ", ".join(in_words(taught[n]) for n in above)
+    said = [f"it is above 0 at {listed(above)} images ({shares})"] if above else []
+    said += [
+        f"at {n:,} it is {in_words(found)}, {students(by_n[n])}, not to be told from none"
+        for n, found in taught.items()
+        if found[1] <= 0 <= found[2]
+    ]
+    said += [f"at {n:,} it is {in_words(taught[n])}" for n, found in taught.items() if found[2] < 0]
+    return "; ".join(said)
+
+
+def listed(numbers: Sequence[int]) -> str:
+    """Numbers in words: "250, 1,000 and 4,000"."""
+    *rest, last = [f"{n:,}" for n in numbers]
+    return f"{', '.join(rest)} and {last}" if rest else last
+
+
+def students(world: World) -> str:
+    """How many students of the ensemble and of one-hot labels there are."""
+    taught, bare = (sum(len(d[row]) for d in world.has(row)) for row in ("distilled", "one_hot"))
+    if taught == bare == 1:
+        return "one student of each kind"
+    return f"{taught} of the ensemble against {bare} of one-hot labels"
 
 
 def load_counts(scale: Scale, store: Store) -> dict[int, World]:

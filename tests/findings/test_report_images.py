@@ -150,7 +150,7 @@ def test_deleted_channels() -> None:
     assert list(row.values()) == pytest.approx([87.5, 25, 20, 12.5, 30, 65, 60, 32.5, 70])
     assert list(row)[1] == "at random, as trained: one network, %"
     assert report.deletion_values([0.0, 0.875], ways) == {
-        "most-deleted": "87.5%", "one-kept": "25.0%", "many-kept": "20.0%",
+        "most-deleted": "87.5%", "least-kept": "12.5%", "one-kept": "25.0%", "many-kept": "20.0%",
         "one-refitted": "12.5%", "many-refitted": "30.0%",
     }  # fmt: skip
 

@@ -77,6 +77,11 @@ def test_words_and_tables() -> None:
     # Multi-view errors of .001 and 0 on one draw of two: (.0005 * 199) / 2 more.
     row = ["networks", 0.4, 0.00025, 0.4 + 0.00025 * 199, 0.1, 4]
     assert list(table[0].values()) == [row[0], *map(pytest.approx, row[1:])]
+    said = report.error_values(STUDY, OF)
+    assert said["pv-lost-networks"] == "40%" and said["pv-lost-average"] == "5%"
+    assert said["pv-lost-distilled"] == "3%" and said["pv-control"] == "0.305"
+    assert said["pv-whole-networks"] == "0.45" and said["pv-whole-distilled"] == "0.03"
+    assert said["pv-two"] == "0.25"
     # All networks know the same views: of one class both.
     assert list(table[1].values())[1:] == [*map(pytest.approx, (0.05, 0, 0.05, 0.1, 2))]
 

@@ -293,10 +293,38 @@ def test_tables() -> None:
     assert str(report_worlds.share_values(PHOTOGRAPHS)["wide"]).startswith("0.62 [")
     (row,) = report_worlds.count_table({100: PHOTOGRAPHS})
     values = report_worlds.count_values({100: PHOTOGRAPHS, 400: PHOTOGRAPHS})
-    assert values["first"] == 100 and values["last"] == 400 and values["single-last"] == "25.0%"
-    assert str(values["beyond"]).count("[") == 2
+    assert values["first"] == "100" and values["last"] == "400" and values["single-last"] == "25.0%"
+    assert str(values["beyond"]).count("[") == 2 and str(values["beyond-last"]).count("[") == 1
     assert row["training images"] == 100 and row["ensemble, %"] == pytest.approx(17)
     assert str(row["training the average"]).startswith("0.75 [")
+
+
+def test_where_something_is_taught_beyond_labels() -> None:
+    one = replace(PHOTOGRAPHS, draws=[{"distilled": np.zeros((1, 9)), "one_hot": np.ones((1, 9))}])
+    two = replace(one, draws=[{"distilled": np.zeros((2, 9)), "one_hot": np.ones((1, 9))}])
+    above, none, below = (0.5, 0.25, 0.75), (0.04, -0.26, 0.35), (-0.3, -0.4, -0.2)
+    by_n = {250: two, 1000: two, 4000: two, 16000: one}
+    taught = dict(zip(by_n, (above, above, above, none), strict=True))
+    assert report_worlds.beyond_at(by_n, taught) == (
+        "it is above 0 at 250, 1,000 and 4,000 images (0.50 [0.25, 0.75], 0.50 [0.25, 0.75], "
+        "0.50 [0.25, 0.75]); at 16,000 it is 0.04 [-0.26, 0.35], one student of each kind, not to "
+        "be told from none"
+    )
+    assert report_worlds.beyond_at(by_n, {250: none, 16000: below}) == (
+        "at 250 it is 0.04 [-0.26, 0.35], 2 of the ensemble against 1 of one-hot labels, not to be "
+        "told from none; at 16,000 it is -0.30 [-0.40, -0.20]"
+    )
+
+
+def test_no_interval_where_one_draw_makes_it_a_point() -> None:
+    one = replace(PHOTOGRAPHS, draws=[{"wide": np.array([0.3])}])
+    two = replace(one, draws=[*one.draws, *one.draws])
+    point = (0.952, 0.951, 0.954)
+    assert report_worlds.in_words(report_worlds.settled(one, point, "wide")) == "0.95 (no interval)"
+    assert report_worlds.settled(two, point, "wide") == point, "of draws, and narrow"
+    wide = (0.5, 0.4, 0.6)
+    assert report_worlds.settled(one, wide, "wide") == wide
+    assert report_worlds.in_words(wide) == "0.50 [0.40, 0.60]"
 
 
 def test_at_smoke_scale(smoke_findings: dict[str, Finding]) -> None:
