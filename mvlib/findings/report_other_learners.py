@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,6 +32,7 @@ ALONE = {
     "mixup-narrow": "mixup, narrow strengths",
 }
 OWN, RIVALS = "own views at their weakest: score", "faint views of one wrong class: score"
+NOT_LEARNED = "class not learned"
 ENSEMBLE, STUDENT = "ensemble", "distilled student"
 Families = Mapping[str, Family]  # by name
 
@@ -47,6 +49,13 @@ def errors(of: Families, test: SampleKind = "single") -> dict[str, list[np.ndarr
     together = f"disjoint_{name}" if f"disjoint_{name}" in single[0] else f"ensemble_{name}"
     found[ENSEMBLE] = [np.array([a[together].mean()]) for a in single]
     return found | {STUDENT: [a[name] for a in draws(of["distilled"])]}
+
+
+def numbers(of: Families) -> dict[str, int]:
+    """Kind of learner, in words -> how many of it `errors` are of, on all its data draws."""
+    found = {kind: sum(map(len, by_draw)) for kind, by_draw in errors(of).items()}
+    ensembles = [len(a["fitted"]) // _members(of) for a in draws(of["single-model"])]
+    return found | {ENSEMBLE: sum(ensembles)}
 
 
 def views_known(of: Families) -> dict[str, float]:
@@ -96,10 +105,12 @@ def _members(of: Families) -> int:
 def side_by_side(of: Families, store: Store) -> list[Record]:
     """A row a kind of learner."""
     views, steps, time = views_known(of), network_steps(of), seconds(store, of)
-    multi = errors(of, "multi")
+    multi, count = errors(of, "multi"), numbers(of)
     return [
         {
             "learner": kind,
+            "n": count[kind],
+            "draws": len(by_draw),
             "single-view error [95% interval]": with_interval(
                 (mean_of_draws(by_draw), *mean_interval(by_draw)), ".1%"
             ),
@@ -175,14 +186,24 @@ def heights(of: Families) -> list[Record]:
 
 def late_values(mixed: Family) -> Record:
     """Of networks trained on midpoints: the classes of which no view is beyond the threshold at the
-    end, and the largest correlation with which they started, beside the median of all."""
+    end, and the largest correlation with which they started, beside the median of all; how many of
+    the multi-view training inputs lost are theirs, and the multi-view test errors of the networks
+    that have such a class, and of the others."""
     found, threshold = draws(mixed), mixed[0][0].study.learner.threshold
     start, end = (
         np.concatenate([a[name].max(axis=-1).ravel() for a in found])
         for name in ("initial_correlations", "correlations")
     )
     late = end < threshold
+    lost: dict[object, Any] = {row["inputs"]: row["n"] for row in lost_inputs(mixed)}
+    theirs, others = (int(lost.get(inputs, 0)) for inputs in (NOT_LEARNED, "wrong"))
+    waits = np.concatenate([(a["correlations"].max(axis=-1) < threshold).any(1) for a in found])
+    multi = np.concatenate([a["multi_error"] for a in found])
     return {
+        "late-lost": f"{theirs} of {theirs + others}",
+        "late-networks": f"{waits.sum()} of {waits.size}",
+        "late-multi": percent(multi[waits]) if waits.any() else "none",
+        "timely-multi": percent(multi[~waits]) if not waits.all() else "none",
         "late": f"{late.sum()} of {late.size}",
         "late-start": number(start[late]) if late.any() else "none",
         "late-height": number(end[late], 2) if late.any() else "none",
@@ -194,7 +215,7 @@ def lost_inputs(mixed: Family) -> list[Record]:
     """Multi-view training inputs of networks trained on midpoints, by whether their class has been
     learned beyond the threshold and whether they are right: how many, what they show, and the
     scores of their class and of the best wrong one."""
-    cells: dict[str, list[np.ndarray]] = {"class not learned": [], "wrong": [], "right": []}
+    cells: dict[str, list[np.ndarray]] = {NOT_LEARNED: [], "wrong": [], "right": []}
     for experiment, a in mixed:
         study = experiment.study
         shown = shown_views(study)

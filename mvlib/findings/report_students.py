@@ -20,7 +20,7 @@ from mvlib.findings.students import (
     own_and_teachers_view,
     share_with_all_views,
 )
-from mvlib.findings.theorems import ensemble_errors, mean_of_draws, network_errors
+from mvlib.findings.theorems import ensemble_errors, mean_of_draws, missed, network_errors
 from mvlib.paper.growth_rates import Pulls, pulls
 from mvlib.paper.multi_view_data import Sample
 from mvlib.paper.objectives import TAU, truncated_logit
@@ -316,6 +316,8 @@ class Stride(NamedTuple):
 
     Attributes:
         length: share by which a step may change what a class has learned.
+        ours: whether it is the book's.
+        n: students of each kind.
         steps: how many were taken.
         taught, control: test error over mu, with its interval.
         gap: the control's error less that of the same students of the ensemble, paired.
@@ -326,6 +328,8 @@ class Stride(NamedTuple):
     """
 
     length: float
+    ours: bool
+    n: int
     steps: int
     taught: Estimate
     control: Estimate
@@ -341,21 +345,28 @@ def frontier(study: SingleModelStudy, tried: Family, book: Family) -> list[Strid
     and in the `book`'s own as many on the same draws."""
     n, by_length = tried[0][0].study.n_students, dict[float, dict[str, list[Arrays]]]()
     draws = {e.study.base.draw for e, _ in tried}
+    ours = {e.study.schedule.step_rule.relative_change for e, _ in book}
     for e, arrays in [*tried, *(entry for entry in book if entry[0].study.base.draw in draws)]:
         sides = by_length.setdefault(e.study.schedule.step_rule.relative_change, {})
         wanted = ("single_error", "multi_error", "correlations", "stop_step")
         sides.setdefault(e.study.target, []).append({name: arrays[name][:n] for name in wanted})
     return [
-        _stride(study, length, sides["average"], sides["one-hot"])
+        _stride(study, length, length in ours, sides["average"], sides["one-hot"])
         for length, sides in sorted(by_length.items())
     ]
 
 
 def _stride(
-    study: SingleModelStudy, length: float, taught: list[Arrays], control: list[Arrays]
+    study: SingleModelStudy,
+    length: float,
+    ours: bool,
+    taught: list[Arrays],
+    control: list[Arrays],
 ) -> Stride:
     return Stride(
         length=length,
+        ours=ours,
+        n=sum(len(a["single_error"]) for a in taught),
         steps=int(taught[0]["stop_step"].max()),
         taught=_estimate(network_errors(study, taught)),
         control=_estimate(network_errors(study, control)),
@@ -386,12 +397,18 @@ def in_corner(stride: Stride) -> bool:
     return stride.taught[0] <= GOAL and stride.gap[0] >= GOAL_GAP
 
 
+def may_be_in_corner(stride: Stride) -> bool:
+    """Whether neither interval excludes its goal."""
+    return stride.taught[1] <= GOAL and stride.gap[2] >= GOAL_GAP
+
+
 def frontier_table(strides: Sequence[Stride]) -> list[Record]:
     """A row a length of steps."""
     return [
         {
-            "step": f"{s.length:g}",
+            "step": f"{s.length:g}" + " (the book's)" * s.ours,
             "steps": s.steps,
+            "students of each kind": s.n,
             "distilled": with_interval(s.taught),
             "one-hot": with_interval(s.control),
             "one-hot above distilled": with_interval(s.gap),
@@ -408,11 +425,13 @@ def frontier_values(strides: Sequence[Stride], tried: Family) -> Record:
     said: dict[str, object] = {
         "goal": f"{GOAL:g}",
         "goal-gap": f"{GOAL_GAP:g}",
+        "network-lacks": f"{missed(shown[0].base.data.n_views):g}",
         "lengths-n": len(strides),
         "lengths-students": shown[0].n_students,
         "lengths-draws": len({study.base.draw for study in shown}),
-        "lengths-both": ", ".join(f"{s.length:g}" for s in strides if in_corner(s)) or "none",
     }
+    for word, met in (("both", in_corner), ("open", may_be_in_corner)):
+        said[f"lengths-{word}"] = ", ".join(f"{s.length:g}" for s in strides if met(s)) or "none"
     for word, stride in (("short", strides[0]), ("long", strides[-1])):
         said[f"{word}-length"] = f"{stride.length:g}"
         said[f"{word}-taught"] = number(stride.taught[0])
@@ -440,6 +459,10 @@ def self_distillation_values(
     return {
         "self": claim.summary(),
         "self-n": claim.n,
+        "self-bound": f"{claim.predicted:g}",
+        "self-measured-is": _beside_bound(claim.measured, claim),
+        "self-high-is": _beside_bound(claim.high, claim),
+        "self-verdict": claim.verdict,
         "n-draws": len(students),
         "steps": taught.schedule.stop_rule.limit,
         "students-a-draw": taught.n_students,
@@ -455,6 +478,10 @@ def self_distillation_values(
         "one-hot": found["self-control"].summary(),
         "one-hot-sharper": found["control-one-hot"].summary(),
     }
+
+
+def _beside_bound(value: float, claim: Finding) -> str:
+    return "within" if value <= claim.predicted else "above"
 
 
 def beside(less: tuple[float, float, float]) -> str:
@@ -538,7 +565,11 @@ def chain_values(
 ) -> Record:
     """What the text says of chains of students, and of who puts absent classes at the cap."""
     network, student = (record["classes absent: at the cap"] for record in loud[:2])
+    means = [mean(error) for error in errors[1:]]
+    apart = [float(np.ptp(error)) for error in errors[1:]]
     return {
+        "chain-means-apart": number(np.ptp(means)),
+        "chain-students-apart": f"{min(apart):.3f} to {max(apart):.3f}",
         "chain-n": len(errors[0]),
         "chain-first": number(errors[1]),
         "chain-last": number(errors[-1]),

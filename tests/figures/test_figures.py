@@ -104,7 +104,8 @@ KERNEL_PICTURES: dict[str, Callable[[], Picture]] = {
         {"mean trained as one": {2: PAIR[0], 10: PAIR[1]}, "sum trained as one": {2: 0.1}}, PAIR[0]
     ),
 }  # fmt: skip
-STRIDE = Stride(length=0.2, steps=300, taught=(0.03, 0.01, 0.05), control=(0.2, 0.2, 0.2),
+STRIDE = Stride(length=0.2, ours=False, n=9, steps=300,
+                taught=(0.03, 0.01, 0.05), control=(0.2, 0.2, 0.2),
                 gap=(0.17, 0.1, 0.2), faint=0.1, spare=0.3,
                 taught_views=(9.0, 8.0), control_views=(10.0, 4.0))  # fmt: skip
 STUDENT_PICTURES: dict[str, Callable[[], Picture]] = {

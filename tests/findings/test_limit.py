@@ -74,8 +74,9 @@ def test_curves_and_tables() -> None:
     assert list(counts[3].values()) == pytest.approx([0.59, 0.75, 0.75])
     [row] = report_limit.full_table([entry(BASE)], [entry(REDUCED)])
     assert row["their average"] == pytest.approx(0.1) and row["networks"] == 2
-    [row] = report_limit.many_table([entry(REDUCED)])
-    assert row["steps"] == 15 and row["winner foretold"] == 0.75
+    assert row["views that none has"] == 0.25, "the second class's first view"
+    [row] = report_limit.many_table({"held": [entry(REDUCED)]})
+    assert row["way"] == "held" and row["steps"] == 15 and row["winner foretold"] == 0.75
     said = report_limit.limit_values([entry(BASE)], [entry(BASE)], [entry(REDUCED)])
     assert said["grown-error-last"] == "0.590" and said["held-one-first"] == "0.750"
     assert said["per-class"] == 12 and said["full-k-last"] == 3
@@ -99,6 +100,8 @@ def test_goals_of_distillation_at_every_k(monkeypatch: pytest.MonkeyPatch, tmp_p
     said = report_limit.goals_values([found, far])
     assert said["goal-first-at"] == "k = 3" and said["goal-second-at"] == "k = 3, k = 6"
     assert said["goal-both-at"] == "k = 3"
+    assert said["goal-itself-at"] == "none of them", "all err on more than their average may"
+    assert (said["goal-k-last"], said["goal-student-last"]) == (6, "0.105")
     assert report_limit.goals_values([far])["goal-both-at"] == "none of them"
 
     # Where there is no student its time is foretold from the last one's.
@@ -108,7 +111,8 @@ def test_goals_of_distillation_at_every_k(monkeypatch: pytest.MonkeyPatch, tmp_p
     without = report_limit.not_run(full, [entry(one, taught)], Store(tmp_path))
     assert without == {6: "not run: about 8 core-minutes"}
     known, unknown = report_limit.goals_table(full, [found], without)
-    assert known["goals met"] == "first and second" and unknown["student"] == without[6]
+    assert known["goals met (first: relative to the average)"] == "first and second"
+    assert unknown["student"] == without[6]
     assert list(known) == list(unknown) and unknown["average"] == known["average"]
     monkeypatch.setattr(report_limit, "core_seconds", lambda e, store: None)
     assert report_limit.not_run(full, [entry(one)], Store(tmp_path)) == {6: "not run"}

@@ -164,6 +164,8 @@ def test_learners_side_by_side(tmp_path: Path) -> None:
     assert list(rows) == [*report_other_learners.ALONE.values(), "ensemble", "distilled student"]
     assert rows["mixup"]["single-view error [95% interval]"].startswith("10.0% [")
     assert rows["mixup"]["multi-view error"] == "0.00%"
+    assert [row["n"] for row in rows.values()] == [2, 2, 2, 2, 2, 1, 2]
+    assert {row["draws"] for row in rows.values()} == {1}
     shown = report_other_learners.errors(of)
     assert list(shown) == list(rows) and shown["mixup"][0].tolist() == [0.0, 0.2]
     assert [row["classes with both views"] for row in rows.values()] == pytest.approx(
@@ -185,6 +187,7 @@ def test_an_ensemble_has_the_errors_and_the_networks_of_the_disjoint_ones(tmp_pa
     assert report_other_learners.errors(of)["ensemble"] == [np.array([0.25])]
     # Together the first two know all views, the next two one of three classes' less.
     assert report_other_learners.views_known(of)["ensemble"] == pytest.approx(0.75)
+    assert report_other_learners.numbers(of)["ensemble"] == 2
     assert report_other_learners.network_steps(of)["ensemble"] == pytest.approx(2 * 24)
 
 
@@ -235,7 +238,8 @@ def test_lost_inputs_by_cause() -> None:
     F[0, lost, y[lost]], F[0, lost, (y[lost] + 1) % 3] = 3.0, 3.0  # a tie is an error
     # No view of the last class is beyond the threshold.
     a = {"train_outputs": F, "correlations": np.array([[[5.0, 4.0], [4.0, 4.0], [0.5, 0.1]]]),
-         "initial_correlations": np.array([[[0.1, 0.2], [0.3, 0.1], [0.02, 0.01]]])}  # fmt: skip
+         "initial_correlations": np.array([[[0.1, 0.2], [0.3, 0.1], [0.02, 0.01]]]),
+         "multi_error": np.array([0.4])}  # fmt: skip
     mixed = [(SimpleNamespace(study=TEACHER), a)]
     late, wrong, right = report_other_learners.lost_inputs(mixed)
     assert late["inputs"] == "class not learned" and late["n"] == (multi & (y == 2)).sum()
@@ -251,11 +255,14 @@ def test_lost_inputs_by_cause() -> None:
     assert (right["own score"], right["best wrong score"]) == (9.0, 4.0)
     said = report_other_learners.late_values(mixed)
     assert said == {
+        "late-lost": f"{late['n']} of {late['n'] + 2}", "late-networks": "1 of 1",
+        "late-multi": "40.0%", "timely-multi": "none",
         "late": "1 of 3", "late-start": "0.020", "late-height": "0.50", "usual-start": "0.200"
     }  # fmt: skip
     learned = a | {"correlations": np.full((1, 3, 2), 5.0)}
     none = report_other_learners.late_values([(SimpleNamespace(study=TEACHER), learned)])
     assert (none["late"], none["late-start"]) == ("0 of 3", "none")
+    assert (none["late-lost"], none["timely-multi"]) == ("0 of 2", "40.0%")
 
 
 # ----------------------------------------------------------------------------------- experiments

@@ -253,6 +253,7 @@ def stride_family() -> tuple[list[tuple[Any, dict[str, Any]]], ...]:
 def test_the_frontier_is_walked_from_short_steps_to_long_ones() -> None:
     short, long = report.frontier(STUDY, *stride_family())
     assert (short.length, long.length) == (0.2, 0.6)
+    assert (short.ours, long.ours) == (False, True) and (short.n, long.n) == (2, 2)
     assert short.steps == 60 and short.taught == pytest.approx((0.02, 0.02, 0.02))
     assert short.control[0] == pytest.approx(0.4) and short.gap[0] == pytest.approx(0.38)
     assert long.gap == pytest.approx((0.05 - 0.09,) * 3), "of each draw's first student alone"
@@ -275,16 +276,22 @@ def test_both_sides_of_the_frontier_are_on_the_same_draws() -> None:
 def test_both_goals_are_wanted_at_once() -> None:
     tried, book = stride_family()
     short, long = report.frontier(STUDY, tried, book)
-    good = short._replace(taught=(0.01, 0, 0), gap=(0.25, 0, 0))
+    good = short._replace(taught=(0.01, 0, 0), gap=(0.25, 0.25, 0.25))
+    open_ = short._replace(taught=(0.02, 0.01, 0.03), gap=(0.2, 0.1, 0.25))
+    assert report.may_be_in_corner(open_) and not report.in_corner(open_)
+    assert not report.may_be_in_corner(open_._replace(gap=(0.2, 0.1, 0.24)))
+    assert not report.may_be_in_corner(open_._replace(taught=(0.02, 0.011, 0.03)))
     assert report.in_corner(good)
     assert not report.in_corner(short), "too many errors"
     assert not report.in_corner(good._replace(gap=(0.2499, 0, 0)))
     rows = report.frontier_table([short, good, long])
-    assert [row["step"] for row in rows] == ["0.2", "0.2", "0.6"]
+    assert [row["step"] for row in rows] == ["0.2", "0.2", "0.6 (the book's)"]
+    assert rows[0]["students of each kind"] == 2
     assert rows[0]["one-hot above distilled"] == "0.380 [0.380, 0.380]"
     said = report.frontier_values([short, good, long], tried)
     assert said["lengths-both"] == "0.2" and said["lengths-n"] == 3
     assert (said["lengths-students"], said["lengths-draws"]) == (1, 2)
+    assert said["lengths-open"] == "0.2" and said["network-lacks"] == "0.5"
     assert said["short-taught"] == "0.020" and said["long-gap"] == "-0.040"
     assert report.frontier_values([short, long], tried)["lengths-both"] == "none"
 
@@ -322,6 +329,14 @@ def test_self_distillation_in_the_text() -> None:
     assert str(values["gain"]).startswith("0.350 [") and str(values["beyond"]).startswith("0.150 [")
     assert values["beside-control"] == "lower than the control's", "the one at its own tau"
     assert values["self-tau"] == 0.5 and values["self-cap"] == "4.0"
+    # Measured .4 with an interval up to .5, and a bound of .5.
+    assert values["self-bound"] == "0.5" and values["self-verdict"] == "holds"
+    assert values["self-measured-is"] == values["self-high-is"] == "within"
+    beyond = replace(finding("self-distillation", 0.45), direction="at most", turn=0.6)
+    names_found = {n: finding(n) for n in names} | {"self-distillation": beyond}
+    wide = report.self_distillation_values(STUDY, TAUGHT, of, names_found)
+    assert (wide["self-measured-is"], wide["self-high-is"]) == ("within", "above")
+    assert wide["self-verdict"] == "right direction"
     assert values["self-n"] == 7 and values["hard"] == "0.400 [0.300, 0.500]"
     # Half of all pairs know one view of two; 1 - (1 - s/k)^3 of the inputs show another class.
     assert values["predicted"] == f"{0.25 * (1 - (1 - STUDY.data.sparsity / 4) ** 3):.3f}"
@@ -354,7 +369,8 @@ def test_chains_of_students() -> None:
         ["generation 0, a network", 0.5, 0.0], ["generation 1", 0.0, pytest.approx(1 / 3)]
     ]  # fmt: skip
     values = report.chain_values(numbers, errors, loud)
-    assert values == {"chain-n": 1, "chain-first": "0.390", "chain-last": "0.290",
+    assert values == {"chain-means-apart": "0.100", "chain-students-apart": "0.000 to 0.000",
+                      "chain-n": 1, "chain-first": "0.390", "chain-last": "0.290",
                       "chain-generations": 2, "absent-networks": "0.0%",
                       "absent-students": "33.3%"}  # fmt: skip
 
