@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import matplotlib
@@ -46,3 +47,12 @@ def smoke_findings(smoke_store: Path) -> dict[str, Finding]:
     """Every finding at smoke scale, by claim."""
     store = Store(smoke_store)
     return {f.claim: f for f in findings("smoke", lambda e: stored([e], store)[0])}
+
+
+@pytest.fixture
+def heeds_hangup() -> Iterator[None]:
+    """Whatever a test starts ends with its terminal, also where the tests run under nohup, whose
+    children would ignore a hang-up."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)

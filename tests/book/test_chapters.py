@@ -539,6 +539,7 @@ def test_interruption_leaves_nothing_half_written(desk: Desk, ending: signal.Sig
 
 
 @pytest.mark.skipif(shutil.which("setsid") is None, reason="no setsid")
+@pytest.mark.usefixtures("heeds_hangup")
 def test_a_closed_terminal_ends_what_it_started(desk: Desk) -> None:
     began = desk.notebooks.parent / "began"
     slow = f"import os, pathlib, time\npathlib.Path({str(began)!r}).write_text(str(os.getpid()))"

@@ -454,6 +454,7 @@ OFTEN = ("--jobs", 2, "--checkpoint-every", "0.001")
 
 
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGHUP], ids=["control-c", "hung up"])
+@pytest.mark.usefixtures("heeds_hangup")
 def test_a_sweep_leaves_no_process_behind(end: signal.Signals, store: Store) -> None:
     with sweep("--results", store.root, *OFTEN) as sweeping:
         children = under_way(sweeping, store)
