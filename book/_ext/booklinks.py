@@ -8,6 +8,7 @@ entry to its source, which this module finds without importing it.
 from __future__ import annotations
 
 import ast
+import importlib.util
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -36,11 +37,21 @@ PARAMETER = re.compile(
 
 def find_source(app: Sphinx, module: str) -> tuple[str, dict[str, tuple[str, int, int]]]:
     """A module's source, and the lines of what it defines."""
-    stem = Path(app.srcdir).parent.joinpath(*module.split("."))
+    stem = _library(app).joinpath(*module.split("."))
     path = next(p for p in (stem.with_suffix(".py"), stem / "__init__.py") if p.exists())
     text = path.read_text(encoding="utf-8")
     analyzer = ModuleAnalyzer.for_string(text, module)
     return text, analyzer.find_tags()
+
+
+def _library(app: Sphinx) -> Path:
+    """Where the package stands: beside the book or, of a book that was copied, where it is
+    installed."""
+    beside = Path(app.srcdir).parent
+    spec = importlib.util.find_spec("mvlib")
+    if (beside / "mvlib").is_dir() or spec is None or spec.origin is None:
+        return beside
+    return Path(spec.origin).parent.parent
 
 
 def entries(app: Sphinx) -> dict[str, str]:

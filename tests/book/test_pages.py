@@ -316,3 +316,12 @@ def test_files_that_pages_name_are_there(path: Path) -> None:
 def test_a_name_that_is_lost_is_seen() -> None:
     assert is_there("mvlib.paper.network.LearnerParams.power") and is_there("mvlib.train")
     assert not is_there("mvlib.LearnerParams.strength") and not is_there("mvlib.learner.train")
+
+
+def test_source_is_found_where_a_book_was_copied(tmp_path: Path) -> None:
+    """The package is beside the book, or where it is installed."""
+    for root in (api.ROOT, tmp_path):
+        app = SimpleNamespace(srcdir=str(root / "book"))
+        text, tags = booklinks.find_source(app, "mvlib.paper.activation")  # type: ignore[arg-type]
+        assert text == (api.ROOT / "mvlib/paper/activation.py").read_text(encoding="utf-8")
+        assert "SmoothedReLU" in tags
