@@ -37,15 +37,8 @@ RESIDUAL = (
 ROBUSTNESS = ("four-features", "views", "stronger-view")  # in the order of `robustness_findings`
 # The families of experiments that the findings rest on.
 NEEDED = (
-    *(
-        "single-model",
-        "many-inputs",
-        "contrast",
-        "joint",
-        "hard-labels",
-        "distilled",
-        "self-distilled",
-    ),
+    *("single-model", "many-inputs", "contrast", "joint"),
+    *("hard-labels", "distilled", "self-distilled"),
     *(*CONTROLS, "control-smoothed", "joint-size"),
     *("gaussian", "gaussian-students"),
     *("many-classes-grown", "average-reduced"),
@@ -81,7 +74,7 @@ def findings(scale: Scale, run: Callable[[Experiment], Arrays]) -> list[Finding]
     )
     return [
         theorem_1(study, single),
-        theorem_2(study, single, [(e.study, a) for e, a in families["many-inputs"]]),
+        theorem_2(study, single, families["many-inputs"]),
         lottery_finding(single),
         *ntk_contradictions(study, of["contrast"]),
         networks_train_average(study, single, of["joint"]),

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from mvlib.core.intervals import mean_interval
 from mvlib.findings.finding import Finding, estimate
 from mvlib.findings.formatting import percent
 from mvlib.findings.students import share_with_all_views
@@ -16,6 +15,7 @@ from mvlib.findings.theorems import (
     counted,
     mean_of_draws,
     rough,
+    with_ends,
 )
 from mvlib.store.entries import Arrays
 from mvlib.studies.classifiers import FORMS, KINDS, ClassifierStudy
@@ -51,7 +51,7 @@ def mixup_findings(mixed: Sequence[Arrays], plain: Sequence[Arrays]) -> list[Fin
             direction="at least",
             turn=share_with_all_views(plain),
             unit="share of classes",
-            **estimate(mean_of_draws(views), *mean_interval(views)),
+            **estimate(*with_ends(views)),
             **common,
         ),
         Finding(
@@ -63,7 +63,7 @@ def mixup_findings(mixed: Sequence[Arrays], plain: Sequence[Arrays]) -> list[Fin
             direction="at most",
             turn=without[0],
             unit="error on single-view inputs",
-            **estimate(mean_of_draws(single), *mean_interval(single)),
+            **estimate(*with_ends(single)),
             **common,
         ),
         Finding(
@@ -75,7 +75,7 @@ def mixup_findings(mixed: Sequence[Arrays], plain: Sequence[Arrays]) -> list[Fin
             direction="at most",
             turn=without[1],
             unit="error on multi-view inputs",
-            **estimate(mean_of_draws(multi), *mean_interval(multi)),
+            **estimate(*with_ends(multi)),
             **common,
         ),
     ]
@@ -138,7 +138,7 @@ def classifier_findings(
                 source="the paper's words",
                 direction="at least",
                 turn=turn,
-                **estimate(mean_of_draws(errors), *mean_interval(errors)),
+                **estimate(*with_ends(errors)),
                 n=len(noisy),
                 unit="test error",
                 caveat=(

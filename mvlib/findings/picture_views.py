@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from mvlib.core.intervals import mean_interval
 from mvlib.findings.finding import Finding, estimate
 from mvlib.findings.formatting import number
 from mvlib.findings.theorems import (
@@ -23,6 +22,7 @@ from mvlib.findings.theorems import (
     mean_error,
     mean_of_draws,
     rough,
+    with_ends,
 )
 from mvlib.store.entries import Arrays
 from mvlib.studies.single_model import SingleModelStudy
@@ -115,7 +115,7 @@ def picture_claims(study: SingleModelStudy, of: Draws) -> list[Finding]:
         Finding(
             **{"claim": f"handmade-{name}", "source": "ours", "unit": UNIT, **said[name]}
             | {"caveat": f"{said[name]['caveat']} {rest}", "n": sum(map(len, values))}
-            | estimate(mean_of_draws(values), *mean_interval(values))
+            | estimate(*with_ends(values))
         )
         for name, values in measured.items()
     ]

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from mvlib.core.intervals import interval, resample
 from mvlib.experiments.limit import student_at
@@ -16,8 +15,7 @@ from mvlib.findings.limit import Average, averages, total_error
 from mvlib.findings.report_networks import first_fit
 from mvlib.findings.report_students import GOAL, GOAL_GAP, Estimate
 from mvlib.findings.students import share_with_all_views
-from mvlib.findings.theorems import all_learned, error_counts, foretold, network_errors
-from mvlib.paper.evaluation import learned_views
+from mvlib.findings.theorems import all_learned, error_counts, foretold, learned, network_errors
 from mvlib.paper.growth_rates import pulls
 from mvlib.run.computing import work
 from mvlib.run.hours import core_seconds
@@ -79,8 +77,7 @@ def full_table(full: Family, reduced: Family) -> list[Record]:
 
 def missing_from_all(arrays: Arrays) -> float:
     """Share of views that no network has."""
-    has = learned_views(torch.as_tensor(arrays["correlations"]))
-    return mean(~has.any(dim=0).numpy())
+    return mean(~learned(arrays["correlations"]).any(axis=0))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

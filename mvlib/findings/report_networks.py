@@ -249,9 +249,7 @@ def ensemble_values(study: SingleModelStudy, draws: Sequence[Arrays], many: Fami
         "all-networks": study.n_networks,
         "n-draws": len(draws),
         "one-measured": number(theorems.theorem_1(study, draws).measured),
-        **finding_values(
-            "two", theorems.theorem_2(study, draws, [(e.study, a) for e, a in many]), digits=4
-        ),
+        **finding_values("two", theorems.theorem_2(study, draws, many), digits=4),
         "views-each": number([v.sum(axis=(1, 2)).mean() for v in views], 1),
         "views-all": views[0][0].size,
         "views-together": ", ".join(str(v.any(axis=0).sum()) for v in views),

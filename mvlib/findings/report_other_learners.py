@@ -8,14 +8,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from mvlib.core.intervals import mean_interval
 from mvlib.findings.finding import Finding, records
 from mvlib.findings.formatting import Family, Record, mean, number, percent, with_interval
 from mvlib.findings.other_learners import all_errors, best_classifier, by_kind, networks_beside
 from mvlib.findings.report_networks import fitted_at
 from mvlib.findings.report_proofs import shown_views
 from mvlib.findings.students import share_with_all_views
-from mvlib.findings.theorems import mean_of_draws
+from mvlib.findings.theorems import ensemble_prefix, mean_of_draws, with_ends
 from mvlib.paper.evaluation import learned_views
 from mvlib.paper.multi_view_data import SampleKind
 from mvlib.store.entries import Arrays, Store
@@ -46,7 +45,7 @@ def errors(of: Families, test: SampleKind = "single") -> dict[str, list[np.ndarr
     """Kind of learner, in words -> errors on one kind of test data, one array a data draw."""
     single, name = draws(of["single-model"]), f"{test}_error"
     found = {kind: [a[name] for a in draws(of[family])] for family, kind in ALONE.items()}
-    together = f"disjoint_{name}" if f"disjoint_{name}" in single[0] else f"ensemble_{name}"
+    together = f"{ensemble_prefix(single)}{name}"
     found[ENSEMBLE] = [np.array([a[together].mean()]) for a in single]
     return found | {STUDENT: [a[name] for a in draws(of["distilled"])]}
 
@@ -111,9 +110,7 @@ def side_by_side(of: Families, store: Store) -> list[Record]:
             "learner": kind,
             "n": count[kind],
             "draws": len(by_draw),
-            "single-view error [95% interval]": with_interval(
-                (mean_of_draws(by_draw), *mean_interval(by_draw)), ".1%"
-            ),
+            "single-view error [95% interval]": with_interval(with_ends(by_draw), ".1%"),
             "multi-view error": percent(mean_of_draws(multi[kind]), 2),
             "classes with both views": views[kind],
             "steps of networks": round(steps[kind]),

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mvlib.core.intervals import mean_interval
 from mvlib.deep.picture_views import COLOURS, PictureViews
 from mvlib.findings.formatting import Family, Record, mean, number, of_all, percent, with_interval
 from mvlib.findings.picture_views import BESIDE, KINDS, Draws
@@ -16,6 +15,7 @@ from mvlib.findings.theorems import (
     mean_error,
     mean_of_draws,
     network_errors,
+    with_ends,
 )
 from mvlib.store.entries import Arrays
 from mvlib.studies.single_model import SingleModelStudy
@@ -143,7 +143,7 @@ def mixup_values(study: SingleModelStudy, of: Draws) -> Record:
         errors = {kind: [a[f"{kind}_error"] for a in of[name]] for kind in ("single", "multi")}
         both = [all_learned(a["correlations"]) for a in of[name]]
         said |= {
-            tag: with_interval((mean_of_draws(errors["single"]), *mean_interval(errors["single"]))),
+            tag: with_interval(with_ends(errors["single"])),
             f"{tag}-multi": percent(mean_of_draws(errors["multi"]), 2),
             f"{tag}-both": percent(mean_of_draws(both), 0),
             f"{tag}-fitted": of_all(np.concatenate([a["fitted"] for a in of[name]])),

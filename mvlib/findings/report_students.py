@@ -9,7 +9,6 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from mvlib.core.intervals import mean_interval
 from mvlib.experiments.settings import LONGER, Scale
 from mvlib.findings.finding import Finding, records
 from mvlib.findings.formatting import Family, Record, mean, number, of_all, percent, with_interval
@@ -20,7 +19,13 @@ from mvlib.findings.students import (
     own_and_teachers_view,
     share_with_all_views,
 )
-from mvlib.findings.theorems import ensemble_errors, mean_of_draws, missed, network_errors
+from mvlib.findings.theorems import (
+    ensemble_errors,
+    mean_of_draws,
+    missed,
+    network_errors,
+    with_ends,
+)
 from mvlib.paper.growth_rates import Pulls, pulls
 from mvlib.paper.multi_view_data import Sample
 from mvlib.paper.objectives import TAU, truncated_logit
@@ -368,8 +373,8 @@ def _stride(
         ours=ours,
         n=sum(len(a["single_error"]) for a in taught),
         steps=int(taught[0]["stop_step"].max()),
-        taught=_estimate(network_errors(study, taught)),
-        control=_estimate(network_errors(study, control)),
+        taught=with_ends(network_errors(study, taught)),
+        control=with_ends(network_errors(study, control)),
         gap=less_than_hard(study, control, taught),
         faint=mean_of_draws([_uneven(a["correlations"]) for a in taught]),
         spare=share_with_all_views(control),
@@ -382,10 +387,6 @@ def _strongest_and_weakest(study: SingleModelStudy, draws: Sequence[Arrays]) -> 
     readings = [a["correlations"] / study.learner.threshold for a in draws]
     strongest, weakest = ([pick(r, axis=-1) for r in readings] for pick in (np.max, np.min))
     return mean_of_draws(strongest), mean_of_draws(weakest)
-
-
-def _estimate(errors: Sequence[np.ndarray]) -> Estimate:
-    return mean_of_draws(errors), *mean_interval(errors)
 
 
 def _uneven(correlations: np.ndarray) -> np.ndarray:

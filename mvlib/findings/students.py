@@ -20,6 +20,7 @@ from mvlib.findings.theorems import (
     missed,
     network_errors,
     rough,
+    with_ends,
 )
 from mvlib.paper.evaluation import predicted_single_error
 from mvlib.store.entries import Arrays
@@ -34,7 +35,7 @@ def _finding(
     errors, fitted = network_errors(study, draws), np.concatenate([a["fitted"] for a in draws])
     return Finding(
         **claim,
-        **estimate(mean_of_draws(errors), *mean_interval(errors)),
+        **estimate(*with_ends(errors)),
         n=len(fitted),
         caveat=(
             f"{caveat} {len(fitted)} students on {counted(draws)}, {taken(draws)}; "
@@ -63,7 +64,7 @@ def less_than_hard(
     """
     sides = network_errors(study, hard[: len(taught)]), network_errors(study, taught)
     differences = [h - t for h, t in zip(*sides, strict=True)]
-    return mean_of_draws(differences), *mean_interval(differences)
+    return with_ends(differences)
 
 
 def _beside_hard(study: SingleModelStudy, hard: Sequence[Arrays], taught: Sequence[Arrays]) -> str:

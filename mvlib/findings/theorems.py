@@ -10,7 +10,7 @@ import torch
 
 from mvlib.core.intervals import LEVEL, Counts, errors, mean_interval, upper_end, wilson_interval
 from mvlib.findings.finding import Finding, estimate
-from mvlib.findings.formatting import mean, number, percent
+from mvlib.findings.formatting import Family, mean, number, percent
 from mvlib.paper.evaluation import error_in_units_of_mu, learned_views, predicted_single_error
 from mvlib.store.entries import Arrays
 from mvlib.studies.single_model import SingleModelStudy
@@ -36,8 +36,14 @@ def network_errors(
 def ensembles(study: SingleModelStudy, draws: Sequence[Arrays]) -> list[np.ndarray]:
     """Total test error over mu of each of a draw's disjoint ensembles, or of the average of all
     its networks (or students) where there are none; one array a draw."""
-    prefix = "disjoint_" if "disjoint_single_error" in draws[0] else "ensemble_"
+    prefix = ensemble_prefix(draws)
     return [np.atleast_1d(found) for found in network_errors(study, draws, prefix)]
+
+
+def ensemble_prefix(draws: Sequence[Arrays]) -> str:
+    """Of the errors of a draw's disjoint ensembles or, where there are none, of the average of all
+    its networks."""
+    return "disjoint_" if "disjoint_single_error" in draws[0] else "ensemble_"
 
 
 def ensemble_errors(study: SingleModelStudy, draws: Sequence[Arrays]) -> list[float]:
@@ -162,7 +168,7 @@ def error_counts(
 def theorem_2(
     study: SingleModelStudy,
     draws: Sequence[Arrays],
-    many: Sequence[tuple[SingleModelStudy, Arrays]],
+    many: Family,
 ) -> Finding:
     r"""The average of a few networks errs on at most $0.001\mu$ of the test data.
 
@@ -176,11 +182,11 @@ def theorem_2(
     Paper: Theorem 2.
     """
     size = study.ensemble_size or study.n_networks
-    by_draw = [np.atleast_1d(a.get("disjoint_single_error", a["ensemble_single_error"]))
-               for a in draws]  # fmt: skip
+    name = f"{ensemble_prefix(draws)}single_error"
+    by_draw = [np.atleast_1d(a[name]) for a in draws]
     n, single = sum(map(len, by_draw)), study.n_test_single * len(draws)
-    inputs = sum(s.n_test_multi for s, _ in many)
-    wrong = sum(round(float(a["ensemble_multi_error"]) * s.n_test_multi) for s, a in many)
+    inputs = sum(e.study.n_test_multi for e, _ in many)
+    wrong = sum(round(float(a["ensemble_multi_error"]) * e.study.n_test_multi) for e, a in many)
     mu = study.data.single_view_fraction
     weight = (1 - mu) / mu
     bound = weight * upper_end(wrong, inputs)

@@ -5,6 +5,7 @@ for their numbers, only for what they say is larger than what.
 """
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ import torch
 from mvlib.core.intervals import mean_interval, wilson_interval
 from mvlib.experiments.settings import base_study
 from mvlib.findings.finding import Finding
+from mvlib.findings.formatting import Family
 from mvlib.findings.students import less_than_hard
 from mvlib.findings.tangent_kernels import KERNEL_CLAIMS
 from mvlib.findings.theorems import (
@@ -24,7 +26,6 @@ from mvlib.findings.theorems import (
 )
 from mvlib.paper.evaluation import learned_views
 from mvlib.store.entries import Arrays
-from mvlib.studies.single_model import SingleModelStudy
 
 STUDY = base_study("smoke")
 MU = STUDY.data.single_view_fraction
@@ -85,9 +86,10 @@ def test_an_ensemble_is_one_unit() -> None:
     assert whole.n == 2
 
 
-def of_many(n: int, error: float) -> list[tuple[SingleModelStudy, Arrays]]:
+def of_many(n: int, error: float) -> Family:
     """One ensemble on so many multi-view inputs."""
-    return [(replace(STUDY, n_test_multi=n), {"ensemble_multi_error": np.array(error)})]
+    study = replace(STUDY, n_test_multi=n)
+    return [(SimpleNamespace(study=study), {"ensemble_multi_error": np.array(error)})]
 
 
 def test_multi_view_inputs_that_none_misreads_leave_three_over_n_open() -> None:
