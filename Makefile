@@ -133,8 +133,10 @@ lint: $(STAMP)
 	$(BIN)/lint-imports
 
 # Files of tests side by side, one core each, in their order: the largest, of the site, comes early.
+# Then those that time something, with the cores to themselves.
 test: lint
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder -m "not alone"
+	$(BIN)/pytest -m alone
 
 # Leaves results/ and book/chapters/ alone: they are part of the repository.
 clean:

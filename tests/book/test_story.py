@@ -2,7 +2,6 @@
 narrow, with and without scripts, workers, storage and motion; and their numbers."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -37,6 +36,7 @@ ERROR, SQUARES, CALM, STEPS = 0.05, 0.01, 60, 6
 # Milliseconds from a move to the first picture, to the exact one, and to that with a processor
 # four times as slow.
 FIRST, EXACT, SLOW = 100, 1000, 4000
+MOVES = 12
 OF_ONE = {"knows": SQUARES, "right": SQUARES, "share": SQUARES, "there": 0.0, "wrong": ERROR,
           "errors": ERROR, "error": ERROR, "says": 0.05}  # fmt: skip
 
@@ -278,24 +278,24 @@ MOVE = """([scene, control]) => new Promise((done) => {
 })"""
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(("rate", "limit"), [(1, EXACT), (4, SLOW)])
 def test_the_first_picture_is_instant_and_the_exact_one_soon_there(
     browser: Browser, origin: str, rate: int, limit: int
 ) -> None:
-    """The best of three moves; on cores that others use, too, it may take as much longer."""
-    busy = (
-        max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1)) if hasattr(os, "getloadavg") else 1.0
-    )
+    """One move in MOVES does it: another process may take the cores from any of them."""
     with Visit(browser, origin + "story.html") as visit:
         visit.context.new_cdp_session(visit.page).send(
             "Emulation.setCPUThrottlingRate", {"rate": rate}
         )
         for scene, names in scenes.STATE.items():
             visit.computed(scene)
-            moves = [visit.page.evaluate(MOVE, [scene, names[-1]]) for _ in range(3)]
-            first, exact = np.min(moves, axis=0)
-            assert first <= FIRST * rate * busy, (scene, moves)
-            assert exact <= limit * busy, (scene, moves)
+            moves: list[list[float]] = []
+            for _ in range(MOVES):
+                moves.append(visit.page.evaluate(MOVE, [scene, names[-1]]))
+                if swift := moves[-1][0] <= FIRST * rate and moves[-1][1] <= limit:
+                    break
+            assert swift, (scene, moves)
 
 
 def test_without_scripts_it_is_a_story_with_stills(browser: Browser, origin: str) -> None:
