@@ -8,11 +8,15 @@ from typing import Any
 from mvlib.experiments.settings import Families, Scale, all_draws, vary, with_samples
 from mvlib.paper.batches import MidpointMixup
 from mvlib.paper.objectives import LabelSmoothing
-from mvlib.paper.step_rules import FixedSteps
+from mvlib.paper.step_rules import BoundedRelativeStep, DecayingStep, FixedSteps
 from mvlib.studies.classifiers import ClassifierStudy
+from mvlib.studies.single_model import SingleModelStudy
 
 # Networks and steps of each study.
 MIXUP = {"smoke": (2, 60), "book": (2, 300), "paper": (10, 2000)}
+# Steps that go on at full size, for classes that are late, and then lose half of it again and
+# again, five times, for weights to come to rest; in units of the steps above.
+LONGER, HALF_LIFE = 4 / 3, 1 / 15
 # Of the threshold of other chapters.  In a midpoint every view stands at half its strength: under
 # the whole threshold classes are learned late, or not at all.  Under half of it single networks
 # learn both views from hard labels, too, and there is nothing to compare.
@@ -43,11 +47,22 @@ def mixup_families(scale: Scale) -> Families:
         wide = vary(narrow, own_strength=WIDE)
         trained = {name: replace(wide, **changes) for name, changes in ALONE.items()}
         trained["mixup-narrow"] = replace(narrow, **ALONE["mixup"])
+        trained["mixup-decayed"] = _decayed(trained["mixup"], steps)
         for name, one in trained.items():
             # The claims rest on mixup; of what stands beside it one draw is enough.
             if name == "mixup" or name not in made:
                 made.setdefault(name, {})[f"draw {study.draw}"] = one
     return made
+
+
+def _decayed(study: SingleModelStudy, steps: int) -> SingleModelStudy:
+    """The same networks, which go on for longer, in the end in ever smaller steps."""
+    rule = study.schedule.step_rule
+    assert isinstance(rule, BoundedRelativeStep)
+    after, half_life = round(LONGER * steps), max(1, round(HALF_LIFE * steps))
+    decaying = DecayingStep(rule=rule, after=after, half_life=half_life)
+    stop = FixedSteps(steps=after + 5 * half_life)
+    return replace(study, schedule=replace(study.schedule, step_rule=decaying, stop_rule=stop))
 
 
 def classifier_families(scale: Scale) -> Families:

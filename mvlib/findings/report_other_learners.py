@@ -29,6 +29,7 @@ ALONE = {
     "label-smoothing": "hard labels, smoothed",
     "mixup": "mixup",
     "mixup-narrow": "mixup, narrow strengths",
+    "mixup-decayed": "mixup, longer, steps decay",
 }
 OWN, RIVALS = "own views at their weakest: score", "faint views of one wrong class: score"
 NOT_LEARNED = "class not learned"
@@ -125,7 +126,8 @@ def values(study: SingleModelStudy, of: Families) -> Record:
     views, steps = views_known(of), network_steps(of)
     mixed = of["mixup"][0][0].study
     words = {"network": "one", "hard labels, as long": "long", "hard labels, smoothed": "smoothed",
-             "mixup": "mixup", "mixup, narrow strengths": "narrow", ENSEMBLE: "ensemble",
+             "mixup": "mixup", "mixup, narrow strengths": "narrow",
+             "mixup, longer, steps decay": "decayed", ENSEMBLE: "ensemble",
              STUDENT: "student"}  # fmt: skip
     said: dict[str, object] = {
         "threshold": study.learner.threshold,
@@ -242,7 +244,8 @@ def _relative_variance(a: float, b: float) -> float:
 
 def over_time(of: Families) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, float]]:
     """What `figures.students_over_time` draws of the networks that are trained equally long."""
-    watched = {name: draws(of[name]) for name in ALONE if name != "single-model"}
+    other = ("single-model", "mixup-decayed")
+    watched = {name: draws(of[name]) for name in ALONE if name not in other}
     curves = {
         ALONE[name]: np.concatenate([a["watched_single_error"] for a in of_kind], axis=1)
         for name, of_kind in watched.items()

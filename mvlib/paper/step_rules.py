@@ -147,6 +147,36 @@ class Optimiser:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class DecayingStep:
+    r"""Another rule's step size $\eta(W)$, in the end halved again and again:
+    $\eta_t = 2^{-\max(0,\, t - t_0) / h}\, \eta(W_t)$.  With it weights come to rest where the
+    residual does not.
+
+    Attributes:
+        rule: $\eta(W)$.
+        after: t_0 >= 0, the last step of full size.
+        half_life: h >= 1, steps.
+
+    Raises:
+        BadInput: if after or half_life is out of range.
+    """
+
+    rule: ConstantStep | BoundedRelativeStep
+    after: int
+    half_life: int
+
+    def __post_init__(self) -> None:
+        require_int("after", "t_0", self.after, 0, "0 makes steps smaller from the first one on")
+        require_int("half_life", "h", self.half_life, 1, "try 20")
+
+    def update(self, W: Weights, ascent: Weights, state: State) -> tuple[Weights, State]:
+        """One step along the gradient; the state counts them."""
+        t = state.get("t", W.new_zeros(len(W)))
+        eta = self.rule(W, ascent) * 0.5 ** ((t - self.after).clamp_min(0) / self.half_life)
+        return W + eta[:, None, None, None] * ascent, {"t": t + 1}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class FixedSteps:
     """Stop after exactly `steps` updates (T >= 1)."""
 
@@ -188,7 +218,8 @@ class Schedule:
 
     Attributes:
         step_rule: how far to go along the gradient (`ConstantStep`, `BoundedRelativeStep`,
-            `SharedStep`: (3.1)), or where to go (`Optimiser`, or an `UpdateRule` of one's own).
+            `SharedStep`: (3.1)), or where to go (`Optimiser`, `DecayingStep`, or an `UpdateRule` of
+            one's own).
         stop_rule: `FixedSteps` or `WhenFitted`.
         weight_decay: lambda >= 0; each update first shrinks W by (1 - eta lambda) (footnote 9);
             0 where an `UpdateRule` has the word.

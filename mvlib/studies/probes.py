@@ -41,6 +41,7 @@ from mvlib.paper.objectives import LabelSmoothing
 from mvlib.paper.step_rules import (
     BoundedRelativeStep,
     ConstantStep,
+    DecayingStep,
     FixedSteps,
     Optimiser,
     Schedule,
@@ -123,6 +124,7 @@ def _networks() -> Probes:
     constant = Schedule(step_rule=ConstantStep(2.0), stop_rule=FixedSteps(steps=9),
                         weight_decay=0.01)  # fmt: skip
     adam = replace(NETWORKS.schedule, step_rule=Optimiser(name="Adam", lr=0.05))
+    decaying = replace(FIXED, step_rule=DecayingStep(rule=ConstantStep(2.0), after=2, half_life=2))
     studies: Probes = {
         "plain": NETWORKS,
         "labels drawn freely": _data(balanced=False),
@@ -135,6 +137,7 @@ def _networks() -> Probes:
         "constant step": replace(NETWORKS, schedule=constant),
         "cubic": replace(NETWORKS, learner=replace(NETWORKS.learner, power=3, threshold=0.5)),
         "Adam on mini-batches": replace(NETWORKS, batches=MiniBatches(20), schedule=adam),
+        "steps that decay": replace(NETWORKS, schedule=decaying),
         "one network": replace(NETWORKS, n_networks=1, draw=5),
         "disjoint ensembles": replace(NETWORKS, n_networks=5, ensemble_size=2),
     }

@@ -21,6 +21,7 @@ from mvlib import (
     Batch,
     ConstantStep,
     CrossEntropy,
+    DecayingStep,
     FixedSteps,
     LearnerParams,
     MiniBatches,
@@ -121,17 +122,19 @@ def run(seeds: list[int] = SEEDS, *, steps: int = 9, rule: Any = ADAM, objective
 Loss = Callable[[int, Tensor], Tensor]  # step, weights of one network (1, k, m, d)
 
 
-def by_autograd(make: Callable[[list[Tensor]], torch.optim.Optimizer], loss: Loss,
-                steps: int = 9) -> Tensor:  # fmt: skip
-    """One network after the other, as one trains with PyTorch."""
+def by_autograd(make: Callable[[list[Tensor]], torch.optim.Optimizer], loss: Loss, steps: int = 9,
+                factor: Callable[[int], float] = lambda _: 1.0) -> Tensor:  # fmt: skip
+    """One network after the other, as one trains with PyTorch, the learning rate times `factor`."""
     ends = []
     for W0 in start():
         W = W0.clone().requires_grad_()
         optimiser = make([W])
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
         for t in range(steps):
             optimiser.zero_grad()
             loss(t, W[None]).backward()
             optimiser.step()
+            schedule.step()
         ends.append(W.detach())
     return torch.stack(ends)
 
@@ -357,6 +360,33 @@ def test_sgd_is_the_constant_step() -> None:
         for rule in (ConstantStep(0.3), Optimiser(name="SGD", lr=0.3))
     )
     torch.testing.assert_close(ours, theirs, rtol=2e-5, atol=2e-6)
+
+
+def test_a_decaying_step_is_pytorchs_schedule() -> None:
+    after, half_life = 3, 4
+
+    def factor(t: int) -> float:
+        return 2.0 ** (-max(0, t - after) / half_life)
+
+    rule = DecayingStep(rule=ConstantStep(0.3), after=after, half_life=half_life)
+    got = run(rule=rule, batches=MiniBatches(5))
+    expected = by_autograd(sgd(0.3), on_batches(MiniBatches(5)), factor=factor)
+    torch.testing.assert_close(got.weights, expected, **CLOSE)
+
+
+def test_a_step_that_has_not_begun_to_decay_is_the_rules_own() -> None:
+    own = ConstantStep(0.3)
+    ours, theirs = (
+        run(rule=rule, dtype=torch.float32, steps=20).weights
+        for rule in (DecayingStep(rule=own, after=19, half_life=1), own)
+    )
+    assert torch.equal(ours, theirs)
+
+
+@pytest.mark.parametrize("bad", [{"after": -1}, {"half_life": 0}])
+def test_a_decaying_step_refuses_what_does_not_decay(bad: dict[str, Any]) -> None:
+    with pytest.raises(BadInput, match=rf"^{next(iter(bad))} "):
+        DecayingStep(**{"rule": ConstantStep(0.3), "after": 3, "half_life": 2} | bad)
 
 
 def test_an_update_of_ones_own() -> None:
