@@ -50,7 +50,7 @@ def mixup_families(scale: Scale) -> Families:
         trained["mixup-decayed"] = _decayed(trained["mixup"], steps)
         for name, one in trained.items():
             # The claims rest on mixup; of what stands beside it one draw is enough.
-            if name == "mixup" or name not in made:
+            if name in ("mixup", "mixup-decayed") or name not in made:
                 made.setdefault(name, {})[f"draw {study.draw}"] = one
     return made
 

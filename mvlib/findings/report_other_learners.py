@@ -150,10 +150,9 @@ def values(study: SingleModelStudy, of: Families) -> Record:
         said[f"{word}-on-multi"] = percent(mean_of_draws(multi[kind]), 2)
         said[f"{word}-views"] = number(views[kind])
         said[f"{word}-steps"] = round(steps[kind])
-    for name in ("mixup", "mixup-narrow"):
-        found = draws(of[name])
-        ended = percent([a["train_error"][-1].mean() for a in found], 2)
-        said[f"{words[ALONE[name]]}-train"] = ended
+    for name in ("mixup", "mixup-decayed"):
+        fitted = np.concatenate([a["fitted"] for a in draws(of[name])])
+        said[f"{words[ALONE[name]]}-fitted"] = f"{fitted.sum()} of {fitted.size}"
     return said
 
 
