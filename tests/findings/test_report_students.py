@@ -47,12 +47,12 @@ def finding(claim: str, predicted: float = 0.5) -> Finding:
 
 
 def sample(strengths: list[list[float]], labels: list[int]) -> Sample:
-    n = len(labels)
+    n, k = len(labels), len(strengths[0]) // 2
     return Sample(
         patches=torch.zeros(n, 1, 1), labels=torch.tensor(labels),
         single_view=torch.arange(n) == 0, dominant_view=torch.zeros(n, dtype=torch.int64),
-        strengths=torch.tensor(strengths).view(n, -1, 2),
-        view_patches=torch.zeros(n, 4, 2, 1, dtype=torch.int64),
+        strengths=torch.tensor(strengths).view(n, k, 2),
+        view_patches=torch.zeros(n, k, 2, 1, dtype=torch.int64),
         feature_noise=None, thinned=torch.zeros(n, dtype=torch.int64),
     )  # fmt: skip
 
