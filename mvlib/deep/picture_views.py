@@ -45,6 +45,7 @@ class PictureViews(Appearance):
             next one, around.
         side: larger photographs are averaged down to this many pixels, >= 4.
         explore: True tests on the last sixth of the training files, not on the test files.
+        whitened: False leaves pixels as they are, 0 for black: the same photographs, to look at.
     """
 
     dataset: str
@@ -52,6 +53,7 @@ class PictureViews(Appearance):
     second: tuple[int, ...] = ()
     side: int = 16
     explore: bool = False
+    whitened: bool = True
 
     def __post_init__(self) -> None:
         known = self.dataset in DATASETS
@@ -63,8 +65,9 @@ class PictureViews(Appearance):
         bound = f"be the kinds 0..{k - 1} in some order, or ()"
         require(fits, "second", "", self.second, bound, "name each of them once")
         require_int("side", "", self.side, 4, "try 16")
-        told = isinstance(self.explore, bool)
-        require(told, "explore", "", self.explore, "be True or False", "pick one")
+        for flag in ("explore", "whitened"):
+            told = getattr(self, flag)
+            require(isinstance(told, bool), flag, "", told, "be True or False", "pick one")
 
     @property
     def dim(self) -> int:
@@ -132,8 +135,8 @@ def album(views: PictureViews) -> Album:
     least = torch.stack([own[y == kind].quantile(1 - views.typical) for kind in range(k)])
     rest = typicality(X_test, y_test, means) >= least[y_test]
     X, y, X_test, y_test = X[own >= least[y]], y[own >= least[y]], X_test[rest], y_test[rest]
-    middle = _means(X, y, k).mean(dim=0)
-    Z = whitening(X - middle)
+    middle = _means(X, y, k).mean(dim=0) if views.whitened else torch.zeros(X.shape[1])
+    Z = whitening(X - middle) if views.whitened else torch.eye(X.shape[1])
     means = _means(X - middle, y, k) @ Z
     length = means.norm(dim=1, keepdim=True)
     pages = (_pages((part - middle) @ Z / length[labels], labels, means / length, views)

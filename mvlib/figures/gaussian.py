@@ -10,44 +10,46 @@ from mvlib.core.intervals import wilson_interval
 from mvlib.figures import parts
 from mvlib.figures.picture import ENSEMBLE, SINGLE, THEORY, canvas, picture
 from mvlib.findings.gaussian import Cell, minority_followed
+from mvlib.findings.report_gaussian import by_condition, mean_errors
+
+# Share of the errors that is left -> a line there and what it says.
+_GAINS = {1.0: (":", "nothing gained"), 0.5: ("--", "half of the errors gone")}
 
 
 @picture
 def error_grid(cells: Sequence[Cell]) -> str:
-    """Single networks and ensembles in every cell: panels by condition and inputs, and in each the
-    same lines, one a labelling function and learner."""
-    panels: dict[tuple[str, str], list[Cell]] = {}
-    for cell in cells:
-        panels.setdefault((cell.condition, cell.inputs), []).append(cell)
-    rows, columns = (list(dict.fromkeys(names)) for names in zip(*panels, strict=True))
-    most = max(float(cell.single.max()) for cell in cells)
-    tall = len(next(iter(panels.values())))
-    # Not wider than a page's column, so that labels keep their size.
-    size = (2.6 * len(columns) + 2.6, (0.21 * tall + 0.35) * len(rows) + 1)
-    axes = canvas(size, len(rows), len(columns), sharex=True, sharey=True)
-    for (row, column), lines in panels.items():
-        axis = axes[rows.index(row) * len(columns) + columns.index(column)]
-        y = np.arange(len(lines))
-        means, spreads = ([of(e.single) for e in lines] for of in (np.mean, np.std))
-        axis.errorbar(means, y, xerr=spreads, fmt="o", ms=5, capsize=2, color=SINGLE,
-                      label="one network: mean and spread")  # fmt: skip
-        axis.plot([e.ensemble for e in lines], y, "D", ms=5, color=ENSEMBLE, label="their average")
-        axis.set_yticks(y, [f"{e.labels} / {e.learner}" for e in lines], fontsize=10)
-        axis.set(xlim=(0, 1.05 * most), ylim=(len(lines) - 0.5, -0.5))
-        axis.grid(axis="y", color=THEORY, alpha=0.25)
-        axis.set_title(f"{column}, {row}", fontsize=10)
-    axes[0].figure.supxlabel("test error", fontsize=11)
-    axes[0].figure.supylabel("labels / learner", fontsize=11)
-    parts.legend_outside(axes[0], 2)
+    """The average of networks against one of them, a marker a cell: a panel a condition, a shape a
+    labelling function, filled for the first kind of inputs and open for the second."""
+    most = 1.05 * max(float(cell.single.mean()) for cell in cells)
+    shapes = dict(zip(dict.fromkeys(cell.labels for cell in cells), parts.MARKERS, strict=False))
+    inputs = dict.fromkeys(cell.inputs for cell in cells)
+    fills = dict(zip(inputs, (ENSEMBLE, "none"), strict=False))
+    panels = by_condition(cells)
+    everything = panels.pop("all")
+    axes = parts.rows_of(2, len(panels), 2.7, sharex=True, sharey=True)
+    for axis, (condition, shown) in zip(axes, panels.items(), strict=False):
+        for cell in shown:
+            axis.plot(cell.single.mean(), cell.ensemble, shapes[cell.labels], ms=5.5,
+                      color=ENSEMBLE, mfc=fills[cell.inputs])  # fmt: skip
+        for slope, (line, _) in _GAINS.items():
+            axis.axline((0, 0), slope=slope, color=THEORY, ls=line)
+        axis.set(xlim=(0, most), ylim=(0, most), title=condition)
+    axes[0].figure.supxlabel("test error of one network", fontsize=11)
+    axes[0].figure.supylabel("test error of their average", fontsize=11)
+    keys = [
+        *(parts.key(ENSEMBLE, f"{name} labels", marker=shape) for name, shape in shapes.items()),
+        *(parts.key(ENSEMBLE, name, marker="D", mfc=fill) for name, fill in fills.items()),
+        *(parts.key(THEORY, name, ls=line) for line, name in _GAINS.values()),
+    ]
+    parts.legend_outside(axes[0], 2, keys)
     said = "; ".join(
-        f"{column}, {row}: {np.mean([e.single.mean() for e in lines]):.2f} to "
-        f"{np.mean([e.ensemble for e in lines]):.2f}"
-        for (row, column), lines in panels.items()
+        "{}: {:.2f} to {:.2f}".format(name, *mean_errors(shown))
+        for name, shown in (panels | {"all": everything}).items()
     )
     return (
-        f"{len(panels)} panels of test errors, one line a labelling function and learner: a dot "
-        "with its spread for single networks, a diamond for their average, to the left of the dot "
-        f"and mostly near it. Means of single networks and of averages: {said}."
+        f"{len(panels)} panels of test errors, one marker a cell, the average against one network, "
+        "with a line on which nothing is gained and one on which half of the errors are gone. "
+        f"Means of single networks and of averages: {said}."
     )
 
 

@@ -22,19 +22,23 @@ LOOKS = {
 def towards_the_limit(reduced: Mapping[str, Counts], full: Counts) -> str:
     """Three curves over the number of classes: lines for reduced training, one for each way in
     which k grows; open marks for full training in the first way."""
-    panels = canvas((11, 3.6), 1, len(LOOKS), sharex=True)
+    panels = parts.rows_of(1, len(LOOKS), 2.1, sharex=True)
     for axis, (name, (colour, marker)) in zip(panels, LOOKS.items(), strict=True):
-        for line, (way, counts) in zip(parts.LINES, reduced.items(), strict=False):
+        for line, counts in zip(parts.LINES, reduced.values(), strict=False):
             ks = sorted(counts)
-            axis.plot(ks, [counts[k][name] for k in ks], ls=line, marker=marker, ms=4,
-                      color=colour, label=way)  # fmt: skip
-        axis.plot(list(full), [full[k][name] for k in full], marker, ms=9, mfc="none",
-                  color=colour, label="in full")  # fmt: skip
+            axis.plot(ks, [counts[k][name] for k in ks], ls=line, marker=marker, ms=4, color=colour)
+        axis.plot(list(full), [full[k][name] for k in full], marker, ms=9, mfc="none", color=colour)
         axis.axhline(CURVES[name], color=THEORY, lw=1)
-        axis.set(xlabel="number of classes k", title=name, xscale="log")
         low = 0.25 if CURVES[name] < 1 else 0.7
-        axis.set(ylim=(low, CURVES[name] + 0.05))
-        axis.legend(fontsize=8, loc="lower right")
+        axis.set(title=name, xscale="log", ylim=(low, CURVES[name] + 0.05))
+    panels[-1].set_xlabel("number of classes k")
+    keys = [
+        *(parts.key(parts.ink(), f"{way}, reduced", ls=line)
+          for line, way in zip(parts.LINES, reduced, strict=False)),
+        parts.key(parts.ink(), "trained in full", marker="o", ms=9, mfc="none"),
+        parts.key(THEORY, "theorems", ls="-", lw=1),
+    ]  # fmt: skip
+    parts.legend_outside(panels[0], 2, keys)
     said = "; ".join(
         f"{name}, {way}: from {counts[min(counts)][name]:.2f} at k = {min(counts)} to "
         f"{counts[max(counts)][name]:.2f} at k = {max(counts)}"
@@ -94,7 +98,7 @@ def average_ratios(
     """Error of the mean of L networks trained as one over one network's, against sigma_0 over
     varrho: a panel a setting, a line for every L, reduced; stars where it was done in full, in the
     first panel."""
-    panels = canvas((11, 3.8), 1, len(curves), sharey=True)
+    panels = parts.rows_of(1, len(curves), 2.7, sharex=True, sharey=True)
     colours = list(PALETTE.values())
     for axis, (name, lines) in zip(panels, curves.items(), strict=True):
         for i, (L, points) in enumerate(lines.items()):
@@ -108,11 +112,11 @@ def average_ratios(
         starts = sorted({one.start for points in lines.values() for one in points})
         parts.plain_log_axis(axis, starts)
         axis.set_xticklabels([f"{start:g}" for start in starts])
-        axis.set(xlabel=r"$\sigma_0 / \varrho$", ylim=(0, None))
+        axis.set(ylabel="ratio of test errors", ylim=(0, None))
         axis.set_title(name, fontsize=10)
     for one in full:
         panels[0].plot(one.start, one.ratio, "*", ms=11, color=parts.ink(), zorder=5)
-    panels[0].set_ylabel("ratio of test errors")
+    panels[-1].set_xlabel(r"$\sigma_0 / \varrho$")
     keys = [*panels[0].get_legend_handles_labels()[0],
             *(parts.key(parts.ink(), f"trained in full, L = {L}", marker="*", ms=11)
               for L in sorted({one.members for one in full}))]  # fmt: skip

@@ -307,23 +307,23 @@ def coverage(learned: np.ndarray, classes: Sequence[str] | None = None) -> str:
     """Which views each network has, and how many have each; `learned` (networks, k, V) is True
     where a view is learned; `classes` are their names, if they have any."""
     networks, k, V = learned.shape
-    above, axis = canvas(
-        (9, 0.28 * networks + 2.2), 2, 1, sharex=True, height_ratios=[1, 0.22 * networks]
-    )
+    above, axis = canvas((6.2, 0.24 * networks + 2.6), 2, 1, sharex=True,
+                         height_ratios=[1, 0.2 * networks])  # fmt: skip
     # The views of a class stand close together, classes apart.
     place = np.arange(k)[:, None] + 0.8 / V * (np.arange(V) - (V - 1) / 2)
     for view in range(V):
         colour = parts.view_colour(view)
         above.bar(place[:, view], learned[:, :, view].sum(axis=0), width=0.72 / V, color=colour)
         row, column = learned[:, :, view].nonzero()
-        axis.scatter(place[column, view], row, marker="s", s=140 / V, color=colour,
+        axis.scatter(place[column, view], row, marker="s", s=110 / V, color=colour,
                      label=f"view {view + 1}")  # fmt: skip
     above.set(ylabel="networks", yticks=[0, networks], ylim=(0, networks))
     above.set_title("how many networks know the view", fontsize=10, loc="left")
-    axis.set_yticks(range(networks), [f"network {r}" for r in range(networks)], fontsize=9)
-    axis.set(xlabel="class", ylim=(networks - 0.5, -0.5))
-    axis.set_xticks(range(k), classes or [f"{j}" for j in range(k)], fontsize=7 if classes else 11)
-    axis.legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize=9)
+    axis.set_yticks(range(networks), [f"{r}" for r in range(networks)], fontsize=9)
+    axis.set(xlabel="class", ylabel="network", ylim=(networks - 0.5, -0.5))
+    # Names stand upright: each line of them below its own view.
+    axis.set_xticks(range(k), classes or [f"{j}" for j in range(k)], rotation=90 * bool(classes))
+    parts.legend_outside(axis, V)
     each = learned.reshape(networks, -1).sum(axis=1)
     union = int(learned.any(axis=0).sum())
     return (

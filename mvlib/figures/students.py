@@ -78,7 +78,7 @@ def students_over_time(
     never."""
     levels = [Fraction(n_views - 1, n_views) ** known for known in (1, 2)]
     fits = {kind: f"{step:.0f}" for kind, step in fitted_at.items() if np.isfinite(step)}
-    [axis] = canvas((7.5, 4.2))
+    [axis] = canvas((6.2, 4.6))
     looks = zip(cycle(parts.LINES), curves.items(), strict=False)
     for i, (line, (kind, values)) in enumerate(looks):
         name = f"{kind}, fits at {fits[kind]}" if kind in fits else kind
@@ -142,13 +142,13 @@ def student_dots(
 def long_run(runs: Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray]]) -> str:
     """Students long after they fit; `runs`: kind of student -> steps (records,), test errors over
     mu and largest correlations with a view, (records,) or (records, students)."""
-    left, right = canvas((9.5, 3.8), 1, 2)
+    above, below = parts.rows_of(1, 2, 2.6, sharex=True)
     for line, (kind, (steps, error, weight)) in zip(cycle(parts.LINES), runs.items(), strict=False):
-        _mean_and_range(left, steps, error, line, kind)
-        _mean_and_range(right, steps, weight, line, kind)
-    left.set(xlabel="step t", ylabel=parts.ERROR, ylim=(-0.02, 1.05))
-    right.set(xlabel="step t", ylabel=r"largest $\langle w_{j,r}, v_{j,l}\rangle$", yscale="log")
-    parts.legend_outside(left, 4)
+        _mean_and_range(above, steps, error, line, kind)
+        _mean_and_range(below, steps, weight, line, kind)
+    above.set(ylabel=parts.ERROR, ylim=(-0.02, 1.05))
+    below.set(xlabel="step t", ylabel=r"largest $\langle w_{j,r}, v_{j,l}\rangle$", yscale="log")
+    parts.legend_outside(above, 4)
     said = "; ".join(
         f"{kind} after {steps[-1]:.0f} steps: error {np.mean(error[-1]):.3g}, "
         f"largest correlation {np.mean(weight[-1]):.2g}"

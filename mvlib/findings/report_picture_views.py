@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from mvlib.findings.theorems import (
     network_errors,
     with_ends,
 )
+from mvlib.paper.multi_view_data import SampleKind, sample, stored
 from mvlib.store.entries import Arrays
 from mvlib.studies.single_model import SingleModelStudy
 
@@ -53,16 +55,24 @@ def class_titles(study: SingleModelStudy) -> list[str]:
 
 
 def sheets(study: SingleModelStudy, arrays: Arrays) -> list[tuple[str, np.ndarray]]:
-    """Test inputs with their titles, for `figures.images.sheets`: first those with both views."""
-    look, labels = look_of(study), arrays["sheet_labels"]
+    """Two test inputs with titles, for `figures.images.sheets`, the first with both views and the
+    first with one: their photographs, these whitened, and the same with noise, as it was read."""
+    look, half = look_of(study), len(arrays["sheets"]) // 2
     shape = (study.data.n_patches, len(COLOURS), look.side, look.side)
-    half = len(labels) // 2
-    return [
-        (f"{' + '.join(look.things()[label])}\n{kind}", patches.astype(float).reshape(shape))
-        for label, kind, patches in zip(
-            labels, ["both views"] * half + ["one view"] * half, arrays["sheets"], strict=True
+    clear = replace(study.data, noise_std=0.0)
+    bare = replace(clear, appearance=replace(look, whitened=False))
+    kinds: dict[SampleKind, str] = {"multi": "both views", "single": "one view"}
+    shown = []
+    for at, (kind, seen) in zip((0, half), kinds.items(), strict=True):
+        photographs, whitened = (
+            stored(sample(data, half, seed=study.draw, name="test", kind=kind))[0].numpy()
+            for data in (bare, clear)
         )
-    ]
+        name = " + ".join(look.things()[arrays["sheet_labels"][at]])
+        steps = {f"{name}\n{seen}: photographs": photographs, "whitened": whitened,
+                 "with noise: as it is read": arrays["sheets"][at]}  # fmt: skip
+        shown += [(title, patches.astype(float).reshape(shape)) for title, patches in steps.items()]
+    return shown
 
 
 def reads(arrays: Arrays) -> np.ndarray:

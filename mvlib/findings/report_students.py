@@ -119,13 +119,22 @@ def shown_classes(sample: Sample) -> tuple[np.ndarray, np.ndarray]:
     return shown, shown & (sample.labels.numpy()[:, None] != np.arange(shown.shape[1]))
 
 
-def faint_example(sample: Sample, learned: np.ndarray) -> Example:
+def absent_ahead(sample: Sample, scores: np.ndarray) -> np.ndarray:
+    """Whether some class that an input does not show has more of the `scores` (..., n, k) than one
+    that it shows, (..., n)."""
+    shown = shown_classes(sample)[0]
+    loudest = np.where(shown, -np.inf, scores).max(axis=-1)
+    return np.asarray(loudest > np.where(shown, scores, np.inf).min(axis=-1))
+
+
+def faint_example(sample: Sample, learned: np.ndarray, scores: np.ndarray) -> Example:
     """The first multi-view input that shows three other classes of which a network sees one, by
-    the views that it has learned, (k, V)."""
+    the views that it has learned, (k, V), and in which a student's `scores` (n, k) are lower for
+    every absent class than for those that are there (or else the first of whatever scores)."""
     shown, (_, visible) = (sample.strengths > 0).numpy(), shown_classes(sample)
     seen = visible & (shown & learned).any(axis=-1)
     fits = (visible.sum(axis=1) == 3) & (seen.sum(axis=1) == 1) & ~sample.single_view.numpy()
-    at = int(fits.argmax())
+    at = int((fits * (2 - absent_ahead(sample, scores))).argmax())
     return Example(
         at=at,
         label=int(sample.labels[at]),
@@ -164,11 +173,10 @@ def example_values(example: Example, sample: Sample, distilled: Arrays) -> Recor
     absent, correlations = ~shown, distilled["correlations"]
     late = (correlations < UNEVEN * correlations.max(axis=-1, keepdims=True)).any(axis=-1)
     floors = F[absent & late[:, None]]
-    ahead = np.where(absent, F, -np.inf).max(axis=-1) > np.where(shown, F, np.inf).min(axis=-1)
+    ahead = absent_ahead(sample, F)
     return {
         "floor-late": number(np.median(floors), 1) if floors.size else "none",
         "absent-ahead": percent(ahead[:, ~sample.single_view.numpy()], 0),
-        "absent-loudest": int(np.where(absent, F, -np.inf)[0, example.at].argmax()),
         "example-label": example.label,
         "example-unseen": ", ".join(map(str, example.unseen)),
         "quiet": QUIET,

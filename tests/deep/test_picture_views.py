@@ -82,6 +82,23 @@ def test_typicality_by_hand() -> None:
     assert typicality(X, torch.tensor([0, 0]), means).tolist() == pytest.approx([2, -2 / 3])
 
 
+def test_photographs_as_they_are() -> None:
+    bare = replace(LOOK, whitened=False)
+    chance = torch.rand(60, generator=torch.Generator().manual_seed(0))
+    shown, whitened = (look.looks(torch.full((60,), 4), chance, "test")[:, :64]
+                       for look in (bare, LOOK))  # fmt: skip
+    found = digits()
+    twos = torch.tensor(found.test_pixels[found.test_labels == 2]).float()
+    twos = twos.view(-1, 8, 2, 8, 2).mean(dim=(2, 4)).flatten(1)  # 16 x 16 pixels, averaged down
+    # Photographs are never negative, and each picture points where one of them does.
+    alike = nnf.cosine_similarity(shown[:, None], twos[None], dim=-1).amax(dim=1)
+    assert bool((shown >= 0).all()) and float(alike.min()) > 1 - 1e-5  # float32
+    reads = shown @ bare.views()[2, 0, :64]
+    assert torch.allclose(reads, torch.ones(60), atol=1e-5)
+    repeats, again = ((a[:, None] == a).all(dim=-1) for a in (shown, whitened))
+    assert torch.equal(repeats, again) and 60 < int(repeats.sum()) < 600
+
+
 def test_whitening_by_hand() -> None:
     X = torch.tensor([[3.0, 0.0], [-3.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
     # Variances 18/3 and 2/3, mean 10/3: 1 / sqrt(28/3) and 1 / sqrt(4).
@@ -97,6 +114,7 @@ def test_whitening_by_hand() -> None:
         ("typical", 1.5),
         ("side", 3),
         ("explore", 1),
+        ("whitened", 0),
         ("second", (1, 0)),
         ("second", (0,) * 10),
     ],

@@ -7,12 +7,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mvlib.deep.picture_views import PictureViews
 from mvlib.experiments.picture_views import picture_families, picture_study
 from mvlib.findings import picture_views as claims
 from mvlib.findings import report_picture_views as report
 from mvlib.findings.finding import Finding
+from mvlib.paper.multi_view_data import SampleKind, sample
 from mvlib.studies.picture_views import PictureStudy
 
+KINDS: tuple[SampleKind, ...] = ("multi", "single")
 STUDY = picture_study("book")  # mu = 0.005: a multi-view error counts 199 times
 
 
@@ -98,14 +101,26 @@ def test_mixup_beside_the_same_networks() -> None:
 
 
 def test_sheets() -> None:
-    patches = np.zeros((4, 16, 512), np.float16)
-    patches[1, 3, 256 + 17] = 1  # orange, second row and column of the fourth patch
-    shown = report.sheets(STUDY, {"sheets": patches, "sheet_labels": np.array([0, 1, 0, 9])})
-    assert [title for title, _ in shown] == [
-        "T-shirt + coat\nboth views", "trousers + sneaker\nboth views",
-        "T-shirt + coat\none view", "boot + pullover\none view",
-    ]  # fmt: skip
-    assert shown[1][1].shape == (16, 2, 16, 16) and shown[1][1][3, 1, 1, 1] == 1
+    pytest.importorskip("sklearn")
+    look = PictureViews(dataset="digits", typical=0.5, side=4)
+    study = replace(STUDY, data=replace(STUDY.data, appearance=look, dim=look.dim, noise_std=0.01))
+    seen = [sample(study.data, 2, seed=study.draw, name="test", kind=kind) for kind in KINDS]
+    stored = {"sheets": np.concatenate([drawn.patches for drawn in seen]),
+              "sheet_labels": np.concatenate([drawn.labels for drawn in seen])}  # fmt: skip
+    titles, sheets = zip(*report.sheets(study, stored), strict=True)
+    with_noise = "with noise: as it is read"
+    assert titles == ("zero + one\nboth views: photographs", "whitened", with_noise,
+                      "zero + one\none view: photographs", "whitened", with_noise)  # fmt: skip
+    for drawn, (bare, whitened, noisy) in zip(seen, (sheets[:3], sheets[3:]), strict=True):
+        assert bare.shape == (16, 2, 4, 4) and bare.min() == 0
+        # Standard deviation of 512 numbers; 5 standard errors.
+        assert (noisy - whitened).std() == pytest.approx(0.01, rel=5 / 32)
+        # A patch is blue or orange, and nothing stands where no view does.
+        views = drawn.view_patches[0].transpose(0, 1).flatten(1)
+        for colour, places in enumerate(views):
+            here = np.isin(np.arange(16), places)
+            assert (bare[:, colour].any(axis=(1, 2)) == here).all()
+            assert (whitened[:, colour].any(axis=(1, 2)) == here).all()
 
 
 def test_what_breaks_it() -> None:

@@ -47,12 +47,12 @@ def finding(claim: str, predicted: float = 0.5) -> Finding:
 
 
 def sample(strengths: list[list[float]], labels: list[int]) -> Sample:
-    n = len(labels)
+    n, k = len(labels), len(strengths[0]) // 2
     return Sample(
         patches=torch.zeros(n, 1, 1), labels=torch.tensor(labels),
         single_view=torch.arange(n) == 0, dominant_view=torch.zeros(n, dtype=torch.int64),
-        strengths=torch.tensor(strengths).view(n, 4, 2),
-        view_patches=torch.zeros(n, 4, 2, 1, dtype=torch.int64),
+        strengths=torch.tensor(strengths).view(n, k, 2),
+        view_patches=torch.zeros(n, k, 2, 1, dtype=torch.int64),
         feature_noise=None, thinned=torch.zeros(n, dtype=torch.int64),
     )  # fmt: skip
 
@@ -93,7 +93,7 @@ def test_setting_of_distillation() -> None:
 def test_an_example_shows_what_one_network_lacks() -> None:
     # The network has the first view of 1, the second of 2, the second of 3.
     learned = np.array([[1, 1], [1, 0], [0, 1], [0, 1]]) == 1
-    example = report.faint_example(SAMPLE, learned)
+    example = report.faint_example(SAMPLE, learned, np.zeros((3, 4)))
     assert (example.at, example.label) == (2, 0), "the first is a single-view input"
     assert example.visible == {1: "view 2", 2: "view 1 and 2", 3: "view 1"}
     assert example.unseen == [1, 3]
@@ -109,6 +109,15 @@ def test_an_example_shows_what_one_network_lacks() -> None:
     late = np.array([[[1, 1], [1, 0.5], [1, 1], [1, 1]]])
     values = report.example_values(example, SAMPLE, students | {"correlations": late})
     assert values["floor-late"] == "2.0", "of the second class alone"
+
+
+def test_an_example_is_one_that_the_student_reads() -> None:
+    three = sample([[*FAINT, 0.0, 0.0]] * 3, [0, 0, 0])  # a fifth class is absent
+    learned = np.array([[1, 1], [1, 0], [0, 1], [0, 1], [1, 1]]) == 1
+    scores = np.array([[0, 0, 0, 0, 0], [1, 9, 9, 9, 2], [3, 3, 3, 3, 2]])
+    assert report.absent_ahead(three, scores).tolist() == [False, True, False]
+    assert report.faint_example(three, learned, scores).at == 2, "the first is single-view"
+    assert report.faint_example(three, learned, scores[[0, 1, 1]]).at == 1, "none is read"
 
 
 def test_soft_labels_are_cut_at_the_cap() -> None:
