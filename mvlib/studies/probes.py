@@ -322,8 +322,9 @@ def _pictures() -> Probes:
         "networks": PictureStudy(base=networks()),
         "students": PictureStudy(base=students),
         "other photographs, other kinds": PictureStudy(
-            base=networks(explore=True, second=(2, 3, 4, 5, 6, 7, 8, 9, 0, 1), whitened=False)
+            base=networks(explore=True, second=(2, 3, 4, 5, 6, 7, 8, 9, 0, 1))
         ),
+        "photographs as they are": PictureStudy(base=networks(whitened=False)),
         "streamed": partial(_streamed, PictureStudy(base=networks())),
     }
 
