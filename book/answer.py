@@ -3,10 +3,10 @@
     python book/answer.py [--results DIR]
 
 It writes `_static/answer-light.svg` and `_static/answer-dark.svg`, and `_answer.md`, which shows
-them with their alternative text, from the first data draw of the store; `_findings.md`, every
-finding with its verdict; `_claims.md`, where each is measured and by which code; and
-`_verdicts.json`, the verdicts for each chapter's claim box.  A test fails when they are not what
-the store gives.
+them with their alternative text, from the first data draw of the store; `_introduction.md`, the
+four numbers of the paper's introduction; `_findings.md`, every finding with its verdict;
+`_claims.md`, where each is measured and by which code; and `_verdicts.json`, the verdicts for each
+chapter's claim box.  A test fails when they are not what the store gives.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import json
 import re
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -28,10 +29,18 @@ from mvlib.figures.picture import Picture  # noqa: E402
 from mvlib.figures.summary import Learner, who_knows_what  # noqa: E402
 from mvlib.findings import theorems  # noqa: E402
 from mvlib.findings.finding import Finding  # noqa: E402
+from mvlib.findings.report_students import GOAL  # noqa: E402
 from mvlib.run import sweep  # noqa: E402
 from mvlib.store.entries import Store  # noqa: E402
 
 SHOWN = 4  # networks drawn
+# Of what the paper's introduction prints a number.
+INTRODUCTION = {
+    "theorem-1": "a single network",
+    "theorem-2": "the average of networks",
+    "theorem-3": "one student of that average",
+    "self-distillation": "a student of a single network",
+}
 BOOK = ROOT / "book"
 WRITTEN = "% Written by `python book/answer.py`; a test fails when it is out of date.\n\n"
 
@@ -72,6 +81,7 @@ def files(picture: Picture, found: Sequence[Finding]) -> dict[str, bytes]:
         "_static/answer-light.svg": lighter(picture.light),
         "_static/answer-dark.svg": lighter(picture.dark),
         "_answer.md": (WRITTEN + shown).encode(),
+        "_introduction.md": (WRITTEN + introduction(found)).encode(),
         "_findings.md": findings_page(found).encode(),
         "_measured.md": measured_page(found).encode(),
         "_claims.md": (WRITTEN + places.claims_page(found)).encode(),
@@ -103,6 +113,18 @@ def verdicts(found: Sequence[Finding]) -> dict[str, list[dict[str, str]]]:
         ]
         for chapter, claims in places.CHAPTERS.items()
     }
+
+
+def introduction(found: Sequence[Finding]) -> str:
+    """The four numbers of the paper's introduction beside ours; of the average and its student it
+    asks less than Theorems 2 and 3."""
+    asked = {f.claim: f for f in found if f.claim in INTRODUCTION}
+    asked |= {name: replace(asked[name], predicted=GOAL) for name in ("theorem-2", "theorem-3")}
+    return "".join(
+        f"- {places.link(name, who)}: {asked[name].prediction}, measured {asked[name].summary()}: "
+        f"*{asked[name].verdict}*\n"
+        for name, who in INTRODUCTION.items()
+    )
 
 
 def findings_page(found: Sequence[Finding]) -> str:

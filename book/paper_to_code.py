@@ -23,6 +23,7 @@ from mvlib.core.source import sources  # noqa: E402
 from places import measured_by  # noqa: E402
 
 PAGE = ROOT / "book" / "paper-to-code.md"
+BAR = r"\|"
 TAG = re.compile(r"^Paper: (.+)\.$")
 
 # What the book is about, in the paper's order; what has no tag yet is listed as missing.
@@ -44,16 +45,16 @@ OBJECTS = (
 HEAD = """\
 # Paper to code
 
-Where each numbered object of {cite:t}`allenzhu2023` lives in the library, and where this book
-states or measures it.
+Where each numbered object of {cite:t}`allenzhu2023` lives in the library, and below that where this
+book states or measures it.
 Each has exactly one home; everything else in the code calls it.
 A name leads to its entry in the reference, which says its module, and "[source]" there to the
 code itself.
 In Python, `help(mvlib.train)` and the like show the whole docstring: the equation, the ranges,
 what is easy to get wrong, and the choices made where the paper leaves one.
 
-| in the paper | in the code | in this book | what it is |
-|---|---|---|---|
+| where | what it is |
+|---|---|
 """
 
 TAIL = """
@@ -132,9 +133,9 @@ def page(package: Path) -> str:
 
 def _row(item: str, home: Home | None) -> str:
     name, what = (home.link, home.summary) if home else ("not built yet", "")
-    where = [STATED.get(item, ""), measured_by(home.name) if home else ""]
-    cells = (item, name, ", ".join(filter(None, where)), what)
-    return "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |\n"
+    book = [STATED.get(item, ""), measured_by(home.name) if home else ""]
+    where = "<br>".join([item, name, ", ".join(filter(None, book))])
+    return f"| {where} | {what.replace('|', BAR)} |\n"
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ entry to its source, which this module finds without importing it.
 from __future__ import annotations
 
 import ast
+import functools
 import importlib.util
 import re
 from collections import Counter
@@ -55,9 +56,18 @@ def _library(app: Sphinx) -> Path:
 
 
 def entries(app: Sphinx) -> dict[str, str]:
+    """`called`, of the entries of the reference."""
+    paths = tuple(app.env.domaindata["py"]["objects"])
+    library = _library(app) / "mvlib" / "__init__.py"
+    return called(paths, library.read_text(encoding="utf-8") if paths else "")
+
+
+@functools.lru_cache(maxsize=1)  # the same for every page
+def called(paths: tuple[str, ...], library: str) -> dict[str, str]:
     """What a public name is called -> its path: the path itself, each end of it that nothing else
-    in the library has and that is no plain word, and what `import mvlib` passes on."""
-    parts = [path.split(".") for path in app.env.domaindata["py"]["objects"]]
+    in the library has and that is no plain word, and what `import mvlib`, by its source, passes on.
+    """
+    parts = [path.split(".") for path in paths]
     modules = {tuple(p[:n]) for p in parts for n in range(1, len(p))}
     ends = Counter(".".join(p[i:]) for p in [*parts, *modules] for i in range(len(p)))
     known = {
@@ -66,7 +76,6 @@ def entries(app: Sphinx) -> dict[str, str]:
         for i in range(len(p))
         if ends[end := ".".join(p[i:])] == 1 and re.search("[._A-Z]", end)
     }
-    library, _ = find_source(app, "mvlib") if parts else ("", None)
     for module, name in re.findall(r"from ([\w.]+) import \w+ as (\w+)", library):
         known |= {name: f"{module}.{name}", f"mvlib.{name}": f"{module}.{name}"}
     return known

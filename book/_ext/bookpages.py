@@ -11,6 +11,7 @@ of the environment tell it what nobody can know before the book is published:
 from __future__ import annotations
 
 import html
+import itertools
 import json
 import os
 import re
@@ -81,7 +82,9 @@ MOVED = {
 # What stands beside the arrow that unfolds a cell.
 PROMPT = re.compile(r"\b(Show|Hide) code cell (source|content)\b")
 FOLDED = {"source": "the code", "content": "code and result"}
-CELL = re.compile(r"<td>(?=(.*?)</td>)", re.DOTALL)
+TABLE = re.compile(r'<table class="table".*?</table>', re.DOTALL)
+COLUMN = re.compile(r"<th\b[^>]*>(.*?)</th>", re.DOTALL)
+CELL = re.compile(r"<td>(.*?)</td>", re.DOTALL)
 SENTENCES = 100  # letters
 EMBEDDED = re.compile(r'src="data:[^"]*"')
 DRAWING = re.compile(r'<img (?=[^>]*\bsrc="[^"]*_images/([\w-]+\.svg)")')
@@ -140,7 +143,7 @@ def finish_page(
         body = FINDINGS.sub(lambda table: GREEK.sub(_greek, table[0]), body)
     if pagename.startswith("chapters/"):
         body = body.replace("</h1>", f"</h1>\n{_reading_time(doctree)}", 1)
-    body = CELL.sub(lambda cell: _cell(cell[1]), body)
+    body = TABLE.sub(lambda table: _table(table[0]), body)
     body = PROMPT.sub(lambda prompt: f"{prompt[1]} {FOLDED[prompt[2]]}", body)
     body = DRAWING.sub(lambda m: f"<img {_size(Path(app.srcdir) / '_static' / m[1])} ", body)
     body = FORMULA.sub(lambda m: f'<{m[1]} style="{room(m[1], m[2])}" class="math ', body)
@@ -188,10 +191,19 @@ def _marked(verdict: str) -> str:
     return f'<span class="mv-verdict mv-{verdict.replace(" ", "-")}">{shape} {verdict}</span>'
 
 
-def _cell(content: str) -> str:
-    """The opening of a table's cell: whole sentences need room."""
-    long = len(html.unescape(re.sub(r"<[^>]*>", "", content))) > SENTENCES
-    return '<td class="mv-sentences">' if long else "<td>"
+def _table(table: str) -> str:
+    """A table; of one with whole sentences each row becomes a list on a phone (see custom.css), in
+    which a cell has to say its column."""
+    if all(len(html.unescape(_bare_text(cell))) <= SENTENCES for cell in CELL.findall(table)):
+        return table
+    columns = itertools.cycle(_bare_text(column) for column in COLUMN.findall(table))
+    table = table.replace('class="table"', 'class="table mv-sentences"', 1)
+    return CELL.sub(lambda cell: f'<td data-column="{next(columns)}">{cell[1]}</td>', table)
+
+
+def _bare_text(content: str) -> str:
+    """What one reads of a piece of a page, still escaped."""
+    return re.sub(r"<[^>]*>", "", content).replace('"', "&quot;").strip()
 
 
 def _size(drawing: Path) -> str:

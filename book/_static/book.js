@@ -157,6 +157,21 @@
     document.addEventListener("scroll", follow, { passive: true });
   }
 
+  // -- contents of the page ---------------------------------------------------------------------
+
+  // The list can be longer than the window; it goes where the reader is.
+  function contents() {
+    const list = document.querySelector("#pst-page-toc-nav");
+    const bar = list?.closest(".bd-sidebar-secondary");
+    if (!bar) return;
+    new MutationObserver(() => {
+      const at = list.querySelector("a[aria-current]")?.getBoundingClientRect();
+      const place = bar.getBoundingClientRect();
+      if (at && (at.top < place.top || at.bottom > place.bottom))
+        bar.scrollTop += at.top - place.top - place.height / 3;
+    }).observe(list, { attributeFilter: ["aria-current"], subtree: true });
+  }
+
   // -- print ----------------------------------------------------------------------------------
 
   // On paper nothing can be unfolded, so solutions are printed open.  Folded code is left out:
@@ -170,6 +185,7 @@
 
   addEventListener("DOMContentLoaded", () => {
     previews();
+    contents();
     fit();
     addEventListener("resize", fit);
     // Formulas get their width when they are set, the others' fonts when they have come.

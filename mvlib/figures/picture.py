@@ -119,6 +119,11 @@ class Table:
         """A table of records, header -> cell, all with the same headers."""
         return cls(list(records[0]), [list(record.values()) for record in records])
 
+    def turned(self) -> Table:
+        """The same with a column for each row, for a few long rows."""
+        headers, *rows = zip(self.headers, *self.rows, strict=True)
+        return Table([_words(h) for h in headers], rows)
+
     def _repr_html_(self) -> str:
         head = "".join(f'<th scope="col">{html.escape(h)}</th>' for h in self.headers)
         body = "".join(
@@ -127,6 +132,10 @@ class Table:
         return f'<table class="table"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
 
 
+def _words(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
 def _cell(value: object) -> str:
-    text = html.escape(f"{value:.4g}" if isinstance(value, float) else str(value))
+    text = html.escape(_words(value))
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", text)

@@ -16,7 +16,7 @@ from mvlib.run.sweep import load_family
 from mvlib.store.entries import Store
 
 MULTI_VIEW, GAUSSIAN, PHOTOGRAPHS = "multi-view data", "Gaussian inputs", "photographs"
-NOT_MEASURED = "(not measured)"
+NOT_MEASURED, NEITHER = "(not measured)", "neither"
 AUGMENTED = "photographs, augmented"
 
 ROWS = {
@@ -138,7 +138,7 @@ def photographs_side(found: Mapping[str, Measured]) -> str:
         name for name in (MULTI_VIEW, GAUSSIAN)
         if {name, PHOTOGRAPHS} <= found.keys() and apart(found[name], found[PHOTOGRAPHS])
     ]  # fmt: skip
-    return " and ".join(others) or "neither"
+    return " and ".join(others) or NEITHER
 
 
 def questions(
@@ -171,18 +171,15 @@ def answer(found: Mapping[str, Measured], world: str) -> str:
 
 
 def table(of: Mapping[str, World], asked: Shares) -> list[Record]:
-    """Every question, one column a world, and which worlds photographs are apart from."""
+    """Every question, one column a world; that of photographs says which worlds they are apart
+    from."""
     errors = {"share of": "error of one network (multi-view data: over μ)"}
     errors |= {w.name: number(mean_error(w, "single")) for w in of.values()}
-    return [
-        errors | {"photographs are apart from": ""},
-        *(
-            {"share of": what}
-            | {w: answer(found, w) for w in of}
-            | {"photographs are apart from": photographs_side(found)}
-            for what, found in asked.items()
-        ),
-    ]
+    rows = [{"share of": what} | {w: answer(found, w) for w in of} for what, found in asked.items()]
+    for row, found in zip(rows, asked.values(), strict=True):
+        if (side := photographs_side(found)) != NEITHER:
+            row[PHOTOGRAPHS] += f", apart from {side}"
+    return [errors, *rows]
 
 
 def values(asked: Shares) -> Record:

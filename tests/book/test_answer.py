@@ -18,7 +18,7 @@ from mvlib.store.entries import Store
 BOOK = Path(answer.__file__).parent
 FILES = (
     *("_static/answer-light.svg", "_static/answer-dark.svg", "_answer.md", "_findings.md"),
-    *("_claims.md", "_measured.md", "_verdicts.json"),
+    *("_introduction.md", "_claims.md", "_measured.md", "_verdicts.json"),
 )
 
 
@@ -75,6 +75,24 @@ def test_the_table_says_whose_prediction_and_what_came_of_it() -> None:
     assert "| {ref}`It helps. <fig-margins>` (" in answer.findings_page([lottery])
     columns = {line.count("|") for line in page.splitlines() if "It helps." in line}
     assert columns == {page.splitlines()[3].count("|")} == {page.splitlines()[4].count("|")}
+
+
+def test_the_introductions_numbers_stand_beside_ours() -> None:
+    found = trust_lists.stored_findings(BOOK.parent / "results")
+    lines = answer.introduction(found).splitlines()
+    asked = ("0.49 to 0.51", "at most 0.01", "at most 0.01", "at most 0.26")
+    claims = ("theorem-1", "theorem-2", "theorem-3", "self-distillation")
+    for line, number, claim in zip(lines, asked, claims, strict=True):
+        [ours] = [f for f in found if f.claim == claim]
+        assert f": {number}, measured {ours.measured:.3f}"[:-1] in line
+        assert line.startswith("- {ref}`") and line.endswith("*")
+
+
+def test_claims_on_training_an_average_stand_together() -> None:
+    claims = [f.claim for f in trust_lists.stored_findings(BOOK.parent / "results")]
+    at = [i for i, claim in enumerate(claims) if "train-average" in claim]
+    assert at == list(range(at[0], at[0] + len(at))) and len(at) == 10
+    assert claims[at[0] - 1].startswith("ntk-distilled")
 
 
 def test_a_claim_leads_to_what_shows_it_and_to_what_measures_it(

@@ -161,6 +161,7 @@ def test_names_are_known_by_each_end_that_is_theirs_alone(package: Path) -> None
     assert known["act"] == known["mvlib.act"] == "lib.room.act"  # the catalogue's own name
     assert known["room.go"] == "mvlib.room.go" and known["Thing"] == "mvlib.room.Thing"
     assert "go" not in known and "other" not in known  # two of that name; a module's, too
+    assert booklinks.entries(app) is known, "once for all pages"  # type: ignore[arg-type]
 
 
 def test_cells_call_things_as_they_import_them() -> None:

@@ -58,9 +58,9 @@ def test_homes_are_found_in_packages(package: Path) -> None:
 
 def test_page_lists_missing_objects_and_escapes_bars(package: Path) -> None:
     text = page(package)
-    where = "{py:obj}`Thing <lib.room.Thing>` | {prf:ref}`def-data`"
-    assert f"| Definition 3.1 | {where} | What it is, over two lines. |\n" in text
-    assert "| Theorem 1 | not built yet | {prf:ref}`thm-single` |  |\n" in text
+    where = "{py:obj}`Thing <lib.room.Thing>`<br>{prf:ref}`def-data`"
+    assert f"| Definition 3.1<br>{where} | What it is, over two lines. |\n" in text
+    assert "| Theorem 1<br>not built yet<br>{prf:ref}`thm-single` |  |\n" in text
     assert text.index("Remark 9.9") > text.index("Theorem 4 (self-distillation)")
     assert r"$\|w\|$" in text
 

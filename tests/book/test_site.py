@@ -154,10 +154,17 @@ def test_verdicts_have_mu_as_a_letter_and_nowhere_else(parsed: dict[str, Beautif
 
 
 def test_cells_of_sentences_have_room(parsed: dict[str, BeautifulSoup]) -> None:
-    cells = [cell for soup in parsed.values() for cell in soup.select("article td")]
-    long = [cell for cell in cells if len(cell.get_text()) > 100]
-    assert long == [cell for cell in cells if "mv-sentences" in cell.get("class", [])]
-    assert len(long) > 20
+    """Where rows become lists on a phone, each cell says its column."""
+    long = 0
+    for page, soup in parsed.items():
+        for table in soup.select("article table.table"):
+            cells, columns = table.select("td"), [tag.get_text() for tag in table.select("th")]
+            told = [cell["data-column"] for cell in cells if cell.has_attr("data-column")]
+            is_long = any(len(cell.get_text()) > 100 for cell in cells)
+            assert is_long == ("mv-sentences" in table["class"]) == bool(told), page
+            assert told == columns * (len(cells) // len(columns)) or not is_long, page
+            long += is_long
+    assert long > 10
 
 
 def test_what_is_folded_says_what_it_is(parsed: dict[str, BeautifulSoup]) -> None:
@@ -214,10 +221,11 @@ def test_every_public_name_has_an_address_and_its_source(parsed: dict[str, Beaut
 def test_from_the_paper_to_code_and_verdict(parsed: dict[str, BeautifulSoup]) -> None:
     numbered, claims = parsed["paper-to-code.html"].select("article table")
     for row in numbered.select("tbody tr"):
-        item, code, book, _ = row.select("td")
-        path = follow("paper-to-code.html", code.a)[1]
-        assert path.rpartition(".")[2] == code.get_text(), item.get_text()
-        assert book.a, item.get_text()
+        where, _ = row.select("td")
+        code, *book = where.select("a")
+        path = follow("paper-to-code.html", code)[1]
+        assert path.rpartition(".")[2] == code.get_text(), where.get_text()
+        assert book, where.get_text()
     told = json.loads((ROOT / "book" / "_verdicts.json").read_text(encoding="utf-8"))
     rows = claims.select("tbody tr")
     assert len(rows) == sum(map(len, told.values())) > 20
@@ -413,10 +421,21 @@ def page_faults(page: Page) -> list[str]:
                 faults.push(`formula in error: ${error.textContent.slice(0, 60)}`);
             for (const image of document.images)
                 if (image.complete && !image.naturalWidth) faults.push(`no image: ${image.alt}`);
-            const sentences = "article td.mv-sentences:not(:first-child)";
-            for (const cell of document.querySelectorAll(sentences))
+            for (const cell of document.querySelectorAll("article .mv-sentences td"))
                 if (innerWidth < 577 && cell.offsetWidth && cell.offsetWidth < 250)
                     faults.push(`a tower of ${cell.textContent.slice(0, 60)}`);
+            for (const table of document.querySelectorAll("article table")) {
+                let box = table;
+                while (box.tagName !== "ARTICLE" && box.scrollWidth <= box.clientWidth + 1)
+                    box = box.parentElement;
+                if (box.tagName === "ARTICLE" || !table.offsetWidth) continue;
+                const what = table.textContent.trim().slice(0, 60);
+                if (innerWidth >= 1280 || table.matches(".mv-sentences"))
+                    faults.push(`scrolls, ${box.scrollWidth} px in ${box.clientWidth}: ${what}`);
+                const shades = getComputedStyle(box).backgroundAttachment;
+                if (shades !== "local, local, scroll, scroll")
+                    faults.push(`nothing says that there is more of ${what}`);
+            }
             for (const still of document.querySelectorAll(".mv-alive > img"))
                 if (still.offsetWidth) faults.push("a still beside the figure that moves");
             // Formulas and drawings are whole; tables and code may scroll.
@@ -624,6 +643,36 @@ def test_a_line_that_cannot_be_read_is_seen(context: BrowserContext) -> None:
     assert [page.locator(f"article {tag}").count() for tag in ("dt", "dd", "code")] == [1, 2, 2]
     [fault] = audit(page, COLOURS)
     assert "color-contrast" in fault and "#ddd" in fault
+
+
+def test_nothing_jumps_where_a_reader_runs_through_the_reference(
+    origin: str, context: BrowserContext
+) -> None:
+    page = context.new_page()
+    page.add_init_script(SHIFTS)
+    page.goto(f"{origin}api.html")
+    settled(page)
+    here, seen = page.locator("#pst-page-toc-nav a[aria-current]"), set()
+    page.mouse.move(600, 400)
+    for _ in range(25):
+        page.mouse.wheel(0, 6000)
+        page.wait_for_timeout(100)
+        if here.count():
+            seen.add(here.inner_text())
+            place, bar = here.bounding_box(), page.locator(".bd-sidebar-secondary").bounding_box()
+            assert place and bar and bar["y"] <= place["y"] < bar["y"] + bar["height"]
+    assert len(seen) > 3
+    assert shifted(page) <= SHIFT
+
+
+def test_nothing_jumps_on_a_first_visit(origin: str, context: BrowserContext) -> None:
+    """When the theme has not stored its colours yet, and a script has to choose them."""
+    page = context.new_page()
+    page.add_init_script(SHIFTS)
+    page.goto(f"{origin}paper-to-code.html")
+    page.wait_for_selector("html[data-theme=light]")
+    settled(page)
+    assert shifted(page) <= SHIFT
 
 
 def test_first_page_is_light(origin: str, context: BrowserContext) -> None:

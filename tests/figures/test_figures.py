@@ -427,6 +427,15 @@ def test_tables_of_records() -> None:
     assert table == Table(["name", "value"], [["a", 1], ["b", 2.5]])
 
 
+def test_tables_with_a_column_for_each_row() -> None:
+    table = Table(["k", "error", "fit"], [[10, 0.5, "all"], [20, 0.25, "one"], [0.3, 1.0, "no"]])
+    assert table.turned().headers == ["k", "10", "20", "0.3"]
+    assert [list(row) for row in table.turned().rows] == [
+        ["error", 0.5, 0.25, 1.0],
+        ["fit", "all", "one", "no"],
+    ]
+
+
 def test_tables_set_names_as_code() -> None:
     html = Table(["how"], [["`predicted` is <a bound>"]])._repr_html_()
     assert "<td><code>predicted</code> is &lt;a bound&gt;</td>" in html
