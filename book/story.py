@@ -385,7 +385,7 @@ def average(v: Values) -> str:
 
 def student(v: Values) -> str:
     parts = [
-        text("What the teacher says of one training picture of a car", 8, 14, "mv-quiet mv-small"),
+        text("What it is told of one training picture of a car", 8, 14, "mv-quiet mv-small"),
         tag("path", d="M22 104H392", class_="mv-axis"),
         text("dots: faintly in the picture", 396, 144, "mv-quiet mv-tiny mv-end"),
         names_above(42, 36.5, 118),
@@ -447,7 +447,9 @@ def slider(name: str, label: str, left: str, right: str) -> str:
 
 
 def again(name: str, label: str) -> str:
-    return tag("div", f'<button type="button">{label}</button>', data_control=name)
+    _, high, start = story.CONTROLS[name]
+    button = f'<button type="button">{label}</button> <output>set {start} of {high}</output>'
+    return tag("div", button, data_control=name)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -528,8 +530,8 @@ FIGURES = {
             "views, filled where it is learned."
         ),
         caption=(
-            "{car.0} of the ten learned a car by its wheels, {car.1} by its headlights. Of all 20"
-            " views a network knows {mean:1}, on average."
+            "Of the ten, {car.0} know the wheels of a car and {car.1} its headlights. Of all 20 "
+            "views a network knows {mean:1}, on average."
         ),
         control=again("draw", "Draw ten new networks"),
     ),
@@ -551,8 +553,8 @@ FIGURES = {
             "with the number of networks."
         ),
         caption=(
-            "An average of {members} is wrong on {error%}. Views that nobody in it knows: "
-            "{unknown} of 20."
+            "An average of {members} is wrong on {error%} of pictures that show one view. Views "
+            "that nobody in it knows: {unknown} of 20."
         ),
         control=slider("members", "Networks in the average", "1", "10"),
     ),
@@ -563,9 +565,12 @@ FIGURES = {
             "The teacher's answer as ten bars, the views that the student learns as squares, and "
             "three bars of errors."
         ),
-        caption="Taught by {teacher}, it knows {count} of 20 views and is wrong on {wrong.2%}.",
+        caption=(
+            "Taught by {teacher}, it knows {count} of 20 views and is wrong on {wrong.2%} of "
+            "pictures that show one."
+        ),
         control=choice(
-            "teacher", "Who is the teacher?", ["labels alone", "one network", "average of ten"]
+            "teacher", "Who is the teacher?", ["no teacher", "one network", "average of ten"]
         ),
     ),
 }

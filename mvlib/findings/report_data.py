@@ -42,10 +42,14 @@ def readings(
     }
 
 
+def with_small_dim(params: MultiViewParams) -> MultiViewParams:
+    """The same data but for d, which the latent record, labels included, does not depend on."""
+    return replace(params, dim=params.n_views * params.n_classes)
+
+
 def law_table(params: MultiViewParams, *, n: int = 20_000) -> list[Record]:
-    """`law_of_the_sampler` for n inputs of each kind.  They are drawn with a small d, which the
-    latent record does not depend on."""
-    small = replace(params, dim=params.n_views * params.n_classes)
+    """`law_of_the_sampler` for n inputs of each kind."""
+    small = with_small_dim(params)
     columns = ("quantity", "definition", "measured", "95% interval", "n")
     return [
         {"data": kind} | dict(zip(columns, row, strict=True))

@@ -8,14 +8,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from mvlib.core.intervals import wilson_interval
+from mvlib.core.intervals import upper_end, wilson_interval
 from mvlib.experiments.catalogue import SWEEPS, setting
 from mvlib.experiments.settings import Scale
 from mvlib.findings import theorems
 from mvlib.findings.finding import Finding
 from mvlib.findings.formatting import Family, Record, mean, mean_and_spread, number, of_all
+from mvlib.findings.report_data import with_small_dim
 from mvlib.paper.activation import SmoothedReLU
 from mvlib.paper.evaluation import error_in_units_of_mu, predicted_single_error
+from mvlib.paper.multi_view_data import sample
 from mvlib.run.sweep import load_family
 from mvlib.store.entries import Arrays, Store
 from mvlib.studies.single_model import SingleModelStudy
@@ -241,10 +243,51 @@ def class_count_table(family: Family) -> list[Record]:
 # ---------------------------------------------------------------- ensembles
 
 
-def ensemble_values(study: SingleModelStudy, draws: Sequence[Arrays], many: Family) -> Record:
-    """Theorem 2 beside Theorem 1, and who knows how many views."""
-    views = [theorems.learned(a["correlations"]) for a in draws]
+def setting_values(study: SingleModelStudy) -> Record:
+    """What decides networks and their training, by its symbol; `data_values` has the data's."""
+    learner, schedule = study.learner, study.schedule
+    rule: Any = schedule.step_rule
     return {
+        "m": learner.n_neurons,
+        "q": learner.power,
+        "varrho": learner.threshold,
+        "sigma-0": learner.init_std,
+        "relative-change": rule.relative_change,
+        "step-floor": rule.floor,
+        "max-step": f"{rule.max_step:g}",
+        "limit": schedule.stop_rule.limit,
+        "networks-a-draw": study.n_networks,
+        "an-ensemble": study.ensemble_size or study.n_networks,
+    }
+
+
+def training_misread(family: Family) -> tuple[int, int]:
+    """How many training samples the disjoint ensembles of a family misread, and of how many, all
+    ensembles together."""
+    wrong = n = 0
+    for e, arrays in family:
+        study, scores = e.study, arrays["train_outputs"]
+        size = study.ensemble_size or study.n_networks
+        drawn = sample(with_small_dim(study.data), study.n_train, seed=study.draw, name="train")
+        for first in range(0, len(scores) - size + 1, size):
+            said = scores[first : first + size].mean(axis=0).argmax(axis=-1)
+            wrong += int((said != drawn.labels.numpy()).sum())
+            n += len(said)
+    return wrong, n
+
+
+def ensemble_values(study: SingleModelStudy, family: Family, many: Family) -> Record:
+    """Theorem 2 beside Theorem 1, and who knows how many views."""
+    draws = [arrays for _, arrays in family]
+    views = [theorems.learned(a["correlations"]) for a in draws]
+    (wrong, n), (misread, inputs) = training_misread(family), theorems.misread(many)
+    mu = study.data.single_view_fraction
+    return {
+        "train-misread": wrong,
+        "train-samples": f"{n:,}",
+        "multi-misread": misread,
+        "multi-inputs": f"{inputs:,}",
+        "multi-part": number((1 - mu) / mu * upper_end(misread, inputs), 5),
         "members": study.ensemble_size or study.n_networks,
         "all-networks": study.n_networks,
         "n-draws": len(draws),

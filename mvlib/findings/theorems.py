@@ -165,6 +165,12 @@ def error_counts(
     return groups
 
 
+def misread(many: Family) -> tuple[int, int]:
+    """How many multi-view test inputs the averages of `many` misread, and of how many."""
+    wrong = sum(round(float(a["ensemble_multi_error"]) * e.study.n_test_multi) for e, a in many)
+    return wrong, sum(e.study.n_test_multi for e, _ in many)
+
+
 def theorem_2(
     study: SingleModelStudy,
     draws: Sequence[Arrays],
@@ -185,8 +191,7 @@ def theorem_2(
     name = f"{ensemble_prefix(draws)}single_error"
     by_draw = [np.atleast_1d(a[name]) for a in draws]
     n, single = sum(map(len, by_draw)), study.n_test_single * len(draws)
-    inputs = sum(e.study.n_test_multi for e, _ in many)
-    wrong = sum(round(float(a["ensemble_multi_error"]) * e.study.n_test_multi) for e, a in many)
+    wrong, inputs = misread(many)
     mu = study.data.single_view_fraction
     weight = (1 - mu) / mu
     bound = weight * upper_end(wrong, inputs)

@@ -129,6 +129,16 @@ def test_the_story_plays_the_game_of_play() -> None:
     np.testing.assert_allclose(scenes.average(1, 2)["error"], game.single_error[2])
 
 
+def test_what_the_text_says_of_a_single_networks_student() -> None:
+    """On average over the draws: it knows what two networks know, and errs more than two do."""
+    kept = story.stored()
+    taught = [kept["student"][story.key((draw, 1))] for draw in range(1, scenes.DRAWS + 1)]
+    pairs = [kept["average"][story.key((draw, 2))] for draw in range(1, scenes.DRAWS + 1)]
+    count = np.mean([values["count"] for values in taught])
+    assert round(count) == round(np.mean([20 - pair["unknown"] for pair in pairs])) == 15
+    assert np.mean([v["wrong"][2] for v in taught]) > np.mean([pair["error"] for pair in pairs])
+
+
 def test_fill_says_numbers_in_words() -> None:
     v: scenes.Values = {"a": [0.0, 0.256], "b": "wheels"}
     assert story.fill(v, "{b}: {a.1%}, {a.1:2}, {a.0}") == "wheels: 25.6%, 0.26, 0"
@@ -247,6 +257,15 @@ def test_every_control_changes_its_picture_and_computes_what_python_does(
             assert_same(scene, visit.computed(scene), story.stored()[scene][at])
             assert "computed here" in visit.scene(scene).locator(".mv-source").inner_text()
         assert "#story:" in visit.page.url
+
+
+def test_a_button_says_which_of_its_draws_is_shown(browser: Browser, origin: str) -> None:
+    with Visit(browser, origin + "story.html") as visit:
+        said = visit.scene("four").locator("output")
+        for draw in (*range(1, scenes.DRAWS + 1), 1):  # the first comes again
+            assert said.inner_text() == f"set {draw} of {scenes.DRAWS}"
+            assert visit.scene("four").locator("button").is_enabled()
+            visit.move("few")
 
 
 def test_the_pictures_of_one_draw_change_together(browser: Browser, origin: str) -> None:
@@ -431,6 +450,18 @@ def test_board_and_race_are_in_view_beside_the_sliders(browser: Browser, origin:
         assert not visit.page.locator("#mv-race-q").is_visible()
         visit.page.get_by_text("All parameters").click()
         assert visit.page.locator("#mv-race-q").is_visible()
+
+
+def test_the_board_of_all_classes_is_never_cut(browser: Browser, origin: str) -> None:
+    with Visit(browser, origin + "chapters/00-play.html#race:L=10") as visit:
+        visit.page.wait_for_selector("#mv-race[data-state=done]", timeout=60_000)
+        for width in (1440, 1280, 1216, 1024, 960, 768, 390):
+            visit.page.set_viewport_size({"width": width, "height": 800})
+            room = visit.page.evaluate(
+                """[...document.querySelectorAll("#mv-race .mv-across")]
+                    .map((box) => box.scrollWidth - box.clientWidth)"""
+            )
+            assert room and max(room) == 0, width
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from types import ModuleType
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -66,7 +67,7 @@ PICTURES: dict[str, Callable[[], Picture]] = {
         np.array([8.0, np.nan]),
     ),
     "network_errors": lambda: networks.network_errors(
-        [np.array([0.4, 0.5]), np.array([0.6, 0.5])], [0.01, 0.02], 0.45
+        [np.array([0.4, 0.5]), np.array([0.6, 0.5])], 0.45
     ),
     "prediction_margins": lambda: networks.prediction_margins(
         np.linspace(0, 1, 24).reshape(4, 6), np.arange(24).reshape(4, 6) % 3 > 0
@@ -77,7 +78,7 @@ PICTURES: dict[str, Callable[[], Picture]] = {
     "class_count_curve": lambda: networks.class_count_curve(
         {4: (np.array([0.4, 0.5]), 0.4), 6: (np.array([0.5, 0.6]), 0.45)}
     ),
-    "size_curve": lambda: networks.size_curve([SIZES, SIZES / 2]),
+    "size_curve": lambda: networks.size_curve([SIZES, SIZES / 2], 2),
     "coverage": lambda: networks.coverage(
         np.arange(12).reshape(2, 3, 2) % 3 > 0, ["bag", "boot", "coat"]
     ),
@@ -304,9 +305,24 @@ def test_picture(name: str) -> None:
 
 
 def test_networks_alone_are_shown_beside_theory() -> None:
-    drawn = networks.size_curve([SIZES, SIZES / 2])
+    drawn = networks.size_curve([SIZES, SIZES / 2], 2)
     # Means of both draws: 0.5 and 0.25; 0.25 and 0.125.
-    assert "0.375 for K = 1, 0.188 for K = 2; a dashed line falls by a factor of 0.5" in drawn.alt
+    assert "0.375 for K = 1, 0.188 for K = 2; for the book's ensembles, K = 2, 0.18750" in drawn.alt
+    assert "a dashed line falls by a factor of 0.5" in drawn.alt
+    half = networks.network_errors([np.array([0.4, 0.495]), np.array([0.6, 0.505])], 0.45)
+    assert "from 0.40 to 0.60 around 0.50, of which 50% lie in Theorem 1's band" in half.alt
+
+
+def test_an_average_of_many_networks_is_shown_where_nothing_is_left() -> None:
+    """Theorem 2's ensemble is on the picture, whatever it errs on: 0 has a place on its axis."""
+    none = np.zeros((30, 1))
+    none[:3] = SIZES[:, :1]
+    undecorated: Any = networks.size_curve
+    undecorated.__wrapped__([none], 20)
+    axis = plt.gca()
+    assert axis.get_xlim()[0] < 20 < axis.get_xlim()[1]
+    assert axis.get_ylim()[0] < 0 and axis.get_yscale() == "symlog"
+    plt.close()
 
 
 def test_cells_are_averaged_by_condition() -> None:
@@ -343,7 +359,7 @@ THREE_VIEWS: dict[str, tuple[Callable[[], Picture], list[str]]] = {
     ),
     "coverage": (lambda: networks.coverage(KNOWN), ["2 networks by 9 views", "view 3"]),
     "network_errors": (
-        lambda: networks.network_errors(PAIR, [0.1, 0.2], 0.6, n_views=VIEWS), ["Theorem 1"],
+        lambda: networks.network_errors(PAIR, 0.6, n_views=VIEWS), ["Theorem 1"],
     ),
     "errors_over_time": (
         lambda: networks.errors_over_time(
@@ -353,7 +369,7 @@ THREE_VIEWS: dict[str, tuple[Callable[[], Picture], list[str]]] = {
         ["band at 0.67"],
     ),
     "size_curve": (
-        lambda: networks.size_curve([SIZES], n_views=VIEWS),
+        lambda: networks.size_curve([SIZES], 2, n_views=VIEWS),
         ["factor of 0.67", "(1 - 1/3)^K"],
     ),
     "students_over_time": (

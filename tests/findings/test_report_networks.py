@@ -9,9 +9,12 @@ from toys import TEACHER
 
 from mvlib.core.intervals import wilson_interval
 from mvlib.experiments.catalogue import SWEEPS
+from mvlib.experiments.settings import Experiment
 from mvlib.findings import report_networks
 from mvlib.findings.theorems import learned, theorem_1
+from mvlib.paper.multi_view_data import sample
 from mvlib.store.entries import Arrays, Store
+from mvlib.studies.single_model import SingleModelStudy
 
 # Two networks, three classes: views 1, 2 and both; views 2, 2 and 1.
 CORRELATIONS = np.array([[[1, 0.1], [0.2, 2], [1, 0.5]], [[0, 1], [0.1, 1], [3, 0.2]]])
@@ -42,6 +45,10 @@ RACE: Arrays = {
     "single_residual": np.array([[0.9, 0.9], [0.6, 0.7], [0.3, 0.2]]),
 }
 STUDY = replace(TEACHER, n_test_single=50, n_test_multi=100)  # k = 3, s = 1.5, mu = 0.1
+
+
+def of(study: SingleModelStudy) -> Experiment:
+    return Experiment(name="single-model", scale="smoke", label="draw 2", study=study)
 
 
 def test_finding_values() -> None:
@@ -168,13 +175,36 @@ def test_class_counts() -> None:
 
 def test_who_knows_what() -> None:
     assert learned(DRAW["correlations"]).sum(axis=2).tolist() == [[1, 1, 2], [1, 1, 1]]
-    said = report_networks.ensemble_values(STUDY, [DRAW], [(SimpleNamespace(study=STUDY), DRAW)])
+    family = [(of(STUDY), {**DRAW, "train_outputs": np.zeros((3, 36, 3))})]
+    said = report_networks.ensemble_values(STUDY, family, family)
     # Together the views of class 0 and of class 2, and view 2 of class 1.
     assert (said["views-each"], said["views-all"], said["views-together"]) == ("3.5", 6, "5")
     assert said["one-measured"] == "0.590" and said["two-measured"] == "0.1900"
+    # One of the 100 is misread, and counts 9 times; at most 4.66%, by tables of the binomial.
+    assert (said["multi-misread"], said["multi-inputs"]) == (1, "100")
+    assert float(said["multi-part"]) == pytest.approx(9 * 0.0466, abs=9e-4)
     first, last = report_networks.view_table(DRAW)[0], report_networks.view_table(DRAW)[-1]
     assert list(first.values()) == ["class 0, view 1", 3.0, 0.5, 0.0]
     assert list(last.values()) == ["class 2, view 2", 8.0, 0.5, 0.5]
+
+
+def test_the_setting_of_networks() -> None:
+    assert report_networks.setting_values(STUDY) == {
+        "m": 3, "q": 4, "varrho": 1.0, "sigma-0": 0.1, "relative-change": 0.3, "step-floor": 0.1,
+        "max-step": "1000", "limit": 200, "networks-a-draw": 3, "an-ensemble": 3,
+    }  # fmt: skip
+
+
+def test_training_samples_that_ensembles_misread() -> None:
+    """Three networks make one ensemble of two; labels are those of the samples they trained on."""
+    study = replace(STUDY, ensemble_size=2)
+    labels = sample(study.data, study.n_train, seed=study.draw, name="train").labels.numpy()
+    outputs = np.zeros((3, len(labels), 3))
+    outputs[0, np.arange(len(labels)), labels] = 1
+    outputs[1, :5, :] = 3 * np.eye(3)[(labels[:5] + 1) % 3]  # louder, and wrong
+    outputs[2] = 9 * np.eye(3)[(labels + 1) % 3]  # in no ensemble
+    found = report_networks.training_misread([(of(study), {"train_outputs": outputs})])
+    assert found == (5, 36)
 
 
 def test_errors_by_who_knows() -> None:

@@ -134,6 +134,11 @@ def test_theorem_one() -> None:
     assert [row["step"] for row in ledger if row["step"]][0] == "1 growth"
     assert ledger[1]["measured"] == "0.83"  # 5 of 6 were named
     assert ledger[-1]["measured"] == "0.45"
+    # Had the second network fitted a record earlier, it had known no view then, the first all 6.
+    early = {**HARD, "train_error": np.array([[0.9, 0.9], [0.4, 0.0], [0.0, 0.1]])}
+    lost = report.theorem_one_ledger(report.theorem_one(STUDY, early))[-1]
+    assert lost["bound or prediction"] == "0.38"  # 6 of 12 views, by 1 - (1/2)^2
+    assert lost["measured"] == "0.6"  # .5 and .7
     said = report.theorem_one_values(one)
     assert said["races"] == 6 and said["fits"] == "8, nan" and said["left-over"] == 2
     assert said["start-lead"] == "2" and said["memory-train"] == "84"

@@ -247,8 +247,9 @@
       return [...parts, "."];
     }
 
-    const rowName = (n, L) => n < L ? `network ${n + 1}`
-      : n === L ? "student of the average" : "student of network 1";
+    /* Long ones take two lines where there is little room, but no number stands alone. */
+    const rowName = (n, L) => n < L ? `network\u00a0${n + 1}`
+      : n === L ? "student of the average" : "student of network\u00a01";
 
     function render() {
       const focused = document.activeElement && document.activeElement.dataset.focus;

@@ -106,6 +106,8 @@
           if (input.type === "radio") input.checked = Number(input.value) === value;
           else input.value = value;
         }
+        const said = box.querySelector("output");
+        if (said) said.textContent = `set ${value} of ${story.controls[box.dataset.control][1]}`;
       }
     }
     function stop() {
