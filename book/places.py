@@ -47,8 +47,11 @@ PLACES: dict[str, tuple[Place, ...]] = {
               "Tangent kernels: distillation"),
         Place("networks-train-average", "tab-kernel-claims",
               "tangent_kernels.networks_train_average", "Networks: training the average"),
-        Place("linear-", "tab-classifiers-noise", "other_learners.classifier_findings"),
-        Place("polynomial-", "tab-classifiers-noise", "other_learners.classifier_findings"),
+        *(
+            Place(f"{kind}-classifier{setting}", table, "other_learners.classifier_findings")
+            for kind in ("linear", "polynomial")
+            for setting, table in (("-without", "tab-classifiers"), ("", "tab-classifiers-noise"))
+        ),
     ),
     "07-gaussian-inputs": (
         Place("gaussian-", "tab-gain", "gaussian.gaussian_ensemble_gain",
