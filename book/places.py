@@ -90,6 +90,13 @@ PLACES: dict[str, tuple[Place, ...]] = {
     ),
     "11-mixup": (Place("mixup-", "tab-mixup-claims", "other_learners.mixup_findings"),),
 }  # fmt: skip
+# What the first page, and a chapter with many claims, say before one unfolds the rest.
+HEADLINES = (
+    *("theorem-1", "lottery-winners", "theorem-2", "theorem-3", "control-one-hot"),
+    *("self-distillation", "ntk-distilled-over-hard", "networks-train-average-over-single"),
+    *("gaussian-ensemble-gain", "images-ensemble-gain", "images-distilled-share-of-gain"),
+    *("images-train-average-share-of-gain", "mixup-classes-with-both-views"),
+)
 # Where each claim is shown, by the beginning of its name.
 CHAPTERS = {chapter: tuple(p.claims for p in places) for chapter, places in PLACES.items()}
 

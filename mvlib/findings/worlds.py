@@ -313,7 +313,7 @@ def distilled_share(world: World, slug: str, note: str = "") -> Finding:
 
 def world_claims(views: World, inputs: World, pictures: World) -> list[Finding]:
     """What one student holds of multi-view data, of Gaussian inputs and of photographs."""
-    note = " The loss is the capped form of (4.3); chapter 8 has Hinton's beside it."
+    note = " The loss is the capped form of the paper's (4.3), not Hinton's."
     return [
         distilled_share(views, "multi-view", note),
         distilled_share(inputs, "gaussian"),

@@ -73,8 +73,21 @@ def test_the_table_says_whose_prediction_and_what_came_of_it() -> None:
     assert row in page and "| `flips` | 7 | Three draws. |\n" in answer.measured_page([found])
     lottery = dataclasses.replace(found, claim="lottery-winners")
     assert "| {ref}`It helps. <fig-margins>` (" in answer.findings_page([lottery])
+    assert "::::{dropdown} Chapter 9, How far it holds: 1 more (1 right direction)\n" in page
     columns = {line.count("|") for line in page.splitlines() if "It helps." in line}
     assert columns == {page.splitlines()[3].count("|")} == {page.splitlines()[4].count("|")}
+
+
+def test_headlines_come_first_and_every_claim_once() -> None:
+    found = trust_lists.stored_findings(BOOK.parent / "results")
+    page = answer.findings_page(found)
+    first, *folded = page.split("::::{dropdown}")
+    said = [f.claim for f in found if f"`{f.heading} <" in first]
+    assert sorted(said) == sorted(places.HEADLINES)
+    assert page.count(" <mvlib.findings.") == len(found)
+    assert sum(int(title.partition(": ")[2].partition(" more")[0]) for title in folded) == len(
+        found
+    ) - len(places.HEADLINES)
 
 
 def test_a_claim_leads_to_what_shows_it_and_to_what_measures_it(

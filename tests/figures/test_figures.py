@@ -144,10 +144,8 @@ ROBUSTNESS_PICTURES: dict[str, Callable[[], Picture]] = {
         np.array([1.0, 1.5]), {"with noise": np.array([0.5, 0.1]), "without": np.array([0.5, 0.3])},
     ),
     "lever_panels": lambda: robustness.lever_panels(
-        {"power": {"values": ["3", "4"], "single": PAIR, "ensemble": [0.1, 0.0],
-                   "both": [0.2, 0.1]},
-         "smoothing": {"values": ["a", "b"], "single": PAIR, "ensemble": [0.1, 0.0],
-                       "both": [0.2, 0.1]}}
+        {"power": {"values": ["3", "4"], "single": PAIR, "both": [0.2, 0.1]},
+         "smoothing": {"values": ["a", "b"], "single": PAIR, "both": [0.2, 0.1]}}
     ),
 }  # fmt: skip
 COST_PICTURES: dict[str, Callable[[], Picture]] = {
