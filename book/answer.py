@@ -156,8 +156,8 @@ def _table(found: Sequence[Finding]) -> str:
 
 
 def measured_page(found: Sequence[Finding]) -> str:
-    """How each was measured, by its name on the command line: too much for the first page."""
-    rows = [f"| `{f.claim}` | {f.n} | {f.caveat} |" for f in found]
+    """How each was measured: too much for the first page."""
+    rows = [f"| {places.link(f.claim, f.heading)} | {f.n} | {f.caveat} |" for f in found]
     head = "| claim | n | how it was measured |\n|---|---|---|\n"
     return WRITTEN + head + "\n".join(rows) + "\n"
 
