@@ -29,7 +29,7 @@ from mvlib.experiments.settings import base_study  # noqa: E402
 from mvlib.figures.picture import Picture  # noqa: E402
 from mvlib.figures.summary import Learner, who_knows_what  # noqa: E402
 from mvlib.findings import theorems  # noqa: E402
-from mvlib.findings.finding import Finding, Verdict  # noqa: E402
+from mvlib.findings.finding import Finding, Verdict, few_draws  # noqa: E402
 from mvlib.run import sweep  # noqa: E402
 from mvlib.store.entries import Store  # noqa: E402
 
@@ -159,7 +159,7 @@ def measured_page(found: Sequence[Finding]) -> str:
     """How each was measured: too much for the first page."""
     rows = [f"| {places.link(f.claim, f.heading)} | {f.n} | {f.caveat} |" for f in found]
     head = "| claim | n | how it was measured |\n|---|---|---|\n"
-    return WRITTEN + head + "\n".join(rows) + "\n"
+    return WRITTEN + head + "\n".join(rows) + f"\n\n{few_draws(found)}\n"
 
 
 def _linked(finding: Finding) -> str:

@@ -39,9 +39,9 @@ def mixup_findings(mixed: Sequence[Arrays], plain: Sequence[Arrays]) -> list[Fin
     caveat = (
         f"{SECOND_PAPER} {len(fitted)} networks on {counted(mixed)}, each after exactly {steps} "
         f"steps; {int(fitted.sum())} fit their training set. They err on {by_kind(mixed)}; without "
-        f"mixup, on {by_kind(plain)}. Bootstrap over draws, then networks.{rough(mixed)}"
+        f"mixup, on {by_kind(plain)}. Bootstrap over draws, then networks."
     )
-    common: dict[str, Any] = {"n": len(fitted), "caveat": caveat}
+    common: dict[str, Any] = {"n": len(fitted), "caveat": caveat, "few": rough(mixed)}
     return [
         Finding(
             claim="mixup-classes-with-both-views",
@@ -151,8 +151,9 @@ def classifier_findings(
                         f"{by_kind(networks)}, the classifiers on {by_kind(chosen)}. Patches "
                         f"{' and '.join(sorted({form for form, _ in best}))}, chosen with the "
                         f"regularisation on {study.n_validation} validation inputs of each kind; "
-                        f"{counted(draws)}; bootstrap over draws.{rough(draws)}"
+                        f"{counted(draws)}; bootstrap over draws."
                     ),
+                    few=rough(draws),
                 )
             )
     return found

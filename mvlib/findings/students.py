@@ -41,8 +41,9 @@ def _finding(
             f"{caveat} {len(fitted)} students on {counted(draws)}, {taken(draws)}; "
             f"{int(fitted.sum())} fit their training "
             f"set; multi-view error {mean_of_draws([a['multi_error'] for a in draws]):.4f}; "
-            f"bootstrap over draws, then students.{rough(draws)}"
+            f"bootstrap over draws, then students."
         ),
+        few=rough(draws),
     )
 
 
@@ -176,8 +177,9 @@ def distilled_ensemble_gain(study: SingleModelStudy, distilled: Sequence[Arrays]
         caveat=(
             f"Mean error of {len(distilled[0]['single_error'])} students, {one} mu, less that of "
             f"their average, {number(averages)} mu, on each of {len(gains)} data draws; an "
-            f"ensemble is one unit: bootstrap over draws alone.{rough(distilled)}"
+            f"ensemble is one unit: bootstrap over draws alone."
         ),
+        few=rough(distilled),
     )
 
 

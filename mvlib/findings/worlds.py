@@ -306,8 +306,9 @@ def distilled_share(world: World, slug: str, note: str = "") -> Finding:
             f"{with_interval(share_of_gain(world, 'distilled'), '.2f')}; {beside(world)}. Beyond "
             f"the best of these controls, {STUDENTS[best]}, {beyond_best}.{note} "
             f"Bootstrap over {len(draws)} draws, then learners"
-            f"{' and test inputs' if draws[0]['distilled'].ndim == 2 else ''}.{rough(draws)}"
+            f"{' and test inputs' if draws[0]['distilled'].ndim == 2 else ''}."
         ),
+        few=rough(draws),
     )
 
 

@@ -420,6 +420,9 @@ def test_tables_escape_and_round() -> None:
 def test_tables_of_records() -> None:
     table = Table.of([{"name": "a", "value": 1}, {"name": "b", "value": 2.5}])
     assert table == Table(["name", "value"], [["a", 1], ["b", 2.5]])
+    assert "<tfoot>" not in table._repr_html_()
+    noted = Table.of([{"name": "a", "value": 1}], "a < b")._repr_html_()
+    assert '<tfoot><tr><td colspan="2">a &lt; b</td></tr></tfoot></table>' in noted
 
 
 def test_tables_set_names_as_code() -> None:
