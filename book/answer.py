@@ -15,9 +15,11 @@ import argparse
 import json
 import re
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, get_args
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # this clone's mvlib, installed or not
@@ -28,7 +30,7 @@ from mvlib.experiments.settings import base_study  # noqa: E402
 from mvlib.figures.picture import Picture  # noqa: E402
 from mvlib.figures.summary import Learner, who_knows_what  # noqa: E402
 from mvlib.findings import theorems  # noqa: E402
-from mvlib.findings.finding import Finding  # noqa: E402
+from mvlib.findings.finding import Finding, Verdict, few_draws  # noqa: E402
 from mvlib.findings.report_students import GOAL  # noqa: E402
 from mvlib.run import sweep  # noqa: E402
 from mvlib.store.entries import Store  # noqa: E402
@@ -96,22 +98,22 @@ def lighter(svg: bytes) -> bytes:
     return re.sub(rb"([1-9]\d*\.\d\d)\d+", rb"\1", re.sub(rb"\n\s+", b"\n", bare))
 
 
-def verdicts(found: Sequence[Finding]) -> dict[str, list[dict[str, str]]]:
+def verdicts(found: Sequence[Finding]) -> dict[str, list[dict[str, Any]]]:
     """Chapter -> what was predicted of its claims, by whom, what was measured and the verdict."""
     return {
         chapter: [
             {
                 "key": f.claim,
+                "headline": f.claim in places.HEADLINES,
                 "claim": f.heading,
                 "predicted": f"{f.prediction} ({f.source})",
                 "measured": f.summary(),
                 "unit": f.unit,
                 "verdict": f.verdict,
             }
-            for f in found
-            if f.claim.startswith(claims)
+            for f in group
         ]
-        for chapter, claims in places.CHAPTERS.items()
+        for chapter, group in _by_chapter(found).items()
     }
 
 
@@ -128,13 +130,46 @@ def introduction(found: Sequence[Finding]) -> str:
 
 
 def findings_page(found: Sequence[Finding]) -> str:
-    """The first page's table of findings, each with a link to its chapter."""
+    """The first page's tables of findings, each with a link to its chapter: the headlines, then
+    the others, folded, chapter by chapter."""
+    first = [f for claim in places.HEADLINES for f in found if f.claim == claim]
+    rest = _by_chapter([f for f in found if f not in first])
+    folded = [
+        f"::::{{dropdown}} {chapter_title(chapter)}: {tally(group)}\n{_table(group)}::::\n"
+        for chapter, group in rest.items()
+        if group
+    ]
+    return "\n".join([WRITTEN + _table(first), *folded])
+
+
+def tally(found: Sequence[Finding]) -> str:
+    """How many claims, and how they came out: "3 more (2 holds, 1 fails)"."""
+    said = Counter(f.verdict for f in found)
+    parts = [f"{said[word]} {word}" for word in get_args(Verdict) if said[word]]
+    return f"{len(found)} more ({', '.join(parts)})"
+
+
+def chapter_title(chapter: str) -> str:
+    """Its number and the beginning of its title: "Chapter 6, Frozen networks"."""
+    notebook = json.loads((ROOT / "notebooks" / f"{chapter}.ipynb").read_text(encoding="utf-8"))
+    title = "".join(notebook["cells"][0]["source"]).partition("\n")[0]
+    return f"Chapter {int(chapter[:2])}, {title.removeprefix('# ').partition(':')[0]}"
+
+
+def _by_chapter(found: Sequence[Finding]) -> dict[str, list[Finding]]:
+    return {
+        chapter: [f for f in found if f.claim.startswith(claims)]
+        for chapter, claims in places.CHAPTERS.items()
+    }
+
+
+def _table(found: Sequence[Finding]) -> str:
     rows = [
         f"| {_linked(f)} | {f.prediction}, {f.source} | {f.summary()}, {f.unit} | {f.verdict} |"
         for f in found
     ]
     return "\n".join([
-        WRITTEN + ":::{container} mv-findings",
+        ":::{container} mv-findings",
         "| claim | predicted | measured [95% interval] | verdict |",
         "|---|---|---|---|",
         *rows,
@@ -143,10 +178,10 @@ def findings_page(found: Sequence[Finding]) -> str:
 
 
 def measured_page(found: Sequence[Finding]) -> str:
-    """How each was measured, by its name on the command line: too much for the first page."""
-    rows = [f"| `{f.claim}` | {f.n} | {f.caveat} |" for f in found]
+    """How each was measured: too much for the first page."""
+    rows = [f"| {places.link(f.claim, f.heading)} | {f.n} | {f.caveat} |" for f in found]
     head = "| claim | n | how it was measured |\n|---|---|---|\n"
-    return WRITTEN + head + "\n".join(rows) + "\n"
+    return WRITTEN + head + "\n".join(rows) + f"\n\n{few_draws(found)}\n"
 
 
 def _linked(finding: Finding) -> str:

@@ -12,7 +12,8 @@ MV = "mvlib.findings."
 
 class Place(NamedTuple):
     """Of the claims whose names begin with `claims`: the label of the figure or table with the
-    measurement, the function that computes the finding, and what one would look it up by."""
+    measurement, the function that computes the finding, and what one would look it up by if the
+    paper has no name for it."""
 
     claims: str
     shown: str
@@ -28,15 +29,18 @@ PLACES: dict[str, tuple[Place, ...]] = {
     "03-ensemble": (Place("theorem-2", "tab-size", "theorems.theorem_2"),),
     "04-distillation": (
         Place("theorem-3", "tab-students", "students.theorem_3"),
-        Place("hard-label", "tab-students", "students.hard_label_student"),
-        Place("control-", "tab-students", "students.control"),
+        Place("hard-label", "tab-students", "students.hard_label_student",
+              "Students on hard labels"),
+        Place("control-", "tab-students", "students.control",
+              "Control: students of teachers that know no sample"),
         Place("distilled-ensemble", "fig-second-helping", "students.distilled_ensemble_gain",
               "Averaging distilled students"),
     ),
     "05-self-distillation": (
         Place("self-distillation", "fig-self-students", "students.self_distillation_claim",
               "Theorem 4 (self-distillation)"),
-        Place("self-control", "fig-self-students", "students.control"),
+        Place("self-control", "fig-self-students", "students.control",
+              "Control of self-distillation"),
     ),
     "06-ntk-contrast": (
         Place("ntk-ensemble", "tab-kernel-claims", "tangent_kernels.ntk_contradiction",
@@ -47,8 +51,12 @@ PLACES: dict[str, tuple[Place, ...]] = {
               "Tangent kernels: distillation"),
         Place("networks-train-average", "tab-kernel-claims",
               "tangent_kernels.networks_train_average", "Networks: training the average"),
-        Place("linear-", "tab-classifiers-noise", "other_learners.classifier_findings"),
-        Place("polynomial-", "tab-classifiers-noise", "other_learners.classifier_findings"),
+        *(
+            Place(f"{kind}-classifier{setting}", table, "other_learners.classifier_findings",
+                  f"Not learnable by {kind} classifiers")
+            for kind in ("linear", "polynomial")
+            for setting, table in (("-without", "tab-classifiers"), ("", "tab-classifiers-noise"))
+        ),
     ),
     "07-gaussian-inputs": (
         Place("gaussian-", "tab-gain", "gaussian.gaussian_ensemble_gain",
@@ -69,24 +77,35 @@ PLACES: dict[str, tuple[Place, ...]] = {
               "Normalised networks: the distilled share"),
         Place("residual-train-average", "tab-augmented-claims", "images.residual_claims",
               "Normalised networks: training the average"),
-        Place("worlds-", "tab-worlds-claims", "worlds.distilled_share"),
-        Place("handmade-", "tab-handmade-claims", "picture_views.picture_claims"),
+        Place("worlds-", "tab-worlds-claims", "worlds.distilled_share",
+              "Three kinds of data: the distilled share"),
+        Place("handmade-", "tab-handmade-claims", "picture_views.picture_claims",
+              "Photographs as views"),
     ),
     "09-how-far-it-holds": (
         Place("four-features-single", "tab-four", "robustness.four_features_single",
               "Section 2.3: one network"),
         Place("four-features-ensemble", "tab-four", "robustness.four_features_ensemble",
               "Section 2.3: the ensemble"),
-        Place("views-error", "tab-views", "robustness.views_error"),
-        Place("flips", "tab-flips", "robustness.flips"),
+        Place("views-error", "tab-views", "robustness.views_error", "More than two views"),
+        Place("flips", "tab-flips", "robustness.flips", "Remark 3.2: a stronger view"),
     ),
     "10-towards-the-limit": (
-        Place("limit-", "fig-limit", "limit.limit_findings"),
+        Place("limit-", "fig-limit", "limit.limit_findings", "Many classes, reduced"),
         Place("train-average-ratio", "tab-average-ratio", "limit.train_average_ratio",
               "Networks of a small start: training the average"),
     ),
-    "11-mixup": (Place("mixup-", "tab-mixup-claims", "other_learners.mixup_findings"),),
+    "11-mixup": (
+        Place("mixup-", "tab-mixup-claims", "other_learners.mixup_findings", "Midpoint mixup"),
+    ),
 }  # fmt: skip
+# What the first page, and a chapter with many claims, say before one unfolds the rest.
+HEADLINES = (
+    *("theorem-1", "lottery-winners", "theorem-2", "theorem-3", "control-one-hot"),
+    *("self-distillation", "ntk-distilled-over-hard", "networks-train-average-over-single"),
+    *("gaussian-ensemble-gain", "images-ensemble-gain", "images-distilled-share-of-gain"),
+    *("images-train-average-share-of-gain", "mixup-classes-with-both-views"),
+)
 # Where each claim is shown, by the beginning of its name.
 CHAPTERS = {chapter: tuple(p.claims for p in places) for chapter, places in PLACES.items()}
 
@@ -128,7 +147,7 @@ def claims_page(found: Sequence[Finding]) -> str:
         chapter, at = place(f.claim)
         verdict = f'<a href="chapters/{chapter}.html#verdict-{f.claim}">{f.verdict}</a>'
         name = at.code.rpartition(".")[2]
-        claim = link(f.claim, at.said or NAMED.get(f.claim, f.claim))
+        claim = link(f.claim, at.said or NAMED[f.claim])
         rows.append(f"| {claim} | {f.statement} | {verdict} | {code(f.claim, name)} |")
     return "\n".join(
         ["| claim | what it says | verdict | in the code |", "|---|---|---|---|", *rows, ""]

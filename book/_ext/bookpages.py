@@ -67,6 +67,7 @@ PARTS = {
 }
 VERDICT_CELL = re.compile(rf"(<td><p>)({'|'.join(VERDICTS)})(</p></td>)")
 WORDS_A_MINUTE = 220
+FEW = 6  # claims of a chapter that are all said at once
 # Where chapters once stood -> where they stand: links from elsewhere go on leading to them.
 MOVED = {
     "chapters/02-ntk-contrast": "chapters/06-ntk-contrast",
@@ -168,16 +169,27 @@ def _verdicts(app: Sphinx, pagename: str) -> str:
     """What was measured of a chapter's claims, as `answer.py` wrote it, to stand below the box."""
     path = Path(app.srcdir) / "_verdicts.json"
     told = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    rows = [
+    rows = told.get(pagename.removeprefix("chapters/"), [])
+    first = [row for row in rows if row["headline"]]
+    if len(rows) <= FEW or not first:
+        return _claims(rows)
+    rest = [row for row in rows if not row["headline"]]
+    summary = f"<summary>{len(rest)} more claims of this chapter</summary>"
+    return f'{_claims(first)}<details class="mv-more">{summary}{_claims(rest)}</details>'
+
+
+def _claims(rows: list[dict[str, Any]]) -> str:
+    """A list of claims and what was measured of them."""
+    lines = [
         f'<li id="verdict-{row["key"]}">'
         "<strong>{claim}</strong>: predicted {predicted}, measured {measured} ({unit}) "
         "{mark}</li>".format(
             mark=_marked(row["verdict"]),
-            **{name: GREEK.sub(_greek, html.escape(value)) for name, value in row.items()},
+            **{name: GREEK.sub(_greek, html.escape(str(value))) for name, value in row.items()},
         )
-        for row in told.get(pagename.removeprefix("chapters/"), [])
+        for row in rows
     ]
-    return f'<ul class="mv-verdicts">{"".join(rows)}</ul>' if rows else ""
+    return f'<ul class="mv-verdicts">{"".join(lines)}</ul>' if lines else ""
 
 
 def _greek(word: re.Match[str]) -> str:

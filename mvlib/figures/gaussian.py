@@ -66,7 +66,8 @@ def errors_left(gaussian: np.ndarray, multi_view: np.ndarray) -> str:
     axis.plot(sizes, multi_view.mean(axis=0), "D-", color=ENSEMBLE, label="multi-view data")
     axis.plot(sizes, 0.5 ** (sizes - 1.0), ":", color=THEORY, label="halved by every network")
     axis.set(xlabel="networks averaged, K", ylabel="share of errors left", ylim=(0, 1.05))
-    parts.count_axis(axis, max(len(size), len(sizes)))
+    axis.set_xscale("log", base=2)  # or the few networks without views would have a corner
+    axis.xaxis.set_major_formatter("{x:g}")
     axis.legend(fontsize=9)
     return (
         f"Share of errors left against the number of networks averaged. Without views it falls to "
@@ -80,10 +81,14 @@ def errors_left(gaussian: np.ndarray, multi_view: np.ndarray) -> str:
 def who_is_followed(groups: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> str:
     """How many networks know an input, and how often their average then does; `groups`: kind of
     data -> (inputs that c of the networks get right, those of them on which the average is right),
-    for c = 0, ..., members."""
+    for c = 0, ..., members, drawn in as many bins as the smallest number of members has."""
     left, right = parts.rows_of(1, 2, 3)
-    for i, (name, (every, known)) in enumerate(groups.items()):
-        c = np.linspace(0, 1, len(every))
+    bins = min(len(every) for every, _ in groups.values())
+    for i, (name, counts) in enumerate(groups.items()):
+        places = np.linspace(0, 1, len(counts[0]))
+        bin_of = np.round(places * (bins - 1)).astype(int)
+        every, known = (np.bincount(bin_of, weights) for weights in counts)
+        c = np.linspace(0, 1, bins)
         width = 0.8 / len(groups) / (len(every) - 1)
         offset = (i - (len(groups) - 1) / 2) * width
         left.bar(c + offset, every / every.sum(), width, label=name, color=SINGLE,
@@ -92,7 +97,8 @@ def who_is_followed(groups: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> str:
         rate = hits / trials
         pairs = zip(hits, trials, strict=True)
         ends = np.array([wilson_interval(int(h), int(n)) for h, n in pairs])
-        right.errorbar(c[every > 0], rate, yerr=abs(ends.T - rate), color=ENSEMBLE, capsize=2,
+        right.errorbar(c[every > 0], rate, yerr=abs(ends.T - rate), capsize=2,
+                       color=parts.ink() if i else ENSEMBLE,
                        fmt=parts.MARKERS[i] + parts.LINES[i], label=name)  # fmt: skip
     right.axvline(0.5, color=THEORY, ls=":")
     left.set_ylabel("share of inputs")

@@ -108,16 +108,17 @@ def canvas(
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A real table: headers and rows of words and numbers; numbers get four digits, and words in
-    backticks are set as code."""
+    """A real table: headers and rows of words and numbers, and a note below; numbers get four
+    digits, and words in backticks are set as code."""
 
     headers: Sequence[str]
     rows: Sequence[Sequence[object]]
+    note: str = ""
 
     @classmethod
-    def of(cls, records: Sequence[Mapping[str, object]]) -> Table:
+    def of(cls, records: Sequence[Mapping[str, object]], note: str = "") -> Table:
         """A table of records, header -> cell, all with the same headers."""
-        return cls(list(records[0]), [list(record.values()) for record in records])
+        return cls(list(records[0]), [list(record.values()) for record in records], note)
 
     def turned(self) -> Table:
         """The same with a column for each row, for a few long rows."""
@@ -129,7 +130,10 @@ class Table:
         body = "".join(
             "<tr>" + "".join(f"<td>{_cell(v)}</td>" for v in row) + "</tr>" for row in self.rows
         )
-        return f'<table class="table"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+        span = f'<td colspan="{len(self.headers)}">{html.escape(self.note)}</td>'
+        foot = f"<tfoot><tr>{span}</tr></tfoot>" if self.note else ""
+        head = f"<thead><tr>{head}</tr></thead>"
+        return f'<table class="table">{head}<tbody>{body}</tbody>{foot}</table>'
 
 
 def _words(value: object) -> str:

@@ -68,15 +68,11 @@ _LEVERS = {
 @picture
 def lever_panels(curves: Mapping[str, Mapping[str, Sequence[Any]]]) -> str:
     """One panel a lever; `curves`: lever -> its "values", and over them errors of "single" networks
-    (an array each) and of the "ensemble" on single-view data, and the share of classes answered by
-    "both" views; dashed what such an average would err on if coins drew the views."""
-    n = len(next(iter(curves.values()))["single"][0])
+    (an array each) on single-view data, and the share of classes answered by "both" views."""
     axes = parts.rows_of(2, len(curves), 2.8, sharey=True)
     for axis, (lever, of) in zip(axes, curves.items(), strict=False):
         x = np.arange(len(of["values"]))
         parts.mean_and_spread(axis, x, of["single"], ls="-", label="one network")
-        axis.plot(x, of["ensemble"], "D-", color=ENSEMBLE, label=f"average of {parts.in_words(n)}")
-        axis.axhline(0.5**n, color=THEORY, ls="--", label=f"by coins: {0.5**n:g}")
         axis.plot(x, of["both"], "s--", color=STUDENT, label="classes answered by both views")
         parts.theorem_1(axis, 2)
         axis.set_xticks(x, list(of["values"]), fontsize=9)
@@ -88,13 +84,10 @@ def lever_panels(curves: Mapping[str, Mapping[str, Sequence[Any]]]) -> str:
     said = " ".join(
         f"Along {lever.replace('_', ' ')}: "
         + ", ".join(
-            f"{e.mean():.2f} and together {t:.2f} at {v}"
-            for v, e, t in zip(of["values"], of["single"], of["ensemble"], strict=True)
+            f"{e.mean():.2f} (classes answered by both views: {b:.2f}) at {v}"
+            for v, e, b in zip(of["values"], of["single"], of["both"], strict=True)
         )
         + "."
         for lever, of in curves.items()
     )
-    return (
-        f"Single-view error of one network and of the average of {parts.in_words(n)}, one panel a "
-        f"lever, with a line at {0.5**n:g}. {said}"
-    )
+    return f"Single-view error of one network, one panel a lever. {said}"

@@ -87,6 +87,7 @@ def findings(scale: Scale, run: Callable[[Experiment], Arrays]) -> list[Finding]
             families["classifiers-noise"][0][0].study,
             of["classifiers-noise"],
             of["classifiers"],
+            single,
         ),
         *picture_claims(
             families["handmade-single"][0][0].study.base, {name: of[name] for name in HANDMADE}

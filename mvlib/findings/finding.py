@@ -81,6 +81,7 @@ class Finding:
         n: how many observations it rests on; `caveat` says of what.
         unit: of predicted, turn, measured, low and high.
         caveat: how it was measured and what a reader should hold against it.
+        few: what the number of draws says against the interval; "" if there are enough of them.
     """
 
     claim: str
@@ -96,6 +97,7 @@ class Finding:
     n: int
     unit: str = UNIT_MU
     caveat: str
+    few: str = ""
 
     @property
     def verdict(self) -> Verdict:
@@ -136,8 +138,13 @@ class Finding:
             f"{self.claim}: {self.statement}\n"
             f"  {self.verdict}: predicted {self.prediction} ({self.source}), measured "
             f"{self.summary()} ({self.unit}, n = {self.n})\n"
-            f"  {self.caveat}"
+            f"  {self.caveat}{self.few and ' '}{self.few}"
         )
+
+
+def few_draws(found: Sequence[Finding]) -> str:
+    """What their numbers of draws say against the intervals of a table of findings, each once."""
+    return " ".join(dict.fromkeys(f.few for f in found if f.few))
 
 
 def records(found: Sequence[Finding], columns: Mapping[str, str]) -> list[Record]:

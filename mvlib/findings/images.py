@@ -56,8 +56,9 @@ def _finding(
         n=sum(len(draw[row]) for draw in draws),
         caveat=(
             f"{caveat} {sets}, {draws[0][row].shape[1]} test images; training sets, learners and "
-            f"images resampled together, an ensemble is one learner and stays.{rough(draws)}"
+            f"images resampled together, an ensemble is one learner and stays."
         ),
+        few=rough(draws),
     )
 
 

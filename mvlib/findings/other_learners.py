@@ -39,9 +39,9 @@ def mixup_findings(mixed: Sequence[Arrays], plain: Sequence[Arrays]) -> list[Fin
     caveat = (
         f"{SECOND_PAPER} {len(fitted)} networks on {counted(mixed)}, each after exactly {steps} "
         f"steps; {int(fitted.sum())} fit their training set. They err on {by_kind(mixed)}; without "
-        f"mixup, on {by_kind(plain)}. Bootstrap over draws, then networks.{rough(mixed)}"
+        f"mixup, on {by_kind(plain)}. Bootstrap over draws, then networks."
     )
-    common: dict[str, Any] = {"n": len(fitted), "caveat": caveat}
+    common: dict[str, Any] = {"n": len(fitted), "caveat": caveat, "few": rough(mixed)}
     return [
         Finding(
             claim="mixup-classes-with-both-views",
@@ -110,46 +110,50 @@ def all_errors(study: ClassifierStudy, draws: Sequence[Arrays]) -> list[np.ndarr
 
 
 def classifier_findings(
-    study: ClassifierStudy, noisy: Sequence[Arrays], plain: Sequence[Arrays]
+    study: ClassifierStudy,
+    noisy: Sequence[Arrays],
+    plain: Sequence[Arrays],
+    single: Sequence[Arrays],
 ) -> list[Finding]:
-    """Whether linear classifiers and polynomials do on inputs with common noise what networks do,
-    of `study`; `plain`: the same classifiers without that noise.
+    """Whether linear classifiers and polynomials do on inputs with common noise, those of `study`,
+    what networks do there; `plain`: the same classifiers without that noise, beside the networks
+    of the same draws, `single`.
 
     Choice: the text has the words and no number; a class that is guessed is wrong in a share
     1 - 1/k of all inputs.
     """
-    networks = networks_beside(noisy)
-    turn = mean_of_draws(all_errors(study, networks))
+    noise = f"feature noise of gamma = {study.common_noise:g}"
+    settings = (
+        ("", f"With {noise} that all patches share", noisy, networks_beside(noisy)),
+        ("-without-noise", "Without feature noise", plain, single[: len(plain)]),
+    )
     who = {"linear": "linear classifiers", "polynomial": "polynomials of a small degree"}
     found = []
     for name, words in who.items():
-        best, clean = (
-            [best_classifier(study, a, linear=name == "linear") for a in draws]
-            for draws in (noisy, plain)
-        )
-        chosen = [errors for _, errors in best]
-        errors = all_errors(study, chosen)
-        found.append(
-            Finding(
-                claim=f"{name}-classifier",
-                statement=f"What networks learn (to an error of {turn:.3f}) cannot be learned by "
-                f"{words}.",
-                predicted=1 - 1 / study.base.data.n_classes,
-                source="the paper's words",
-                direction="at least",
-                turn=turn,
-                **estimate(*with_ends(errors)),
-                n=len(noisy),
-                unit="test error",
-                caveat=(
-                    f"Predicted: guessing. Turn: networks on the same inputs, whose patches share "
-                    f"feature noise of gamma = {study.common_noise:g}. They err on "
-                    f"{by_kind(networks)}, the classifiers on {by_kind(chosen)}, and without that "
-                    f"noise on {by_kind([errors for _, errors in clean])}. Patches "
-                    f"{' and '.join(sorted({form for form, _ in best}))}, chosen with the "
-                    f"regularisation on {study.n_validation} validation inputs of each kind; "
-                    f"{counted(noisy)}; bootstrap over draws.{rough(noisy)}"
-                ),
+        for suffix, where, draws, networks in settings:
+            best = [best_classifier(study, a, linear=name == "linear") for a in draws]
+            chosen = [errors for _, errors in best]
+            turn = mean_of_draws(all_errors(study, networks))
+            found.append(
+                Finding(
+                    claim=f"{name}-classifier{suffix}",
+                    statement=f"{where}, what networks learn (to an error of {turn:.3f}) cannot be "
+                    f"learned by {words}.",
+                    predicted=1 - 1 / study.base.data.n_classes,
+                    source="the paper's words",
+                    direction="at least",
+                    turn=turn,
+                    **estimate(*with_ends(all_errors(study, chosen))),
+                    n=len(draws),
+                    unit="test error",
+                    caveat=(
+                        "Predicted: guessing. Turn: networks on the same inputs. They err on "
+                        f"{by_kind(networks)}, the classifiers on {by_kind(chosen)}. Patches "
+                        f"{' and '.join(sorted({form for form, _ in best}))}, chosen with the "
+                        f"regularisation on {study.n_validation} validation inputs of each kind; "
+                        f"{counted(draws)}; bootstrap over draws."
+                    ),
+                    few=rough(draws),
+                )
             )
-        )
     return found

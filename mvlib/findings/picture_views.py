@@ -109,12 +109,13 @@ def picture_claims(study: SingleModelStudy, of: Draws) -> list[Finding]:
     }  # fmt: skip
     rest = (
         f"On single-view inputs; multi-view error and the whole over mu: {_beside(study, of)}. "
-        f"{counted(single)}; bootstrap over draws, then what was trained.{rough(single)}"
+        f"{counted(single)}; bootstrap over draws, then what was trained."
     )
     return [
         Finding(
             **{"claim": f"handmade-{name}", "source": "ours", "unit": UNIT, **said[name]}
             | {"caveat": f"{said[name]['caveat']} {rest}", "n": sum(map(len, values))}
+            | {"few": rough(single)}
             | estimate(*with_ends(values))
         )
         for name, values in measured.items()

@@ -41,7 +41,8 @@ def setting_values(family: Family) -> Record:
 
 def learner_errors(study: SingleModelStudy, draws: Mapping[str, Sequence[Arrays]]) -> Panels:
     """Test errors of five learners in percent of all test inputs, one array a data draw: tangent
-    kernels by each method (from "contrast"), then networks (from the families in `LEARNERS`)."""
+    kernels by each method (from "contrast"), then networks (from the families in `LEARNERS`).
+    Their ensembles have as many members as the average that is trained as one, any of a draw's."""
     kernels = {
         f"tangent kernels, {method}": {
             row: kernel_errors(study, draws["contrast"], method, who)
@@ -49,17 +50,24 @@ def learner_errors(study: SingleModelStudy, draws: Mapping[str, Sequence[Arrays]
         }
         for method in METHODS
     }
-    networks = {
-        row: [np.array([e]) for e in ensemble_errors(study, draws[name])]
-        if short in ("ens", "avg")
-        else network_errors(study, draws[name])
-        for row, short, name in LEARNERS
-    }
+    networks = {row: network_errors(study, draws[name]) for row, _, name in LEARNERS}
+    single, joint = draws["single-model"], draws["joint"]
+    sized = [_ensembles_of(a, len(b["single_error"])) for a, b in zip(single, joint, strict=True)]
+    networks["ensemble"] = [
+        np.nanmean(errors, keepdims=True) for errors in network_errors(study, sized)
+    ]
+    networks["training the average"] = [np.array([e]) for e in ensemble_errors(study, joint)]
     percent = 100 * study.data.single_view_fraction  # of mu
     return {
         title: {row: [percent * errors for errors in draws] for row, draws in rows.items()}
         for title, rows in {**kernels, "networks": networks}.items()
     }
+
+
+def _ensembles_of(single: Arrays, members: int) -> Arrays:
+    """Errors of the averages of so many of a draw's networks, as far as they were tried."""
+    curves = {"single_error": "size_curve", "multi_error": "size_curve_multi"}
+    return {name: single[curve][members - 1] for name, curve in curves.items()}
 
 
 def mean_table(panels: Panels) -> list[Record]:

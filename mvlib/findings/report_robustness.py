@@ -218,10 +218,9 @@ def lever_curves(rows: Sequence[tuple[str, str, Arrays]]) -> dict[str, dict[str,
     """What `figures.robustness.lever_panels` draws."""
     found: dict[str, dict[str, list]] = {}
     for lever, value, a in rows:
-        panel = found.setdefault(lever, {"values": [], "single": [], "ensemble": [], "both": []})
+        panel = found.setdefault(lever, {"values": [], "single": [], "both": []})
         panel["values"].append(value)
         panel["single"].append(a["single_error"])
-        panel["ensemble"].append(float(a["ensemble_single_error"]))
         panel["both"].append(mean(answered(a)))
     return found
 
@@ -259,7 +258,6 @@ def limit_values(
     outputs = four_outputs(four)
     unchanged, n = views[0][1], len(levers[0][1]["fitted"])
     few = first_networks(unchanged, n)
-    strongest = few["correlations"].argmax(axis=-1)
     return {
         **finding_values("four", robustness.four_features_single(study, draws)),
         **finding_values("four-all", robustness.four_features_ensemble(study, draws), digits=4),
@@ -284,6 +282,5 @@ def limit_values(
         "lever-networks": n,
         "lever-coins": f"{theorems.missed(2, known=n):g}",
         "lever-same": number(few["ensemble_single_error"], 2),
-        "lever-alike": number((strongest == strongest[0]).all(axis=0), 2),
         "lever-any": number(np.nanmean(unchanged["size_curve"][n - 1]), 2),
     }

@@ -314,7 +314,7 @@ def hinton_table(study: SingleModelStudy, hinton: Family, of: Draws) -> list[Rec
             "teacher": {"each": "one network each"}.get(e.study.target, e.study.target),
             "Hinton: test error / μ": mean(network_errors(study, [arrays])),
             "multi-view error": mean(arrays["multi_error"]),
-            "capped (4.3), same students": mean(capped[: len(arrays["single_error"])]),
+            "capped form, same students": mean(capped[: len(arrays["single_error"])]),
         }
         for e, arrays in hinton
         for capped in network_errors(study, of[SAME_TARGET[e.study.target]][:1])

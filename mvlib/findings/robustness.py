@@ -54,8 +54,9 @@ def four_features_single(study: SingleModelStudy, draws: Sequence[Arrays]) -> Fi
             f"training error 0; {number(known)} of the features are missing, and a network that "
             f"lacks a feature errs where it sees a rival that it knows, in {shows:.0%} of the "
             f"inputs: {number(data.single_view_fraction * known * shows)}. Bootstrap over draws, "
-            f"then networks.{theorems.rough(draws)}"
+            f"then networks."
         ),
+        few=theorems.rough(draws),
     )
 
 
@@ -77,8 +78,9 @@ def four_features_ensemble(study: SingleModelStudy, draws: Sequence[Arrays]) -> 
         unit="test error",
         caveat=(
             f"{len(draws)} ensembles of {study.n_networks}, each on its own data draw; n counts "
-            f"test inputs; bootstrap over ensembles, then inputs.{theorems.rough(draws)}"
+            f"test inputs; bootstrap over ensembles, then inputs."
         ),
+        few=theorems.rough(draws),
     )
 
 
@@ -98,8 +100,9 @@ def views_error(study: SingleModelStudy, draws: Sequence[Arrays]) -> Finding:
         caveat=(
             f"{sum(map(len, by_draw))} networks on {theorems.counted(draws)}; finite-size "
             f"prediction {number(theorems.finite_size_prediction(study, draws))}; bootstrap over "
-            f"draws, then networks.{theorems.rough(draws)}"
+            f"draws, then networks."
         ),
+        few=theorems.rough(draws),
     )
 
 

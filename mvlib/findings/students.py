@@ -9,7 +9,7 @@ import numpy as np
 
 from mvlib.core.intervals import mean_interval
 from mvlib.findings.finding import Finding, estimate
-from mvlib.findings.formatting import mean, with_interval
+from mvlib.findings.formatting import mean, number, with_interval
 from mvlib.findings.theorems import (
     all_learned,
     counted,
@@ -41,8 +41,9 @@ def _finding(
             f"{caveat} {len(fitted)} students on {counted(draws)}, {taken(draws)}; "
             f"{int(fitted.sum())} fit their training "
             f"set; multi-view error {mean_of_draws([a['multi_error'] for a in draws]):.4f}; "
-            f"bootstrap over draws, then students.{rough(draws)}"
+            f"bootstrap over draws, then students."
         ),
+        few=rough(draws),
     )
 
 
@@ -161,21 +162,24 @@ def control(
 
 def distilled_ensemble_gain(study: SingleModelStudy, distilled: Sequence[Arrays]) -> Finding:
     """What averaging distilled students still gains (the synthetic Figure 8)."""
-    pairs = zip(network_errors(study, distilled), ensemble_errors(study, distilled), strict=True)
-    gains = [np.array([single.mean() - together]) for single, together in pairs]
+    alone, averages = network_errors(study, distilled), ensemble_errors(study, distilled)
+    gains = [np.array([a.mean() - b]) for a, b in zip(alone, averages, strict=True)]
+    one = number(mean_of_draws(alone))
     return Finding(
         claim="distilled-ensemble-gain",
-        statement="An ensemble of distilled students is hardly better than one of them.",
+        statement="An ensemble of distilled students is hardly better than one of them, which errs "
+        f"on {one} mu in all.",
         predicted=0.0,
         source="the paper's words",
         turn=missed(study.data.n_views) / 2,  # the gain of networks is .5
         **estimate(mean(gains), *mean_interval(gains)),
         n=len(gains),
         caveat=(
-            f"Mean error of {len(distilled[0]['single_error'])} students less the error of their "
-            f"average, on each of {len(gains)} data draws; an ensemble is one unit: bootstrap over "
-            f"draws alone.{rough(distilled)}"
+            f"Mean error of {len(distilled[0]['single_error'])} students, {one} mu, less that of "
+            f"their average, {number(averages)} mu, on each of {len(gains)} data draws; an "
+            f"ensemble is one unit: bootstrap over draws alone."
         ),
+        few=rough(distilled),
     )
 
 

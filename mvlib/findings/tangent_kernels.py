@@ -108,8 +108,9 @@ def ntk_contradiction(
         caveat=(
             f"{beside} of all inputs, mostly multi-view ones. {counted(draws)}; "
             f"bootstrap over draws, then networks{', paired' if paired else ''}, an ensemble "
-            f"and an average being one.{rough(draws)}"
+            f"and an average being one."
         ),
+        few=rough(draws),
     )
 
 
@@ -146,6 +147,7 @@ def networks_train_average(
             f"The mean of {len(joint[0]['single_error'])} networks trained as one, on "
             f"{counted(joint)}; bootstrap over draws, then test inputs of the average and networks "
             "below the line. At this size it depends on how the average is scaled: the chapter on "
-            f"frozen networks shows the mean beside the sum.{rough(joint)}"
+            f"frozen networks shows the mean beside the sum."
         ),
+        few=rough(joint),
     )

@@ -97,8 +97,8 @@ def theorem_1(study: SingleModelStudy, draws: Sequence[Arrays]) -> Finding:
             f"{len(fitted)} networks on {counted(draws)}, each stopped at its first step "
             f"with training error 0 ({int(fitted.sum())} got there); bootstrap over draws, then "
             f"networks; finite-size prediction {number(finite_size_prediction(study, draws))}."
-            f"{rough(draws)}"
         ),
+        few=rough(draws),
     )
 
 
@@ -112,12 +112,12 @@ def rough(draws: Sequence[Arrays]) -> str:
     if len(draws) >= ENOUGH_DRAWS:
         return ""
     if len(draws) == 1:
-        return " One draw: the interval knows nothing of others."
+        return "One draw: the interval knows nothing of others."
     # All draws lie on one side of the truth in one of 2^(n-1) cases, and the interval with them.
     most = 1 - 0.5 ** (len(draws) - 1)
     covers = f"at most {percent(most, 0)}" if most < LEVEL else "less than the"
     return (
-        f" Over so few draws as {len(draws)} an interval is rough: where draws differ more than "
+        f"Over so few draws as {len(draws)} an interval is rough: where draws differ more than "
         f"networks, it covers {covers}{', not' if most < LEVEL else ''} 95%."
     )
 
@@ -209,8 +209,9 @@ def theorem_2(
             f"{n} disjoint ensembles of {size} on {counted(draws)} and {single} single-view test "
             "inputs in all; an ensemble is one unit: bootstrap over draws, then ensembles. One of "
             f"them on each of {len(many)} draws misreads {wrong} of {inputs} multi-view inputs, "
-            f"which bounds their part by {bound:.5f} mu, added to the upper end.{rough(draws)}"
+            f"which bounds their part by {bound:.5f} mu, added to the upper end."
         ),
+        few=rough(draws),
     )
 
 

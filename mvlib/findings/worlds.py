@@ -306,14 +306,15 @@ def distilled_share(world: World, slug: str, note: str = "") -> Finding:
             f"{with_interval(share_of_gain(world, 'distilled'), '.2f')}; {beside(world)}. Beyond "
             f"the best of these controls, {STUDENTS[best]}, {beyond_best}.{note} "
             f"Bootstrap over {len(draws)} draws, then learners"
-            f"{' and test inputs' if draws[0]['distilled'].ndim == 2 else ''}.{rough(draws)}"
+            f"{' and test inputs' if draws[0]['distilled'].ndim == 2 else ''}."
         ),
+        few=rough(draws),
     )
 
 
 def world_claims(views: World, inputs: World, pictures: World) -> list[Finding]:
     """What one student holds of multi-view data, of Gaussian inputs and of photographs."""
-    note = " The loss is the capped form of (4.3); chapter 8 has Hinton's beside it."
+    note = " The loss is the capped form of the paper's (4.3), not Hinton's."
     return [
         distilled_share(views, "multi-view", note),
         distilled_share(inputs, "gaussian"),

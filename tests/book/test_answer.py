@@ -69,10 +69,12 @@ def test_the_table_says_whose_prediction_and_what_came_of_it() -> None:
                     unit="share", caveat="Three draws.")  # fmt: skip
     page = answer.findings_page([found])
     links = "{ref}`It helps. <tab-flips>` ({py:obj}`code <mvlib.findings.robustness.flips>`)"
+    measured = "| {ref}`It helps. <tab-flips>` | 7 | Three draws. |\n"
     row = f"| {links} | at most 0.5, ours | 0.600 [0.550, 0.650], share | right direction |\n"
-    assert row in page and "| `flips` | 7 | Three draws. |\n" in answer.measured_page([found])
+    assert row in page and measured in answer.measured_page([found])
     lottery = dataclasses.replace(found, claim="lottery-winners")
     assert "| {ref}`It helps. <fig-margins>` (" in answer.findings_page([lottery])
+    assert "::::{dropdown} Chapter 9, How far it holds: 1 more (1 right direction)\n" in page
     columns = {line.count("|") for line in page.splitlines() if "It helps." in line}
     assert columns == {page.splitlines()[3].count("|")} == {page.splitlines()[4].count("|")}
 
@@ -93,6 +95,18 @@ def test_claims_on_training_an_average_stand_together() -> None:
     at = [i for i, claim in enumerate(claims) if "train-average" in claim]
     assert at == list(range(at[0], at[0] + len(at))) and len(at) == 10
     assert claims[at[0] - 1].startswith("ntk-distilled")
+
+
+def test_headlines_come_first_and_every_claim_once() -> None:
+    found = trust_lists.stored_findings(BOOK.parent / "results")
+    page = answer.findings_page(found)
+    first, *folded = page.split("::::{dropdown}")
+    said = [f.claim for f in found if f"`{f.heading} <" in first]
+    assert sorted(said) == sorted(places.HEADLINES)
+    assert page.count(" <mvlib.findings.") == len(found)
+    assert sum(int(title.partition(": ")[2].partition(" more")[0]) for title in folded) == len(
+        found
+    ) - len(places.HEADLINES)
 
 
 def test_a_claim_leads_to_what_shows_it_and_to_what_measures_it(

@@ -244,8 +244,12 @@ def test_from_the_paper_to_code_and_verdict(parsed: dict[str, BeautifulSoup]) ->
 
 
 def test_first_page_leads_to_measurement_and_code(parsed: dict[str, BeautifulSoup]) -> None:
-    table = next(t for t in parsed["index.html"].select("article table") if "predicted" in t.text)
-    for row in table.select("tbody tr"):
+    rows = parsed["index.html"].select("article .mv-findings tbody tr")
+    told = json.loads((ROOT / "book" / "_verdicts.json").read_text(encoding="utf-8"))
+    assert len(rows) == sum(map(len, told.values()))
+    folded = [row for row in rows if row.find_parent("details")]
+    assert len(rows) - len(folded) == sum(row["headline"] for of in told.values() for row in of)
+    for row in rows:
         shown, code = (follow("index.html", link) for link in row.select("a"))
         assert shown[0].startswith("chapters/") and shown[1]
         assert parsed["api.html"].find(id=code[1]).name == "dt"

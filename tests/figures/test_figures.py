@@ -142,10 +142,8 @@ ROBUSTNESS_PICTURES: dict[str, Callable[[], Picture]] = {
         np.array([1.0, 1.5]), {"with noise": np.array([0.5, 0.1]), "without": np.array([0.5, 0.3])},
     ),
     "lever_panels": lambda: robustness.lever_panels(
-        {"power": {"values": ["3", "4"], "single": PAIR, "ensemble": [0.1, 0.0],
-                   "both": [0.2, 0.1]},
-         "smoothing": {"values": ["a", "b"], "single": PAIR, "ensemble": [0.1, 0.0],
-                       "both": [0.2, 0.1]}}
+        {"power": {"values": ["3", "4"], "single": PAIR, "both": [0.2, 0.1]},
+         "smoothing": {"values": ["a", "b"], "single": PAIR, "both": [0.2, 0.1]}}
     ),
 }  # fmt: skip
 COST_PICTURES: dict[str, Callable[[], Picture]] = {
@@ -441,6 +439,9 @@ def test_tables_escape_and_round() -> None:
 def test_tables_of_records() -> None:
     table = Table.of([{"name": "a", "value": 1}, {"name": "b", "value": 2.5}])
     assert table == Table(["name", "value"], [["a", 1], ["b", 2.5]])
+    assert "<tfoot>" not in table._repr_html_()
+    noted = Table.of([{"name": "a", "value": 1}], "a < b")._repr_html_()
+    assert '<tfoot><tr><td colspan="2">a &lt; b</td></tr></tfoot></table>' in noted
 
 
 def test_tables_with_a_column_for_each_row() -> None:

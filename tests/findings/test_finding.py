@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from mvlib.findings.finding import Direction, Finding, Verdict, verdict
+from mvlib.findings.finding import Direction, Finding, Verdict, few_draws, verdict
 
 
 def finding(low: float, high: float, measured: float, direction: Direction = "at") -> Finding:
@@ -95,3 +95,10 @@ def test_an_end_is_not_rounded_to_the_prediction() -> None:
     assert finding(0.4, 0.5, 0.45).summary() == "0.450 [0.400, 0.500]"
     assert finding(0.0, 0.0003, 0.0001).summary() == "0.0001 [0.0000, 0.0003]"
     assert finding(0.0, 0.1, 0.0).summary() == "0.000 [0.000, 0.100]"
+
+
+def test_what_few_draws_say_is_said_once() -> None:
+    some, others = (replace(finding(0.4, 0.6, 0.5), few=said) for said in ("Three.", "One."))
+    assert few_draws([some, others, some, finding(0.4, 0.6, 0.5)]) == "Three. One."
+    assert some.report().endswith("\n  c. Three.")
+    assert finding(0.4, 0.6, 0.5).report().endswith("\n  c.")

@@ -93,15 +93,23 @@ def finding(multi: list[float]) -> Finding:
     ]
     plain = [classified([0.3, 0.3], [0.02, 0.02])]
     study = replace(STUDY, common_noise=0.03, n_networks=2)
-    linear, polynomial = other_learners.classifier_findings(study, noisy, plain)
+    found = other_learners.classifier_findings(study, noisy, plain, PLAIN)
+    names = [f"{kind}-classifier{end}" for kind in ("linear", "polynomial")
+             for end in ("", "-without-noise")]  # fmt: skip
+    assert [f.claim for f in found] == names
+    linear, clean, polynomial, _ = found
     # One input in ten shows one view.
     measured = 0.1 * 0.3 + 0.9 * np.mean(multi)
     assert linear.measured == polynomial.measured == pytest.approx(measured)
     assert linear.predicted == pytest.approx(2 / 3), "two of three guesses"
     assert linear.turn == pytest.approx(0.1 * 0.5) and linear.n == len(multi)
-    assert "gamma = 0.03. They err on 50.0% of single-view inputs and 0.0% of" in linear.caveat
-    assert "without that noise on 2.0% of single-view inputs and" in linear.caveat
+    assert linear.statement.startswith("With feature noise of gamma = 0.03 that all patches share")
+    assert "same inputs. They err on 50.0% of single-view inputs and 0.0% of" in linear.caveat
     assert "Patches flattened, chosen" in linear.caveat
+    # Without noise they err less than networks on the draw that both are of, PLAIN's.
+    assert clean.statement.startswith("Without feature noise, what networks learn")
+    assert clean.measured == pytest.approx(0.1 * 0.02) and clean.turn == pytest.approx(0.1 * 0.5)
+    assert clean.n == 1 and clean.verdict == "fails" and "Patches pooled" in clean.caveat
     return linear
 
 

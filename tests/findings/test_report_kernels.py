@@ -37,6 +37,9 @@ def networks(error: float, together: float) -> Arrays:
         "ensemble_single_error": np.array(together), "ensemble_multi_error": np.array(0.0),
         "correlations": np.array([[[2.0, 0.1], [0.5, 0.0]], [[0.0, 0.61], [0.7, 0.59]]]),
         "stop_step": np.array([5, 7]), "fitted": np.array([True, True]),
+        # Of averages of one network, of two (one of which was not tried) and of three.
+        "size_curve": np.array([[error] * 2, [together, np.nan], [0.9] * 2]),
+        "size_curve_multi": np.array([[0.0] * 2, [0.0, np.nan], [0.9] * 2]),
     }  # fmt: skip
 
 

@@ -234,7 +234,7 @@ def test_room_and_hinton() -> None:
     assert row["teacher"] == "one network each" and row["Hinton: test error / μ"] == pytest.approx(
         0.29
     )
-    assert row["capped (4.3), same students"] == pytest.approx(0.4), "the first student alone"
+    assert row["capped form, same students"] == pytest.approx(0.4), "the first student alone"
 
 
 def stride_family() -> tuple[list[tuple[Any, dict[str, Any]]], ...]:

@@ -65,7 +65,9 @@ CLAIMS = [
     "mixup-single",
     "mixup-multi",
     "linear-classifier",
+    "linear-classifier-without-noise",
     "polynomial-classifier",
+    "polynomial-classifier-without-noise",
     "handmade-single",
     "handmade-ensemble",
     "handmade-distilled",
@@ -188,7 +190,11 @@ def test_what_averaging_students_gains(together: float, sign: int) -> None:
     assert found.measured == pytest.approx(0.2 * sign)
     assert (found.low, found.high) == pytest.approx((found.measured, found.measured))
     assert found.predicted == 0 and found.n == 3 and found.unit == UNIT_MU
-    assert "2 students" in found.caveat and "3 data draws" in found.caveat
+    assert "which errs on 0.300 mu in all" in found.statement
+    assert f"2 students, 0.300 mu, less that of their average, {0.3 - 0.2 * sign:.3f} mu" in (
+        found.caveat
+    )
+    assert "3 data draws" in found.caveat
 
 
 def test_the_gain_of_averaging_counts_multi_view_errors() -> None:
