@@ -39,7 +39,6 @@ from mvlib.paper.objectives import Objective as Objective
 from mvlib.paper.objectives import TruncatedDistillation as TruncatedDistillation
 from mvlib.paper.step_rules import BoundedRelativeStep as BoundedRelativeStep
 from mvlib.paper.step_rules import ConstantStep as ConstantStep
-from mvlib.paper.step_rules import DecayingStep as DecayingStep
 from mvlib.paper.step_rules import FixedSteps as FixedSteps
 from mvlib.paper.step_rules import Optimiser as Optimiser
 from mvlib.paper.step_rules import Schedule as Schedule

@@ -11,7 +11,7 @@ from mvlib.figures import parts
 from mvlib.figures.picture import PALETTE, canvas, picture
 
 GAP = 0.5  # between classes, in squares
-SQUARE = 13  # side in points
+SQUARE = 10  # side in points
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,9 +35,7 @@ def who_knows_what(learners: Sequence[Learner]) -> str:
         squares = f"squares from left to right: views 1 to {V}"
 
     knows = np.stack([learner.knows for learner in learners])
-    left, right = canvas(
-        (9.5, 0.32 * len(learners) + 1.1), 1, 2, width_ratios=[3.2, 1], sharey=True
-    )
+    left, right = canvas((7.3, 0.3 * len(learners) + 1.1), 1, 2, width_ratios=[3.2, 1], sharey=True)
     for view in range(V):
         colour = parts.view_colour(view)
         for known, fill in ((True, colour), (False, "none")):

@@ -72,7 +72,7 @@ def findings(scale: Scale, run: Callable[[Experiment], Arrays]) -> list[Finding]
         worlds.photographs([pair for name in names for pair in families[name]])
         for names in (IMAGES, RESIDUAL)
     )
-    return grouped([
+    return [
         theorem_1(study, single),
         theorem_2(study, single, families["many-inputs"]),
         lottery_finding(single),
@@ -100,17 +100,7 @@ def findings(scale: Scale, run: Callable[[Experiment], Arrays]) -> list[Finding]
             photographs,
         ),
         *robustness.robustness_findings(*(families[name] for name in ROBUSTNESS)),
-    ])  # fmt: skip
-
-
-def grouped(found: Sequence[Finding]) -> list[Finding]:
-    """In the same order, but what is claimed of training an average, whatever of, stands together:
-    where it is claimed of networks."""
-    place = {f.claim: i for i, f in enumerate(found)}
-    at = {
-        claim: "networks-train-average-over-single" for claim in place if "train-average" in claim
-    }
-    return sorted(found, key=lambda f: place[at.get(f.claim, f.claim)])
+    ]  # fmt: skip
 
 
 def check_one_precision(chosen: Sequence[Experiment]) -> None:

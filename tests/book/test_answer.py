@@ -90,13 +90,6 @@ def test_the_introductions_numbers_stand_beside_ours() -> None:
         assert line.startswith("- {ref}`") and line.endswith("*")
 
 
-def test_claims_on_training_an_average_stand_together() -> None:
-    claims = [f.claim for f in trust_lists.stored_findings(BOOK.parent / "results")]
-    at = [i for i, claim in enumerate(claims) if "train-average" in claim]
-    assert at == list(range(at[0], at[0] + len(at))) and len(at) == 10
-    assert claims[at[0] - 1].startswith("ntk-distilled")
-
-
 def test_headlines_come_first_and_every_claim_once() -> None:
     found = trust_lists.stored_findings(BOOK.parent / "results")
     page = answer.findings_page(found)

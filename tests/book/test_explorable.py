@@ -261,7 +261,7 @@ def test_choosing_a_network_and_an_input(visit: Visit) -> None:
     page.keyboard.press("Enter")
     assert page.get_by_role("heading", name="The race in network 2").is_visible()
     assert row.get_attribute("aria-pressed") == "true"
-    assert page.evaluate("document.activeElement.textContent") == "network 2"
+    assert page.evaluate("document.activeElement.textContent") == "network\N{NO-BREAK SPACE}2"
     panels = page.get_by_role("img")
     assert panels.count() == 10
     ends = visit.result()["ends"][1]

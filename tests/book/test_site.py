@@ -423,8 +423,12 @@ def page_faults(page: Page) -> list[str]:
                     faults.push(`formula not set: ${formula.textContent.slice(0, 60)}`);
             for (const error of document.querySelectorAll("mjx-merror, [data-mjx-error]"))
                 faults.push(`formula in error: ${error.textContent.slice(0, 60)}`);
-            for (const image of document.images)
+            for (const image of document.images) {
                 if (image.complete && !image.naturalWidth) faults.push(`no image: ${image.alt}`);
+                const tall = image.clientWidth * image.naturalHeight / image.naturalWidth;
+                if (image.complete && Math.abs(tall - image.clientHeight) > 2)
+                    faults.push(`${image.clientHeight} px high for ${tall}: ${image.alt}`);
+            }
             for (const cell of document.querySelectorAll("article .mv-sentences td"))
                 if (innerWidth < 577 && cell.offsetWidth && cell.offsetWidth < 250)
                     faults.push(`a tower of ${cell.textContent.slice(0, 60)}`);

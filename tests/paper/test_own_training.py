@@ -21,7 +21,6 @@ from mvlib import (
     Batch,
     ConstantStep,
     CrossEntropy,
-    DecayingStep,
     FixedSteps,
     LearnerParams,
     MiniBatches,
@@ -38,7 +37,7 @@ from mvlib import (
     train,
 )
 from mvlib.paper.gradient_descent import Trajectory
-from mvlib.paper.step_rules import SharedStep
+from mvlib.paper.step_rules import DecayingStep, SharedStep
 from mvlib.store.checkpoint import TrainingCheckpoint
 from mvlib.store.entries import canonical_json
 from mvlib.studies.joint_training import JointStudy

@@ -27,7 +27,7 @@ from mvlib.store.kinds import Kind
 from mvlib.studies.single_model import SingleModelStudy
 
 FIELDS = ["claim", "statement", "predicted", "margin", "source", "direction", "turn",
-          "measured", "low", "high", "n", "unit", "caveat"]  # fmt: skip
+          "measured", "low", "high", "n", "unit", "caveat", "few"]  # fmt: skip
 SMOKE = ["--scale", "smoke"]
 N_STORED = len(needed("smoke"))  # in smoke_store
 
