@@ -182,7 +182,7 @@ def _claims(rows: list[dict[str, Any]]) -> str:
     """A list of claims and what was measured of them."""
     lines = [
         f'<li id="verdict-{row["key"]}">'
-        "<strong>{claim}</strong>: predicted {predicted}, measured {measured} ({unit}) "
+        "<strong>{claim}</strong> Predicted {predicted}, measured {measured} ({unit}) "
         "{mark}</li>".format(
             mark=_marked(row["verdict"]),
             **{name: GREEK.sub(_greek, html.escape(str(value))) for name, value in row.items()},
