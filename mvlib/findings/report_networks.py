@@ -16,6 +16,7 @@ from mvlib.findings.finding import Finding
 from mvlib.findings.formatting import Family, Record, mean, mean_and_spread, number, of_all
 from mvlib.findings.report_data import with_small_dim
 from mvlib.paper.activation import SmoothedReLU
+from mvlib.paper.ensemble import disjoint_ensembles
 from mvlib.paper.evaluation import error_in_units_of_mu, predicted_single_error
 from mvlib.paper.multi_view_data import sample
 from mvlib.run.sweep import load_family
@@ -266,13 +267,11 @@ def training_misread(family: Family) -> tuple[int, int]:
     ensembles together."""
     wrong = n = 0
     for e, arrays in family:
-        study, scores = e.study, arrays["train_outputs"]
-        size = study.ensemble_size or study.n_networks
+        study, outputs = e.study, torch.as_tensor(arrays["train_outputs"])
         drawn = sample(with_small_dim(study.data), study.n_train, seed=study.draw, name="train")
-        for first in range(0, len(scores) - size + 1, size):
-            said = scores[first : first + size].mean(axis=0).argmax(axis=-1)
-            wrong += int((said != drawn.labels.numpy()).sum())
-            n += len(said)
+        said = disjoint_ensembles(outputs, study.ensemble_size or study.n_networks).argmax(dim=-1)
+        wrong += int((said != drawn.labels).sum())
+        n += said.numel()
     return wrong, n
 
 
